@@ -1,0 +1,1 @@
+"""Checkpoint folders and tensor names. Knows no model."""

@@ -1,0 +1,267 @@
+"""Checkpoint folders: finding, reading and writing them. Knows files, not models."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from warmstart.errors import CheckpointError, OutputError
+
+__all__ = ["Checkpoint", "find_folder", "open_checkpoint", "read_json", "replace_folder"]
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+# What a model needs from a hub repository: no pickles, no other frameworks' weights.
+_HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model", "decoder_tokenizer/*"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder with a config and, unless only the architecture is wanted, tensors.
+
+    Attributes:
+        name: as the user gave it: a folder or a hub id.
+        folder: where it is on disk.
+        config: what config.json says.
+        files: tensor name -> the safetensors file that holds it.
+    """
+
+    name: str
+    folder: Path
+    config: Mapping[str, Any]
+    files: Mapping[str, Path]
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every tensor, from the files' headers."""
+        shapes = {}
+        for path in sorted(set(self.files.values())):
+            with _opened(path) as file:
+                for name in file.keys():  # noqa: SIM118  # it is no mapping
+                    shapes[name] = tuple(file.get_slice(name).get_shape())
+        return {name: shapes[name] for name in self.files}
+
+    def read(self, names: Iterator[str] | list[str]) -> dict[str, Tensor]:
+        """The tensors of some names."""
+        by_file: dict[Path, list[str]] = {}
+        for name in names:
+            by_file.setdefault(self.files[name], []).append(name)
+        tensors = {}
+        for path, wanted in by_file.items():
+            with _opened(path) as file:
+                for name in wanted:
+                    tensors[name] = file.get_tensor(name)
+        return tensors
+
+
+def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Checkpoint:
+    """Finds a checkpoint and lists its tensors, without reading them.
+
+    Args:
+        name: a folder, or a hub id such as ``google-bert/bert-base-uncased``.
+        weights: False where only config.json is wanted.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint, or one that cannot be read.
+    """
+    folder = find_folder(name)
+    config = read_json(folder / CONFIG)
+    if not isinstance(config.get("model_type"), str):
+        raise CheckpointError(
+            f"{folder / CONFIG} has no model_type, so its architecture is not known. "
+            'Add one, for example "model_type": "bert".'
+        )
+    files = _tensor_files(folder) if weights else {}
+    return Checkpoint(name=os.fspath(name), folder=folder, config=config, files=files)
+
+
+def find_folder(name: str | os.PathLike[str]) -> Path:
+    """The local folder of a checkpoint; a hub id is looked up in the cache, then on the hub.
+
+    ``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` mean what they mean to huggingface_hub.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    name = os.fspath(name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / CONFIG).is_file():
+            raise CheckpointError(
+                f"The folder {name} has no {CONFIG}, so it is not a model folder. "
+                "Give the folder that config.json lies in."
+            )
+        return path
+    if path.exists():
+        raise CheckpointError(f"{name} is a file; give the folder that holds the checkpoint.")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise CheckpointError(
+            f"There is no folder {name}. Give an existing model folder or a hub id such as "
+            "google-bert/bert-base-uncased."
+        )
+    return _download(name)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: if the file is missing or is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); restore the file.") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path} holds {type(value).__name__}, not an object.")
+    return value
+
+
+@contextmanager
+def replace_folder(folder: Path) -> Iterator[Path]:
+    """Gives a folder to write to that takes a name only when it is complete.
+
+    A model folder of that name is replaced. If writing fails nothing is left behind and what
+    was there stays.
+
+    Raises:
+        OutputError: if the folder holds something that is not a model, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a folder for the model.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise OutputError(
+            f"The folder {folder} holds something that is not a model; it is left as it is. "
+            "Give a new or empty folder."
+        )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from None
+    try:
+        yield partial
+        partial.chmod(0o755)  # mkdtemp's is private
+        _sync(partial)
+        _swap(partial, folder)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(
+            f"{folder} could not be written ({error}); nothing was changed. "
+            "Check the free space and permissions."
+        ) from None
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
+    folder.rename(old / "replaced")
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    """Makes sure that the files are on disk before the folder gets its name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _download(name: str) -> Path:
+    try:
+        folder = huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES)
+    except HFValidationError:
+        raise CheckpointError(
+            f"'{name}' is neither an existing folder nor a possible hub id (owner/name)."
+        ) from None
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"'{name}' is not a folder here and not in the local cache, and the hub cannot be "
+            "reached (offline, or HF_HUB_OFFLINE is set). Give a local folder, or download it "
+            f"first where there is a network: hf download {name}"
+        ) from None
+    except HfHubHTTPError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise CheckpointError(
+            f"The hub did not give '{name}' ({reason}). Check the name, and HF_TOKEN for a "
+            "private or gated repository."
+        ) from None
+    except OSError as error:
+        raise CheckpointError(
+            f"'{name}' is not a folder here and could not be fetched from the hub ({error})."
+        ) from None
+    if not (Path(folder) / CONFIG).is_file():
+        raise CheckpointError(f"The hub repository '{name}' has no {CONFIG}.")
+    return Path(folder)
+
+
+def _tensor_files(folder: Path) -> dict[str, Path]:
+    single, index = folder / WEIGHTS, folder / INDEX
+    if single.is_file():
+        with _opened(single) as file:
+            return dict.fromkeys(file.keys(), single)
+    if index.is_file():
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise CheckpointError(f"{index} has no weight_map; restore the file.")
+        files = {name: folder / file for name, file in weight_map.items()}
+        _check_shards(index, files)
+        return files
+    pickles = [name for name in _PICKLES if (folder / name).is_file()]
+    if pickles:
+        raise CheckpointError(
+            f"{folder} has only a pickle ({pickles[0]}), which can run code when it is opened. "
+            'Convert it once: python -c "import torch, safetensors.torch as s; '
+            "s.save_file({k: v.clone().contiguous() for k, v in "
+            f"torch.load('{folder / 'pytorch_model.bin'}', weights_only=True).items()}}, "
+            f"'{single}')\""
+        )
+    raise CheckpointError(
+        f"{folder} has no {WEIGHTS} and no {INDEX}; there are no weights to read."
+    )
+
+
+def _check_shards(index: Path, files: Mapping[str, Path]) -> None:
+    absent = sorted({path.name for path in files.values() if not path.is_file()})
+    if absent:
+        raise CheckpointError(f"{index} names files that are missing: {', '.join(absent)}.")
+    held = set()
+    for path in set(files.values()):
+        with _opened(path) as file:
+            held.update(file.keys())
+    lost = sorted(set(files) - held)
+    if lost:
+        raise CheckpointError(
+            f"{index} names tensors that its files do not hold: {', '.join(lost[:5])}"
+            f"{' ...' if len(lost) > 5 else ''}."
+        )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or not a safetensors file ({error}). Fetch or save it again."
+        ) from None

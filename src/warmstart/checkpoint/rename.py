@@ -1,0 +1,203 @@
+"""Tables of tensor names, theirs and ours, read in both directions.
+
+A `Rule` names modules (``h.{i}.attn.c_attn``), and stands for their weight and bias; a rule that
+ends in ``.weight`` or ``.bias`` stands for that tensor alone. ``{i}`` is a layer number.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from warmstart.errors import ConversionError
+
+__all__ = ["Location", "Match", "Rule", "locate", "match", "to_ours", "to_theirs"]
+
+Shape = tuple[int, ...]
+_LISTED = 8  # names of each kind that an error spells out
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a table.
+
+    Attributes:
+        theirs: their module, or several whose rows stand one after the other in ours.
+        ours: our module.
+        transpose: whether their weight is stored as [in, out].
+        rows: rows of each of several modules, where they differ; default: equal parts.
+    """
+
+    theirs: str | tuple[str, ...]
+    ours: str
+    transpose: bool = False
+    rows: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where one of our tensors is among theirs."""
+
+    names: tuple[str, ...]
+    transpose: bool
+    rows: tuple[int, ...] | None
+
+    def shapes(self, ours: Shape) -> tuple[Shape, ...]:
+        """Shape of each of their tensors, given ours."""
+        rows = self._rows(ours[0])
+        shapes = tuple((count, *ours[1:]) for count in rows)
+        return tuple(shape[::-1] for shape in shapes) if self.transpose else shapes
+
+    def _rows(self, total: int) -> tuple[int, ...]:
+        return self.rows or (total // len(self.names),) * len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a checkpoint's tensors meet a model's.
+
+    Attributes:
+        found: ours -> where it is among theirs.
+        absent: ours that the checkpoint may lack and does.
+        unused: theirs that are dropped on purpose.
+    """
+
+    found: Mapping[str, Location]
+    absent: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def locate(ours: str, rules: Iterable[Rule]) -> Location:
+    """Finds one of our tensors among theirs by the first rule that names it."""
+    module, _, kind = ours.rpartition(".")
+    for rule in rules:
+        whole = rule.ours.endswith((".weight", ".bias"))
+        layer = _layer(rule.ours, ours if whole else module)
+        if layer is None:
+            continue
+        theirs = (rule.theirs,) if isinstance(rule.theirs, str) else rule.theirs
+        names = tuple(name.replace("{i}", layer) for name in theirs)
+        return Location(
+            names=names if whole else tuple(f"{name}.{kind}" for name in names),
+            transpose=rule.transpose and kind == "weight",
+            rows=rule.rows,
+        )
+    raise AssertionError(f"no rule names {ours}")
+
+
+def match(
+    expected: Mapping[str, Shape],
+    available: Mapping[str, Shape],
+    rules: Sequence[Rule],
+    *,
+    what: str,
+    optional: Iterable[str] = (),
+    unused: Sequence[str] = (),
+    ignored: Sequence[str] = (),
+) -> Match:
+    """Meets every tensor of a model with a checkpoint's, strictly.
+
+    Args:
+        expected: shapes of our tensors.
+        available: shapes of theirs.
+        rules: the family's table.
+        what: names the checkpoint in the error.
+        optional: ours that may be absent.
+        unused: patterns of theirs that are dropped and reported.
+        ignored: patterns of theirs that are no parameters, or copies of ones that are.
+
+    Raises:
+        ConversionError: with every missing, unexpected and misshapen tensor at once.
+    """
+    optional = set(optional)
+    found: dict[str, Location] = {}
+    absent: list[str] = []
+    missing: list[str] = []
+    misshapen: list[str] = []
+    taken: set[str] = set()
+    for ours, shape in expected.items():
+        location = locate(ours, rules)
+        lacking = [name for name in location.names if name not in available]
+        taken.update(location.names)
+        if lacking and ours in optional:
+            absent.append(ours)
+            continue
+        missing += lacking
+        if lacking:
+            continue
+        for name, theirs in zip(location.names, location.shapes(shape), strict=True):
+            if tuple(available[name]) != theirs:
+                misshapen.append(
+                    f"{name} is {list(available[name])} where the config asks for {list(theirs)}"
+                )
+        found[ours] = location
+    left = [name for name in available if name not in taken and not _any(name, ignored)]
+    unexpected = [name for name in left if not _any(name, unused)]
+    if missing or unexpected or misshapen:
+        raise ConversionError(_report(what, missing, unexpected, misshapen, set(available)))
+    return Match(found, tuple(absent), tuple(name for name in left if _any(name, unused)))
+
+
+def to_ours(location: Location, tensors: Sequence[Tensor]) -> Tensor:
+    """Their tensors of one location as one of ours."""
+    if location.transpose:
+        tensors = [tensor.T for tensor in tensors]
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
+def to_theirs(location: Location, tensor: Tensor) -> dict[str, Tensor]:
+    """One of our tensors as theirs: the inverse of `to_ours`."""
+    rows = [shape[-1 if location.transpose else 0] for shape in location.shapes(tensor.shape)]
+    pieces = tensor.split(rows)
+    return {
+        name: (piece.T if location.transpose else piece).contiguous()
+        for name, piece in zip(location.names, pieces, strict=True)
+    }
+
+
+def _layer(pattern: str, name: str) -> str | None:
+    """The layer number with which a pattern gives a name ("" if it has none), or None."""
+    if "{i}" not in pattern:
+        return "" if pattern == name else None
+    before, after = pattern.split("{i}", 1)
+    found = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+    return found.group(1) if found else None
+
+
+def _any(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _report(
+    what: str,
+    missing: Sequence[str],
+    unexpected: Sequence[str],
+    misshapen: Sequence[str],
+    available: set[str],
+) -> str:
+    parts = []
+    if missing:
+        parts.append(f"{len(missing)} missing ({_listing(missing, unexpected or available)})")
+    if unexpected:
+        parts.append(f"{len(unexpected)} unexpected ({_listing(unexpected, missing)})")
+    if misshapen:
+        parts.append(f"{len(misshapen)} misshapen ({_listing(misshapen, ())})")
+    return (
+        f"The tensors of {what} do not fit its config: {', '.join(parts)}. "
+        "Check that config.json and the safetensors files belong together."
+    )
+
+
+def _listing(names: Sequence[str], others: Iterable[str]) -> str:
+    others = list(others)
+    spelled = []
+    for name in names[:_LISTED]:
+        near = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+        spelled.append(f"{name}, nearest {near[0]}" if near and near[0] != name else name)
+    if len(names) > _LISTED:
+        spelled.append(f"and {len(names) - _LISTED} more")
+    return "; ".join(spelled)

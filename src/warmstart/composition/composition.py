@@ -1,0 +1,168 @@
+"""What is composed of what, as plain values: all that is needed to build the model again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from warmstart.checkpoint.rename import Rule
+from warmstart.errors import CheckpointError, CompositionError
+from warmstart.families.catalogue import family_of
+from warmstart.families.family import Config, Family
+from warmstart.model.config import EncoderDecoderConfig, HeadConfig, StackConfig
+
+__all__ = ["Composition", "CrossAttentionStart", "LmHead", "Share", "configure"]
+
+Share = Literal["none", "embeddings", "layers", "all"]
+CrossAttentionStart = Literal["random"]
+LmHead = Literal["checkpoint", "tied"]
+EmbeddingOf = Literal["own", "encoder", "decoder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """Two architectures and how they are joined.
+
+    Attributes:
+        encoder: the encoder's config.json; None for a decoder that reads the source as prefix.
+        decoder: the decoder's config.json.
+        share: which parameters are one and the same in both halves.
+        cross_attention: how new cross-attention starts.
+        lm_head: "checkpoint" is the decoder family's own head; "tied" is the word embedding and
+            nothing else, as in the paper.
+        pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.
+        embedding: whose embedding configuration both halves use ("own": each its own). A random
+            half takes the other's when embeddings are shared.
+    """
+
+    encoder: Config | None
+    decoder: Config
+    share: Share = "none"
+    cross_attention: CrossAttentionStart = "random"
+    lm_head: LmHead = "checkpoint"
+    pooler: bool = False
+    embedding: EmbeddingOf = "own"
+
+    @property
+    def encoder_family(self) -> Family | None:
+        """The encoder's family; None where there is no encoder."""
+        return None if self.encoder is None else family_of(self.encoder, "The encoder")
+
+    @property
+    def decoder_family(self) -> Family:
+        """The decoder's family."""
+        return family_of(self.decoder, "The decoder")
+
+    def options(self) -> dict[str, Any]:
+        """Everything but the two configs, as JSON values."""
+        values = asdict(self)
+        return {key: values[key] for key in values if key not in ("encoder", "decoder")}
+
+    @classmethod
+    def from_options(
+        cls, encoder: Config | None, decoder: Config, options: Mapping[str, Any]
+    ) -> "Composition":
+        """The inverse of `options`.
+
+        Raises:
+            CheckpointError: if a newer version wrote options that this one does not know.
+        """
+        known = cls.__dataclass_fields__.keys() - {"encoder", "decoder"}
+        unknown = sorted(options.keys() - known)
+        if unknown:
+            raise CheckpointError(
+                f"The model's config has composition options that this version of warmstart does "
+                f"not know: {', '.join(unknown)}. Install the version that wrote it."
+            )
+        return cls(encoder=encoder, decoder=decoder, **options)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Names of the whole model: Hugging Face's EncoderDecoderModel's, and ours."""
+        decoder = self.decoder_family
+        if self.encoder is None:
+            return _under(decoder, self._stack("decoder"), "decoder", outer="")
+        encoder = self.encoder_family
+        assert encoder is not None
+        return (
+            *(
+                _put(rule, f"encoder.{rule.ours}", lambda name: f"encoder.{name}")
+                for rule in encoder.rules(self._stack("encoder"))
+                if not rule.ours.startswith("head")
+            ),
+            *_under(decoder, self._stack("decoder"), "decoder", outer="decoder."),
+            Rule("enc_to_dec_proj", "bridge"),
+        )
+
+    def in_transformers(self) -> bool:
+        """Whether transformers can hold this model, computing the same."""
+        if self.encoder is None:
+            return self.lm_head == "checkpoint" or self.decoder_family.name == "gpt2"
+        encoder, decoder = self.encoder_family, self.decoder_family
+        assert encoder is not None
+        own_head = configure(self).head == decoder.head(self.decoder)
+        return (
+            encoder.encoder_class is not None
+            and decoder.decoder_class is not None
+            and own_head
+            and self.embedding == "own"
+        )
+
+    def _stack(self, half: Literal["encoder", "decoder"]) -> StackConfig:
+        config = configure(self)
+        stack = config.encoder if half == "encoder" else config.decoder
+        assert stack is not None
+        return stack
+
+
+def configure(composition: Composition) -> EncoderDecoderConfig:
+    """Turns two pre-trained architectures into an encoder and a decoder that reads from it.
+
+    The decoder becomes causal and gains cross-attention between self-attention and feed-forward;
+    the encoder sees both ways.
+
+    Raises:
+        CheckpointError: if a config is of no family that we have, or not complete.
+        CompositionError: if the halves cannot be joined as asked.
+    """
+    family = composition.decoder_family
+    decoder = replace(family.stack(composition.decoder), causal=True)
+    head = family.head(composition.decoder)
+    if composition.lm_head == "tied":
+        head = HeadConfig(tied=True, soft_cap=head.soft_cap)
+        if decoder.embedding.size != decoder.hidden_size:
+            raise CompositionError(
+                f"lm_head='tied' needs word vectors of the decoder's width, but they are "
+                f"{decoder.embedding.size} wide and the decoder {decoder.hidden_size}; "
+                "use lm_head='checkpoint'."
+            )
+    encoder_family = composition.encoder_family
+    if encoder_family is None or composition.encoder is None:
+        return EncoderDecoderConfig(encoder=None, decoder=decoder, head=head)
+    encoder = replace(
+        encoder_family.stack(composition.encoder),
+        causal=False,
+        cross_attention=False,
+        pooler=composition.pooler,
+    )
+    decoder = replace(decoder, cross_attention=True)
+    if composition.embedding == "decoder":
+        encoder = replace(encoder, embedding=decoder.embedding)
+    elif composition.embedding == "encoder":
+        decoder = replace(decoder, embedding=encoder.embedding)
+    return EncoderDecoderConfig(encoder=encoder, decoder=decoder, head=head)
+
+
+def _under(family: Family, stack: StackConfig, ours: str, *, outer: str) -> tuple[Rule, ...]:
+    """A decoder's rules with their names as a model with a head spells them."""
+    return tuple(
+        _put(
+            rule,
+            rule.ours if rule.ours.startswith("head") else f"{ours}.{rule.ours}",
+            lambda name: outer + family.spell(name),
+        )
+        for rule in family.rules(stack)
+    )
+
+
+def _put(rule: Rule, ours: str, theirs: Any) -> Rule:
+    names = (rule.theirs,) if isinstance(rule.theirs, str) else rule.theirs
+    return replace(rule, ours=ours, theirs=tuple(theirs(name) for name in names))

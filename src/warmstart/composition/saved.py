@@ -1,0 +1,251 @@
+"""A composed model on disk, in the format that the ecosystem has.
+
+`config.json` holds both halves' own configs and, under ``warmstart``, how they are joined. Where
+transformers cannot hold the composition the decoder's ``model_type`` says so, and transformers
+refuses it by that name.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from torch import Tensor, nn
+
+from warmstart.checkpoint.files import CONFIG, Checkpoint
+from warmstart.checkpoint.rename import Rule, locate, match, to_ours, to_theirs
+from warmstart.composition.compose import materialise, outline
+from warmstart.composition.composition import Composition
+from warmstart.errors import CheckpointError
+from warmstart.families.catalogue import family_of
+from warmstart.families.family import Family
+from warmstart.model.encoder_decoder import EncoderDecoder
+
+__all__ = ["load_model", "needs_target_tokenizer", "read_composition", "save_model"]
+
+logger = logging.getLogger(__name__)
+
+KEY = "warmstart"  # of config.json
+REFUSED = "warmstart-"  # before the model_type of what transformers cannot hold
+_ENCODER_DECODER = ("encoder-decoder", "encoder_decoder")  # both are in use
+# Of the halves' configs: not facts about the architecture.
+_DROPPED = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
+
+
+def save_model(
+    model: EncoderDecoder,
+    composition: Composition,
+    folder: Path,
+    *,
+    special: Mapping[str, int],
+    two_tokenizers: bool,
+    duplicate_shared: bool,
+) -> None:
+    """Writes config.json and the tensors, each shared one once unless told otherwise.
+
+    Args:
+        model: to be written.
+        composition: what it is made of.
+        folder: exists.
+        special: ids of the target's "start", "end" and "pad".
+        two_tokenizers: whether the target has a tokenizer of its own.
+        duplicate_shared: whether shared tensors are written under both of their names.
+    """
+    config = _config_json(composition, special, two_tokenizers)
+    if duplicate_shared:
+        config["tie_encoder_decoder"] = False
+        config[KEY]["composition"]["share"] = "none"
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    rules = composition.rules()
+    tensors: dict[str, Tensor] = {}
+    for names, parameter in _groups(model):
+        # Readers that share build the encoder from the decoder's names, so those are kept.
+        for name in _stored(names) if duplicate_shared else _stored(names)[-1:]:
+            pieces = to_theirs(locate(name, rules), parameter.detach().cpu())
+            tensors.update({key: piece.clone() for key, piece in pieces.items()})
+    huggingface_hub.save_torch_state_dict(tensors, folder)
+
+
+def read_composition(checkpoint: Checkpoint) -> Composition:
+    """What a model folder is composed of.
+
+    Raises:
+        CheckpointError: if it is no encoder-decoder, or of families that we do not have.
+    """
+    config = checkpoint.config
+    ours = config.get(KEY)
+    if config["model_type"] not in _ENCODER_DECODER:
+        if not isinstance(ours, Mapping):
+            raise CheckpointError(
+                f"{checkpoint.name} is a single checkpoint ({config['model_type']}), not an "
+                "encoder-decoder. Compose it first: warmstart compose ENCODER DECODER -o DIR"
+            )
+        own = {key: value for key, value in config.items() if key != KEY}
+        return Composition.from_options(None, own, ours["composition"])
+    encoder, decoder = config.get("encoder"), config.get("decoder")
+    if not isinstance(encoder, Mapping) or not isinstance(decoder, Mapping):
+        raise CheckpointError(
+            f"{checkpoint.folder / CONFIG} lacks the config of its "
+            f"{'encoder' if not isinstance(encoder, Mapping) else 'decoder'}; restore the file."
+        )
+    decoder = {**decoder, "model_type": str(decoder.get("model_type")).removeprefix(REFUSED)}
+    family_of(encoder, f"The encoder of {checkpoint.name}")
+    family_of(decoder, f"The decoder of {checkpoint.name}")
+    if isinstance(ours, Mapping):
+        return Composition.from_options(encoder, decoder, ours["composition"])
+    composition = Composition(encoder=encoder, decoder=decoder)
+    if config.get("tie_encoder_decoder") and _is_tied(checkpoint, composition):
+        return Composition(encoder=encoder, decoder=decoder, share="all")
+    return composition
+
+
+def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecoder:
+    """Builds the model and reads every tensor, strictly.
+
+    Raises:
+        ConversionError: if the tensors do not fit the config.
+    """
+    model = outline(composition)
+    rules = composition.rules()
+    spelled = {_modern(name, composition): name for name in checkpoint.files}
+    shapes = checkpoint.shapes()
+    expected: dict[str, nn.Parameter] = {}
+    copies: list[str] = []
+    for names, parameter in _groups(model):
+        candidates = _stored(names)
+        held = [name for name in candidates if _held(name, rules, spelled)]
+        chosen = (held or candidates)[-1]
+        expected[chosen] = parameter
+        copies += [piece for name in held if name != chosen for piece in locate(name, rules).names]
+    found = match(
+        {name: tuple(parameter.shape) for name, parameter in expected.items()},
+        {name: shapes[theirs] for name, theirs in spelled.items()},
+        rules,
+        what=checkpoint.name,
+        unused=_unused(composition),
+        ignored=(*_ignored(composition), *copies),
+    )
+    materialise(model)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    for ours, location in found.found.items():
+        names = [spelled[name] for name in location.names]
+        tensors = checkpoint.read(names)
+        with torch.no_grad():
+            parameters[ours].copy_(to_ours(location, [tensors[name] for name in names]))
+    return model
+
+
+def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> bool:
+    """Whether the target's tokenizer is another than the source's.
+
+    A folder of ours says so. Of another's we know it if the files are there, or if the two
+    vocabularies cannot be one.
+    """
+    ours = checkpoint.config.get(KEY)
+    if isinstance(ours, Mapping):
+        return bool(ours["two_tokenizers"])
+    if composition.encoder is None:
+        return False
+    sizes = {composition.encoder.get("vocab_size"), composition.decoder.get("vocab_size")}
+    return len(sizes) > 1 or (checkpoint.folder / "decoder_tokenizer").is_dir()
+
+
+def _config_json(
+    composition: Composition, special: Mapping[str, int], two_tokenizers: bool
+) -> dict[str, Any]:
+    ours = {"composition": composition.options(), "two_tokenizers": two_tokenizers}
+    family = composition.decoder_family
+    decoder = _half_json(composition.decoder, family.decoder_class)
+    if composition.encoder is None:
+        if not composition.in_transformers():
+            decoder["model_type"] = REFUSED + decoder["model_type"]
+        return {**decoder, KEY: ours}
+    encoder_family = composition.encoder_family
+    assert encoder_family is not None
+    decoder |= {"is_decoder": True, "add_cross_attention": True}
+    if not composition.in_transformers():
+        decoder["model_type"] = REFUSED + decoder["model_type"]
+    encoder = _half_json(composition.encoder, encoder_family.encoder_class)
+    encoder |= {"is_decoder": False, "add_cross_attention": False}
+    return {
+        "architectures": ["EncoderDecoderModel"],
+        "model_type": "encoder-decoder",
+        "is_encoder_decoder": True,
+        "encoder": encoder,
+        "decoder": decoder,
+        "tie_encoder_decoder": composition.share == "all",
+        "decoder_start_token_id": special["start"],
+        "eos_token_id": special["end"],
+        "pad_token_id": special["pad"],
+        KEY: ours,
+    }
+
+
+def _half_json(config: Mapping[str, Any], class_name: str | None) -> dict[str, Any]:
+    kept = {key: value for key, value in config.items() if key not in (*_DROPPED, KEY)}
+    return kept if class_name is None else {"architectures": [class_name], **kept}
+
+
+def _groups(model: EncoderDecoder) -> list[tuple[list[str], nn.Parameter]]:
+    """Each parameter with all of its names."""
+    groups: dict[int, tuple[list[str], nn.Parameter]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        groups.setdefault(id(parameter), ([], parameter))[0].append(name)
+    return list(groups.values())
+
+
+def _stored(names: list[str]) -> list[str]:
+    """Names to store under; a tied head is the word embedding and has none of its own."""
+    return [name for name in names if name != "head.weight"] or names
+
+
+def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> bool:
+    return all(piece in available for piece in locate(name, rules).names)
+
+
+def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
+    """Whether a folder that says it shares does: transformers 5 says so and shares nothing."""
+    rules = composition.rules()
+    pair = [
+        locate(f"{half}.blocks.0.feed_forward.up.weight", rules).names[0]
+        for half in ("encoder", "decoder")
+    ]
+    if not all(name in checkpoint.files for name in pair):
+        return True
+    tensors = checkpoint.read(pair)
+    if torch.equal(tensors[pair[0]], tensors[pair[1]]):
+        return True
+    logger.warning(
+        "%s says tie_encoder_decoder, but its halves differ; they are loaded unshared.",
+        checkpoint.name,
+    )
+    return False
+
+
+def _halves(composition: Composition) -> list[tuple[Family, str]]:
+    """Each family with what its base model's names begin with in a saved model."""
+    if composition.encoder_family is None:
+        return [(composition.decoder_family, "")]
+    return [(composition.encoder_family, "encoder."), (composition.decoder_family, "decoder.")]
+
+
+def _modern(name: str, composition: Composition) -> str:
+    for family, _ in _halves(composition):
+        for old, new in family.aliases:
+            name = name.replace(old, new)
+    return name
+
+
+def _unused(composition: Composition) -> list[str]:
+    return [
+        f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.unused
+    ]
+
+
+def _ignored(composition: Composition) -> list[str]:
+    return [
+        f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.ignored
+    ]

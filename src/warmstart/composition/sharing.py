@@ -1,0 +1,91 @@
+"""Parameters that are one and the same in encoder and decoder."""
+
+from dataclasses import fields
+
+from warmstart.composition.composition import Share
+from warmstart.errors import CompositionError
+from warmstart.model.config import EncoderDecoderConfig, StackConfig
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.stack import Block
+
+__all__ = ["check_sharing", "share"]
+
+# What may differ between an encoder and a decoder that share their layers.
+_FREE = {"embedding", "causal", "cross_attention", "pooler", "initializer_range"}
+
+
+def share(model: EncoderDecoder, kind: Share) -> None:
+    """Makes the decoder use the encoder's very parameters.
+
+    Gradients of both uses add up in the one parameter, and it is stored once. Shared layers are
+    self-attention and feed-forward with their norms; cross-attention is the decoder's own.
+
+    Args:
+        model: changed in place.
+        kind: "none", "embeddings", "layers" or "all" (both).
+
+    Raises:
+        CompositionError: if the two halves differ where they should share.
+    """
+    check_sharing(model.config, kind)
+    if kind == "none":
+        return
+    encoder, decoder = model.encoder, model.decoder
+    assert encoder is not None
+    if kind in ("embeddings", "all"):
+        decoder.embedding = encoder.embedding
+        if model.config.head.tied:
+            model.head.weight = encoder.embedding.word.weight
+    if kind in ("layers", "all"):
+        for ours, theirs in zip(decoder.blocks, encoder.blocks, strict=True):
+            assert isinstance(ours, Block) and isinstance(theirs, Block)
+            ours.self_attention = theirs.self_attention
+            ours.feed_forward = theirs.feed_forward
+        decoder.final_norm = encoder.final_norm
+
+
+def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
+    """Refuses sharing between unlike halves, naming every difference.
+
+    Raises:
+        CompositionError: if the halves differ, or there is only one.
+    """
+    if kind == "none":
+        return
+    if config.encoder is None:
+        raise CompositionError(
+            f"share='{kind}' needs two halves, and a decoder that reads the source as its prefix "
+            "has only one; use share='none'."
+        )
+    differences = []
+    if kind in ("layers", "all"):
+        differences += _differences(config.encoder, config.decoder)
+    if kind in ("embeddings", "all") and config.encoder.embedding != config.decoder.embedding:
+        differences += _embedding_differences(config.encoder, config.decoder)
+    if differences:
+        raise CompositionError(
+            f"share='{kind}' needs the same architecture in both halves, but they differ: "
+            f"{'; '.join(differences)}. Use share='none', or one checkpoint for both halves."
+        )
+
+
+def _differences(encoder: StackConfig, decoder: StackConfig) -> list[str]:
+    return [
+        f"{field.name} ({_short(mine)} and {_short(other)})"
+        for field in fields(StackConfig)
+        if field.name not in _FREE
+        and (mine := getattr(encoder, field.name)) != (other := getattr(decoder, field.name))
+    ]
+
+
+def _embedding_differences(encoder: StackConfig, decoder: StackConfig) -> list[str]:
+    mine, other = encoder.embedding, decoder.embedding
+    return [
+        f"embedding {field.name} ({_short(a)} and {_short(b)})"
+        for field in fields(mine)
+        if (a := getattr(mine, field.name)) != (b := getattr(other, field.name))
+    ] + ([] if encoder.hidden_size == decoder.hidden_size else ["hidden_size"])
+
+
+def _short(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,206 @@
+"""The paper's models by name: Rothe, Narayan and Severyn (2020), section 3.
+
+All are in the paper's layout: a plain tied head, no pooler, and one embedding for both halves
+wherever their vocabularies allow (bert2bert and its relatives; not bert2gpt and roberta2gpt).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from warmstart.composition.composition import Composition, Share
+from warmstart.composition.compose import plan
+from warmstart.composition.provenance import Provenance
+from warmstart.errors import UsageError, did_you_mean
+from warmstart.families.family import Config
+
+__all__ = [
+    "CHECKPOINTS",
+    "VARIANTS",
+    "Size",
+    "Variant",
+    "published_config",
+    "variant",
+    "variant_composition",
+    "variant_provenance",
+]
+
+Size = Literal["base", "large"]  # 12 and 24 layers
+
+# The published checkpoint of each kind and size.
+CHECKPOINTS: Mapping[tuple[str, Size], str] = {
+    ("bert", "base"): "google-bert/bert-base-cased",
+    ("bert", "large"): "google-bert/bert-large-cased",
+    ("roberta", "base"): "FacebookAI/roberta-base",
+    ("roberta", "large"): "FacebookAI/roberta-large",
+    ("gpt2", "base"): "openai-community/gpt2",
+    ("gpt2", "large"): "openai-community/gpt2-medium",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One of the paper's models.
+
+    Attributes:
+        name: the paper's.
+        encoder: kind of checkpoint, perhaps with ``random:`` before it; None: no encoder.
+        decoder: likewise.
+        share: which parameters the halves share.
+        description: one line for ``warmstart list variants``.
+    """
+
+    name: str
+    encoder: str | None
+    decoder: str
+    share: Share
+    description: str
+
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of checkpoint that it is made from, each once."""
+        halves = (self.encoder, self.decoder)
+        return tuple(dict.fromkeys(kind(half) for half in halves if half is not None))
+
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant(
+        name="rnd2rnd",
+        encoder="random:bert",
+        decoder="random:bert",
+        share="embeddings",
+        description="nothing from a checkpoint",
+    ),
+    Variant(
+        name="bert2rnd",
+        encoder="bert",
+        decoder="random:bert",
+        share="embeddings",
+        description="encoder and embeddings from BERT, decoder random",
+    ),
+    Variant(
+        name="rnd2bert",
+        encoder="random:bert",
+        decoder="bert",
+        share="embeddings",
+        description="encoder random, decoder and embeddings from BERT",
+    ),
+    Variant(
+        name="bert2bert",
+        encoder="bert",
+        decoder="bert",
+        share="embeddings",
+        description="both halves from BERT",
+    ),
+    Variant(
+        name="bertShare",
+        encoder="bert",
+        decoder="bert",
+        share="all",
+        description="both halves from BERT, all their parameters shared",
+    ),
+    Variant(
+        name="robertaShare",
+        encoder="roberta",
+        decoder="roberta",
+        share="all",
+        description="both halves from RoBERTa, all their parameters shared",
+    ),
+    Variant(
+        name="rnd2gpt",
+        encoder="random:bert",
+        decoder="gpt2",
+        share="embeddings",
+        description="encoder random with GPT-2's embeddings, decoder from GPT-2",
+    ),
+    Variant(
+        name="bert2gpt",
+        encoder="bert",
+        decoder="gpt2",
+        share="none",
+        description="encoder from BERT, decoder from GPT-2, two vocabularies",
+    ),
+    Variant(
+        name="roberta2gpt",
+        encoder="roberta",
+        decoder="gpt2",
+        share="none",
+        description="encoder from RoBERTa, decoder from GPT-2",
+    ),
+    Variant(
+        name="gpt",
+        encoder=None,
+        decoder="gpt2",
+        share="none",
+        description="GPT-2 alone, the source as prefix of the target",
+    ),
+)
+
+
+def variant(name: str) -> Variant:
+    """A variant by its name in the paper.
+
+    Raises:
+        UsageError: if there is none; names the nearest.
+    """
+    for candidate in VARIANTS:
+        if candidate.name == name:
+            return candidate
+    names = [candidate.name for candidate in VARIANTS]
+    raise UsageError(f"There is no variant '{name}'; {did_you_mean(name, names)}")
+
+
+def variant_composition(name: str, configs: Mapping[str, Config]) -> Composition:
+    """A variant's architecture from the configs of the checkpoints it is made from.
+
+    Args:
+        name: the variant's.
+        configs: config.json by kind ("bert", "roberta", "gpt2").
+    """
+    chosen = variant(name)
+    embedding: Literal["own", "decoder"] = "own"
+    if chosen.share != "none" and len(chosen.kinds()) > 1:
+        embedding = "decoder"  # a random encoder takes the decoder's vocabulary
+    return Composition(
+        encoder=None if chosen.encoder is None else configs[kind(chosen.encoder)],
+        decoder=configs[kind(chosen.decoder)],
+        share=chosen.share,
+        lm_head="tied",
+        embedding=embedding,
+    )
+
+
+def variant_provenance(name: str, size: Size = "base") -> Provenance:
+    """A variant's table from the published configurations alone, without any weights.
+
+    Args:
+        name: the variant's.
+        size: "base" (12 layers) or "large" (24).
+    """
+    chosen = variant(name)
+    names = {kind: CHECKPOINTS[kind, size] for kind in chosen.kinds()}
+    configs = {kind: published_config(hub.rpartition("/")[2]) for kind, hub in names.items()}
+    encoder, decoder = (
+        None if half is None or half.startswith("random:") else names[half]
+        for half in (chosen.encoder, chosen.decoder)
+    )
+    return plan(variant_composition(name, configs), encoder, decoder)
+
+
+@cache
+def published_config(name: str) -> dict[str, Any]:
+    """The configuration of a published checkpoint, kept with the package.
+
+    Args:
+        name: its name on the hub without the owner, such as "bert-base-cased".
+    """
+    file = resources.files("warmstart.composition") / "configs" / f"{name}.json"
+    config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return config
+
+
+def kind(half: str) -> str:
+    """A half's kind of checkpoint: "bert" for both "bert" and "random:bert"."""
+    return half.removeprefix("random:")

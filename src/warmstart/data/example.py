@@ -1,0 +1,18 @@
+"""One training or evaluation example: texts, no tokens."""
+
+from dataclasses import dataclass
+
+__all__ = ["Example"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A source text and what it should become."""
+
+    source: str
+    targets: tuple[str, ...]  # at least one; training uses the first, metrics use all
+
+    @property
+    def target(self) -> str:
+        """The text to learn: the first of the targets."""
+        return self.targets[0]

@@ -1,0 +1,70 @@
+"""Every error that warmstart raises for something a user can mend.
+
+An error's text says what was given, what is allowed and what to do next. The command line prints
+it as one sentence without a traceback and exits with ``exit_code``. Bugs of our own are
+``assert``s and keep their traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CheckpointError",
+    "CompositionError",
+    "ConversionError",
+    "DataError",
+    "OutputError",
+    "TrainingError",
+    "UsageError",
+    "WarmstartError",
+    "did_you_mean",
+]
+
+
+class WarmstartError(Exception):
+    """Something went wrong that the message tells how to mend."""
+
+    exit_code = 1
+
+
+class UsageError(WarmstartError):
+    """An option, recipe key or name that does not exist, or a value that is not allowed."""
+
+    exit_code = 2
+
+
+class CheckpointError(WarmstartError):
+    """A checkpoint that cannot be found, read or trusted."""
+
+
+class ConversionError(CheckpointError):
+    """Tensors that do not fit the architecture that the checkpoint's config describes."""
+
+
+class CompositionError(WarmstartError):
+    """Two halves that cannot be composed, or shared, in the way that was asked for."""
+
+
+class DataError(WarmstartError):
+    """A data file with a missing column, an empty side, bad encoding, and the like."""
+
+
+class OutputError(WarmstartError):
+    """An output folder or file that cannot be written without losing something."""
+
+
+class TrainingError(WarmstartError):
+    """A run that cannot start, resume or go on."""
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Ends an error sentence: the nearest allowed name, if any is near, and all of them.
+
+    >>> did_you_mean("robreta", ["bert", "roberta"])
+    "did you mean 'roberta'? Allowed: bert, roberta."
+    """
+    allowed = list(allowed)
+    by_folded = {candidate.lower(): candidate for candidate in allowed}
+    near = difflib.get_close_matches(name.lower(), by_folded, n=1, cutoff=0.6)
+    listing = f"Allowed: {', '.join(allowed)}."
+    return f"did you mean '{by_folded[near[0]]}'? {listing}" if near else listing

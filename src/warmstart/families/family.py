@@ -1,0 +1,103 @@
+"""What one family of checkpoints is: a mapping of its config, and a table of its names."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from warmstart.checkpoint.rename import Rule
+from warmstart.errors import CheckpointError, did_you_mean
+from warmstart.model.config import Activation, HeadConfig, StackConfig
+
+__all__ = ["Config", "Family", "activation", "field"]
+
+Config = Mapping[str, Any]  # what a config.json holds
+
+_ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "silu": "silu",
+    "swish": "silu",
+    "relu": "relu",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family of checkpoints.
+
+    Attributes:
+        name: how we call it.
+        description: one line for ``warmstart list families``.
+        model_types: what config.json may say.
+        pretrained_as: "encoder" (bidirectional) or "decoder" (causal).
+        stack: config.json -> the stack as it was pre-trained.
+        head: config.json -> the language-modelling head.
+        rules: names, theirs and ours; theirs without the prefix.
+        prefix: what a model with a head puts before its base model's names.
+        head_prefix: what the names of the language-modelling head begin with.
+        unused: patterns of tensors that we drop, reported as unused.
+        ignored: patterns of buffers, and of copies of tied tensors.
+        aliases: old spellings inside names, and what they are now.
+        encoder_class: the class that transformers takes for it as encoder, for config.json.
+        decoder_class: the same as decoder with cross-attention; None where it has none.
+        layers_key: the config's name of the number of layers.
+    """
+
+    name: str
+    description: str
+    model_types: tuple[str, ...]
+    pretrained_as: str
+    stack: Callable[[Config], StackConfig]
+    head: Callable[[Config], HeadConfig]
+    rules: Callable[[StackConfig], tuple[Rule, ...]]
+    prefix: str
+    head_prefix: str
+    unused: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
+    encoder_class: str | None = None
+    decoder_class: str | None = None
+    layers_key: str = "num_hidden_layers"
+
+    def strip(self, name: str) -> str:
+        """A tensor's name as the rules spell it: no prefix, no old spelling."""
+        for old, new in self.aliases:
+            name = name.replace(old, new)
+        return name.removeprefix(self.prefix)
+
+    def spell(self, name: str) -> str:
+        """A rule's name as a model with a head spells it: the inverse of `strip`."""
+        return name if name.startswith(self.head_prefix) else self.prefix + name
+
+
+def field(config: Config, key: str, *default: Any) -> Any:
+    """A value of config.json.
+
+    Raises:
+        CheckpointError: if it is not there and has no default.
+    """
+    value = config.get(key)
+    if value is not None:
+        return value
+    if default:
+        return default[0]
+    raise CheckpointError(
+        f"The config of this {config.get('model_type')} checkpoint has no '{key}'; its "
+        "architecture cannot be told without it. Restore the config.json that it was saved with."
+    )
+
+
+def activation(config: Config, key: str, default: str) -> Activation:
+    """The activation that a config names.
+
+    Raises:
+        CheckpointError: if we have no such activation.
+    """
+    name = field(config, key, default)
+    if name not in _ACTIVATIONS:
+        raise CheckpointError(
+            f"The config's {key} is '{name}'; {did_you_mean(str(name), _ACTIVATIONS)}"
+        )
+    return _ACTIVATIONS[name]

@@ -1,0 +1,1 @@
+"""The transformer core: tensors only."""

@@ -1,0 +1,231 @@
+"""Scaled dot-product attention over batches that know their lengths.
+
+Shape legend: B sequences, T query tokens and U key tokens of all of them together, L and S the
+longest query and key sequence, H query heads, K key/value heads, G = H / K, D head size.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from warmstart.model.config import AttentionConfig
+from warmstart.model.sequences import pad, unpad
+
+__all__ = ["attend_cached", "attend_packed", "attend_padded", "attend_runs"]
+
+
+def attend_packed(
+    q_THD: Tensor,
+    k_UKD: Tensor,
+    v_UKD: Tensor,
+    query_lengths: Sequence[int],
+    key_lengths: Sequence[int],
+    config: AttentionConfig,
+    *,
+    causal: bool,
+    window: int | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """Attention of each sequence's queries to the same sequence's keys.
+
+    Args:
+        q_THD: queries. Shape: [T, H, D]
+        k_UKD: keys. Shape: [U, K, D]
+        v_UKD: values. Shape: [U, K, D]
+        query_lengths: query tokens of each sequence. Shape: [B]
+        key_lengths: key tokens of each sequence. Shape: [B]
+        config: scale, grouping and soft cap.
+        causal: whether a query sees only keys at its own place and before.
+        window: see `StackConfig.window`.
+        dropout: probability of dropping an attention weight.
+
+    Returns:
+        Shape: [T, H * D]
+    """
+    dtype = q_THD.dtype
+    if q_THD.device.type == "cpu":
+        # Flash attention's bfloat16 backward is several times slower on a CPU than float32's.
+        q_THD, k_UKD, v_UKD = q_THD.float(), k_UKD.float(), v_UKD.float()
+    attend = attend_runs if q_THD.device.type == "cpu" else attend_padded
+    with torch.autocast(q_THD.device.type, enabled=False):
+        mixed_THD = attend(
+            q_THD,
+            k_UKD.to(q_THD.dtype),
+            v_UKD.to(q_THD.dtype),
+            query_lengths,
+            key_lengths,
+            config,
+            causal=causal,
+            window=window,
+            dropout=dropout,
+        )
+    return mixed_THD.flatten(1).to(dtype)
+
+
+def attend_runs(
+    q_THD: Tensor,
+    k_UKD: Tensor,
+    v_UKD: Tensor,
+    query_lengths: Sequence[int],
+    key_lengths: Sequence[int],
+    config: AttentionConfig,
+    *,
+    causal: bool,
+    window: int | None,
+    dropout: float,
+) -> Tensor:
+    """`attend_packed` without any padding: one call per run of sequences of equal lengths.
+
+    Shape: as `attend_packed`, but [T, H, D] out.
+    """
+    outputs = []
+    at_query = at_key = 0
+    for count, queries, keys in _runs(query_lengths, key_lengths):
+        q = q_THD[at_query : (at_query := at_query + count * queries)].unflatten(0, (count, -1))
+        k = k_UKD[at_key : (end := at_key + count * keys)].unflatten(0, (count, -1))
+        v = v_UKD[at_key:end].unflatten(0, (count, -1))
+        at_key = end
+        mask = None
+        if window is not None and max(queries, keys) > window:
+            mask = _distance_mask(queries, keys, causal, window, q.device)
+        mixed = _attend(
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            config,
+            mask=mask,
+            causal=causal and mask is None,
+            dropout=dropout,
+        )
+        outputs.append(mixed.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)
+
+
+def attend_padded(
+    q_THD: Tensor,
+    k_UKD: Tensor,
+    v_UKD: Tensor,
+    query_lengths: Sequence[int],
+    key_lengths: Sequence[int],
+    config: AttentionConfig,
+    *,
+    causal: bool,
+    window: int | None,
+    dropout: float,
+) -> Tensor:
+    """`attend_packed` in one call over padded rectangles, for devices that like few large calls.
+
+    Shape: as `attend_packed`, but [T, H, D] out.
+    """
+    longest_query, longest_key = max(query_lengths), max(key_lengths)
+    device = q_THD.device
+    lengths_B = torch.tensor(key_lengths, device=device)
+    mask_B11S = (torch.arange(longest_key, device=device) < lengths_B[:, None])[:, None, None]
+    mask = mask_B11S
+    if causal or window is not None:
+        mask = mask & _distance_mask(longest_query, longest_key, causal, window, device)
+    mixed = _attend(
+        pad(q_THD, query_lengths).transpose(1, 2),
+        pad(k_UKD, key_lengths).transpose(1, 2),
+        pad(v_UKD, key_lengths).transpose(1, 2),
+        config,
+        # A padded query with a window may see no key at all, and softmax would give NaN.
+        mask=mask | ~mask.any(-1, keepdim=True),
+        causal=False,
+        dropout=dropout,
+    )
+    return unpad(mixed.transpose(1, 2), query_lengths)
+
+
+def attend_cached(
+    q_BMHD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask_BMS: Tensor | None, config: AttentionConfig
+) -> Tensor:
+    """Attention of a few queries to cached keys, as plain batched products.
+
+    With one query a sequence these are faster than a fused kernel on a CPU.
+
+    Args:
+        q_BMHD: queries; M is the tokens, or the beams, of one source. Shape: [B, M, H, D]
+        k_BKSD: keys. Shape: [B, K, S, D]
+        v_BKSD: values. Shape: [B, K, S, D]
+        mask_BMS: what each query may see; None: everything. Shape: [B, M or 1, S]
+        config: scale, grouping and soft cap.
+
+    Returns:
+        Shape: [B, M, H * D]
+    """
+    batch, queries, heads, size = q_BMHD.shape
+    groups = heads // config.key_value_heads
+    scale = config.scale if config.scale is not None else size**-0.5
+    q = (q_BMHD * scale).view(batch, queries, config.key_value_heads, groups, size)
+    q_BKXD = q.permute(0, 2, 3, 1, 4).reshape(batch, config.key_value_heads, -1, size)
+    scores = torch.matmul(q_BKXD, k_BKSD.mT).float()
+    if config.soft_cap is not None:
+        scores = config.soft_cap * torch.tanh(scores / config.soft_cap)
+    if mask_BMS is not None:
+        scores = scores.unflatten(2, (groups, queries))
+        scores = scores.masked_fill(~mask_BMS[:, None, None], float("-inf")).flatten(2, 3)
+    mixed_BKXD = torch.matmul(scores.softmax(-1).to(v_BKSD.dtype), v_BKSD)
+    mixed = mixed_BKXD.unflatten(2, (groups, queries)).permute(0, 3, 1, 2, 4)
+    joined: Tensor = mixed.reshape(batch, queries, heads * size)
+    return joined
+
+
+def _attend(
+    q_BHLD: Tensor,
+    k_BKSD: Tensor,
+    v_BKSD: Tensor,
+    config: AttentionConfig,
+    *,
+    mask: Tensor | None,
+    causal: bool,
+    dropout: float,
+) -> Tensor:
+    grouped = config.heads != config.key_value_heads
+    if config.soft_cap is None:
+        return F.scaled_dot_product_attention(
+            q_BHLD,
+            k_BKSD,
+            v_BKSD,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=causal,
+            scale=config.scale,
+            enable_gqa=grouped,
+        )
+    # The fused kernel has no soft cap.
+    if grouped:
+        k_BKSD, v_BKSD = (
+            x.repeat_interleave(config.heads // config.key_value_heads, dim=1)
+            for x in (k_BKSD, v_BKSD)
+        )
+    scale = config.scale if config.scale is not None else config.head_size**-0.5
+    scores = (q_BHLD @ k_BKSD.mT).float() * scale
+    scores = config.soft_cap * torch.tanh(scores / config.soft_cap)
+    if causal:
+        mask = _distance_mask(q_BHLD.shape[2], k_BKSD.shape[2], True, None, q_BHLD.device)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = F.dropout(scores.softmax(-1), dropout).to(v_BKSD.dtype)
+    mixed: Tensor = weights @ v_BKSD
+    return mixed
+
+
+def _runs(
+    query_lengths: Sequence[int], key_lengths: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """(sequences, queries of each, keys of each) of each run of equal lengths."""
+    for (queries, keys), run in groupby(zip(query_lengths, key_lengths, strict=True)):
+        yield sum(1 for _ in run), queries, keys
+
+
+def _distance_mask(
+    queries: int, keys: int, causal: bool, window: int | None, device: torch.device
+) -> Tensor:
+    """True where a query may see a key. Shape: [queries, keys]"""
+    distance = torch.arange(queries, device=device)[:, None] - torch.arange(keys, device=device)
+    mask = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+    return mask if window is None else mask & (distance.abs() < window)

@@ -1,0 +1,101 @@
+"""Preallocated keys and values of the tokens decoded so far.
+
+Shape legend: B sources, R rows being decoded (B times the beams), N new tokens a row, S slots,
+K key/value heads, D head size.
+"""
+
+import torch
+from torch import Tensor
+
+from warmstart.model.config import StackConfig
+
+__all__ = ["Cache"]
+
+
+class Cache:
+    """Keys and values of one decoder, for every layer.
+
+    Attributes:
+        lengths_R: tokens that each row holds. Shape: [R]
+        cross: keys and values of the source, a pair a layer, once per source and not per beam.
+            Shape of each: [B, K, S, D]
+        source_mask_B1S: True where a source has a token; None where all are equally long.
+            Shape: [B, 1, S]
+    """
+
+    def __init__(self, config: StackConfig, rows: int, capacity: int, like: Tensor) -> None:
+        """Reserves room.
+
+        Args:
+            config: the decoder's.
+            rows: sequences decoded side by side.
+            capacity: the most tokens that a row will hold.
+            like: a tensor of the device and type to use.
+        """
+        attention = config.attention
+        shape = (rows, attention.key_value_heads, capacity, attention.head_size)
+        self._keys = [like.new_empty(shape) for _ in range(config.layers)]
+        self._values = [like.new_empty(shape) for _ in range(config.layers)]
+        self.lengths_R = torch.zeros(rows, dtype=torch.long, device=like.device)
+        self.cross: list[tuple[Tensor, Tensor]] = []
+        self.source_mask_B1S: Tensor | None = None
+        self._longest = 0  # a Python integer, so that no step waits for the device
+        self._even = True  # whether all rows are equally long
+
+    def positions(self, tokens: int) -> Tensor:
+        """Places of the next tokens. Shape: [R, N]"""
+        return self.lengths_R[:, None] + torch.arange(tokens, device=self.lengths_R.device)
+
+    def extend(self, layer: int, k_RNKD: Tensor, v_RNKD: Tensor) -> tuple[Tensor, Tensor]:
+        """Writes a layer's new keys and values and returns all of them.
+
+        Shape: two of [R, N, K, D] -> two of [R, K, S, D]
+        """
+        new = k_RNKD.shape[1]
+        keys, values = self._keys[layer], self._values[layer]
+        end = self._longest + new
+        assert end <= keys.shape[2], "the cache is full"
+        if self._even:
+            keys[:, :, self._longest : end] = k_RNKD.transpose(1, 2)
+            values[:, :, self._longest : end] = v_RNKD.transpose(1, 2)
+        else:
+            rows = torch.arange(keys.shape[0], device=keys.device)[:, None]
+            positions = self.positions(new)
+            keys[rows, :, positions] = k_RNKD.to(keys.dtype)
+            values[rows, :, positions] = v_RNKD.to(values.dtype)
+        return keys[:, :, :end], values[:, :, :end]
+
+    def mask(self, tokens: int, window: int | None) -> Tensor | None:
+        """What each new token may see; None: every slot. Shape: [R, N, S]"""
+        slots = self._longest + tokens
+        if self._even and tokens == 1 and (window is None or slots <= window):
+            return None
+        distance = self.positions(tokens)[:, :, None] - torch.arange(
+            slots, device=self.lengths_R.device
+        )
+        mask = distance >= 0
+        return mask if window is None else mask & (distance < window)
+
+    def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
+        """Counts the new tokens as held.
+
+        Args:
+            tokens: new tokens a row.
+            lengths: how many of them are real, where rows differ. The slots behind are not seen
+                and are written over later. Shape: [R]
+        """
+        self._longest += tokens
+        if lengths is None:
+            self.lengths_R = self.lengths_R + tokens
+        else:
+            self.lengths_R = self.lengths_R + torch.tensor(lengths, device=self.lengths_R.device)
+            self._even = self._even and min(lengths) == tokens
+
+    def reorder(self, rows_R: Tensor) -> None:
+        """Row r continues what row ``rows_R[r]`` was. Rows stay with their source. Shape: [R]"""
+        self.lengths_R = self.lengths_R[rows_R]
+        for tensors in (self._keys, self._values):
+            for layer, old in enumerate(tensors):
+                new = torch.empty_like(old)
+                new[:, :, : self._longest] = old[:, :, : self._longest][rows_R]
+                tensors[layer] = new

@@ -1,0 +1,179 @@
+"""What a transformer is made of, as frozen values: never whose it is.
+
+A family fills these from its ``config.json``; the modules of this package read nothing else. A
+changed copy is made with `dataclasses.replace`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = [
+    "Activation",
+    "AttentionConfig",
+    "EmbeddingConfig",
+    "EncoderDecoderConfig",
+    "FeedForwardConfig",
+    "HeadConfig",
+    "LearnedPositions",
+    "NormConfig",
+    "NormOrder",
+    "Rotary",
+    "RotaryScaling",
+    "StackConfig",
+]
+
+Activation = Literal["gelu", "gelu_tanh", "silu", "relu"]
+NormOrder = Literal["pre", "post", "sandwich"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NormConfig:
+    """LayerNorm or RMSNorm."""
+
+    kind: Literal["layer", "rms"] = "layer"
+    eps: float = 1e-12  # added to the variance
+    bias: bool = True  # LayerNorm only
+    unit_offset: bool = False  # RMSNorm only: scale by 1 + weight (Gemma)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedPositions:
+    """A table of position vectors."""
+
+    rows: int  # rows of the table, offset included
+    offset: int = 0  # row of the first token: RoBERTa's is 2
+
+    @property
+    def limit(self) -> int:
+        """The longest sequence in tokens."""
+        return self.rows - self.offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotaryScaling:
+    """How rotary frequencies are stretched for contexts longer than the pre-trained ones."""
+
+    kind: Literal["linear", "llama3"]
+    factor: float  # >= 1
+    low_frequency_factor: float = 1.0  # llama3 only
+    high_frequency_factor: float = 4.0  # llama3 only
+    original_limit: int = 8192  # tokens, llama3 only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotary:
+    """Rotary position embedding (Su et al. 2021), on the first half against the second half."""
+
+    theta: float = 10_000.0  # base of the frequencies
+    limit: int  # the longest sequence in tokens
+    scaling: RotaryScaling | None = None
+    local_theta: float | None = None  # base in layers with a window, if another (Gemma 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingConfig:
+    """Token ids to vectors."""
+
+    vocabulary: int  # rows of the word embedding
+    size: int  # width of the rows; a stack of another width gets a projection (ELECTRA)
+    positions: LearnedPositions | None = None  # None: the position is elsewhere (rotary)
+    token_types: int = 0  # rows; every token is of type 0
+    norm: NormConfig | None = None
+    scale: float = 1.0  # on the word vectors (Gemma: sqrt of the width)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionConfig:
+    """Multi-head attention, grouped where there are fewer key/value heads than query heads."""
+
+    heads: int  # query heads
+    key_value_heads: int  # divides `heads`
+    head_size: int  # free: heads * head_size need not be the stack's width
+    query_key_value_bias: bool = True
+    output_bias: bool = True
+    scale: float | None = None  # None: head_size ** -0.5
+    soft_cap: float | None = None  # scores become soft_cap * tanh(scores / soft_cap)
+    query_key_norm: NormConfig | None = None  # over each head's vector (Qwen 3, Gemma 3)
+    dropout: float = 0.0  # on the attention weights, in training
+
+    def __post_init__(self) -> None:
+        if self.heads % self.key_value_heads:
+            raise ValueError(
+                f"{self.heads} query heads cannot be grouped over {self.key_value_heads} "
+                "key/value heads; the second must divide the first."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedForwardConfig:
+    """Two linear layers around an activation, or three with a gate (SwiGLU, GeGLU)."""
+
+    size: int  # inner width
+    activation: Activation = "gelu"
+    gated: bool = False
+    bias: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackConfig:
+    """One transformer stack: an encoder, or a decoder with or without cross-attention."""
+
+    hidden_size: int
+    layers: int
+    embedding: EmbeddingConfig
+    attention: AttentionConfig
+    feed_forward: FeedForwardConfig
+    norm: NormConfig
+    norm_order: NormOrder = "post"
+    first_attention_norm: bool = True  # False: none before the first layer's (ModernBERT)
+    final_norm: bool = False  # after the last layer
+    rotary: Rotary | None = None
+    windows: tuple[int | None, ...] | None = None  # by layer: see `window`; None: all global
+    causal: bool = False
+    cross_attention: bool = False
+    pooler: bool = False  # BERT's pooler, carried for the format's sake and never computed
+    dropout: float = 0.0  # on embeddings and on each sublayer's output, in training
+    initializer_range: float = 0.02  # std of new weights
+
+    def __post_init__(self) -> None:
+        if self.windows is not None and len(self.windows) != self.layers:
+            raise ValueError(f"{len(self.windows)} windows for {self.layers} layers.")
+
+    def window(self, layer: int) -> int | None:
+        """How far a layer sees: a token attends to tokens less than this away; None: to all."""
+        return None if self.windows is None else self.windows[layer]
+
+    @property
+    def position_limit(self) -> int | None:
+        """The longest sequence in tokens that the positions allow; None: any."""
+        if self.embedding.positions is not None:
+            return self.embedding.positions.limit
+        return None if self.rotary is None else self.rotary.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadConfig:
+    """Decoder states to logits over the target vocabulary."""
+
+    tied: bool = True  # the weight is the decoder's word embedding
+    bias: bool = False
+    transform: Activation | None = None  # BERT's dense, activation and norm before the weight
+    transform_norm: NormConfig | None = None
+    soft_cap: float | None = None  # logits become soft_cap * tanh(logits / soft_cap) (Gemma 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderDecoderConfig:
+    """Two stacks and a head.
+
+    ``encoder`` is None for the paper's `gpt` variant: a decoder alone, with the source as prefix.
+    """
+
+    encoder: StackConfig | None
+    decoder: StackConfig
+    head: HeadConfig
+
+    @property
+    def bridge(self) -> bool:
+        """Whether a linear layer maps encoder states to the decoder's width."""
+        return self.encoder is not None and self.encoder.hidden_size != self.decoder.hidden_size

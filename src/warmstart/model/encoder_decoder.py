@@ -1,0 +1,103 @@
+"""The whole model: encoder, bridge, decoder, head.
+
+Shape legend: B sources, S source tokens and T target tokens of all of them together, R rows
+decoded side by side (B times the beams), N new tokens a row, H decoder width, V vocabulary.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from warmstart.model.cache import Cache
+from warmstart.model.config import EncoderDecoderConfig
+from warmstart.model.head import Head
+from warmstart.model.sequences import Sequences, pad
+from warmstart.model.stack import Stack
+
+__all__ = ["EncoderDecoder"]
+
+
+class EncoderDecoder(nn.Module):
+    """Two stacks joined by cross-attention, or a decoder that reads the source as its prefix."""
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Stack(config.encoder) if config.encoder is not None else None
+        self.decoder = Stack(config.decoder)
+        self.head = Head(config.head, config.decoder, self.decoder.embedding.word)
+        self.bridge: nn.Linear | None = None
+        if config.bridge:
+            assert config.encoder is not None
+            self.bridge = nn.Linear(config.encoder.hidden_size, config.decoder.hidden_size)
+
+    def forward(
+        self,
+        source: Sequences,
+        target: Sequences,
+        labels_T: Tensor | None = None,
+        label_count: float | Tensor | None = None,
+    ) -> Tensor:
+        """Logits, or the loss where labels are given.
+
+        Args:
+            source: what to read.
+            target: what the decoder has written so far, beginning with the start token.
+            labels_T: the token that should follow each target token. Shape: [T]
+            label_count: what the summed loss is divided by: the labels of the whole effective
+                batch, so that it does not matter how a batch is cut. Default: T.
+
+        Returns:
+            Logits, shape [T, V]; with labels the loss in nats, shape [].
+        """
+        if self.encoder is None:
+            hidden_TH = self._continue_prefix(source, target)
+        else:
+            hidden_TH = self.decoder(target, self.encode(source), source.lengths)
+        if labels_T is None:
+            logits: Tensor = self.head(hidden_TH)
+            return logits
+        return self.head.loss(hidden_TH, labels_T) / (
+            labels_T.shape[0] if label_count is None else label_count
+        )
+
+    def encode(self, source: Sequences) -> Tensor:
+        """Encoder states in the decoder's width. Shape: [S, H]"""
+        assert self.encoder is not None
+        states: Tensor = self.encoder(source)
+        return states if self.bridge is None else self.bridge(states)
+
+    def start(self, source: Sequences, capacity: int, beams: int = 1) -> Cache:
+        """Reads the sources and returns a cache to decode from.
+
+        Args:
+            source: B sources.
+            capacity: the most target tokens of a row.
+            beams: rows a source; the rows of a source stand side by side.
+        """
+        rows = len(source.lengths) * beams
+        if self.encoder is not None:
+            return self.decoder.start_cache(rows, capacity, self.encode(source), source.lengths)
+        cache = self.decoder.start_cache(rows, capacity + max(source.lengths))
+        tokens_RN = pad(source.tokens, source.lengths).repeat_interleave(beams, dim=0)
+        lengths = tuple(length for length in source.lengths for _ in range(beams))
+        self.decoder.step(tokens_RN, cache, lengths)
+        return cache
+
+    def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor:
+        """Logits of what follows each of the next tokens. Shape: [R, N] -> [R, N, V]"""
+        logits: Tensor = self.head(self.decoder.step(tokens_RN, cache))
+        return logits
+
+    def _continue_prefix(self, source: Sequences, target: Sequences) -> Tensor:
+        """Target states of a decoder that has read the source first. Shape: [T, H]"""
+        pieces = zip(
+            source.tokens.split(source.lengths), target.tokens.split(target.lengths), strict=True
+        )
+        lengths = tuple(s + t for s, t in zip(source.lengths, target.lengths, strict=True))
+        joined = Sequences(torch.cat([piece for pair in pieces for piece in pair]), lengths)
+        is_target = [
+            torch.arange(total) >= prefix
+            for total, prefix in zip(lengths, source.lengths, strict=True)
+        ]
+        hidden: Tensor = self.decoder(joined)
+        return hidden[torch.cat(is_target).to(hidden.device)]

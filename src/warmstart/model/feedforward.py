@@ -1,0 +1,43 @@
+"""The feed-forward sublayer, plain or gated. Shape legend: T tokens, H hidden size."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warmstart.model.config import Activation, StackConfig
+from warmstart.model.sublayer import Sublayer
+
+__all__ = ["FeedForward", "activate"]
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Applies an activation by its name in the config. Shape: unchanged."""
+    match activation:
+        case "gelu":
+            return F.gelu(x)
+        case "gelu_tanh":
+            return F.gelu(x, approximate="tanh")
+        case "silu":
+            return F.silu(x)
+        case "relu":
+            return F.relu(x)
+
+
+class FeedForward(Sublayer):
+    """Up, activation, down; a gated one has two halves in `up`: the gate, then the values."""
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__(config)
+        self.config = config.feed_forward
+        size, bias = self.config.size, self.config.bias
+        self.up = nn.Linear(config.hidden_size, 2 * size if self.config.gated else size, bias)
+        self.down = nn.Linear(size, config.hidden_size, bias)
+
+    def forward(self, hidden_TH: Tensor) -> Tensor:
+        """Shape: [T, H] -> [T, H]"""
+        inner = self.up(self.enter(hidden_TH))
+        if self.config.gated:
+            gate, values = inner.chunk(2, dim=-1)
+            inner = activate(gate, self.config.activation) * values
+        else:
+            inner = activate(inner, self.config.activation)
+        return self.leave(hidden_TH, self.down(inner))

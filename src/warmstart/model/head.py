@@ -1,0 +1,129 @@
+"""Decoder states to logits, and to a loss without the logits.
+
+Shape legend: T target tokens, C tokens of a chunk, H hidden size, E embedding size, V vocabulary.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from warmstart.model.config import HeadConfig, StackConfig
+from warmstart.model.feedforward import activate
+from warmstart.model.norm import norm
+
+__all__ = ["Head"]
+
+CHUNK_TOKENS = 512  # tokens of float32 logits held at a time: 62 MB with 30,522 words
+
+
+class Head(nn.Module):
+    """The language-modelling head. A tied one holds the decoder's word embedding itself."""
+
+    def __init__(self, config: HeadConfig, decoder: StackConfig, word: nn.Embedding) -> None:
+        super().__init__()
+        self.config = config
+        size = decoder.embedding.size
+        if config.transform is not None:
+            assert config.transform_norm is not None
+            self.dense = nn.Linear(decoder.hidden_size, size)
+            self.norm = norm(config.transform_norm, size)
+        self.weight = (
+            word.weight if config.tied else nn.Parameter(torch.empty(word.num_embeddings, size))
+        )
+        self.bias = nn.Parameter(torch.empty(word.num_embeddings)) if config.bias else None
+
+    def forward(self, hidden_TH: Tensor) -> Tensor:
+        """Logits. Shape: [T, H] -> [T, V]"""
+        return self._cap(F.linear(self._transform(hidden_TH), self.weight, self.bias))
+
+    def loss(self, hidden_TH: Tensor, labels_T: Tensor) -> Tensor:
+        """Cross-entropy in nats, summed over the tokens, in chunks.
+
+        Shape: [T, H], [T] -> []
+        """
+        x_TE = self._transform(hidden_TH)
+        loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            x_TE, self.weight, self.bias, labels_T, self.config.soft_cap
+        )
+        return loss
+
+    def _transform(self, hidden_TH: Tensor) -> Tensor:
+        if self.config.transform is None:
+            return hidden_TH
+        x: Tensor = self.norm(activate(self.dense(hidden_TH), self.config.transform))
+        return x
+
+    def _cap(self, logits: Tensor) -> Tensor:
+        cap = self.config.soft_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Sum of cross-entropies of ``x @ weight.T + bias``, its gradients computed on the way.
+
+    A chunk's logits are turned into their gradient in place and multiplied out at once, so that
+    no more than one chunk's logits ever exist.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_TE: Tensor,
+        weight_VE: Tensor,
+        bias_V: Tensor | None,
+        labels_T: Tensor,
+        soft_cap: float | None,
+    ) -> Tensor:
+        device = x_TE.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else x_TE.dtype
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        w = weight_VE.to(dtype)
+        grad_x = torch.empty_like(x_TE) if needs_x else None
+        grad_weight = torch.zeros_like(weight_VE, dtype=torch.float32) if needs_weight else None
+        grad_bias = None
+        if bias_V is not None and needs_bias:
+            grad_bias = torch.zeros_like(bias_V, dtype=torch.float32)
+        total = torch.zeros((), dtype=torch.float32, device=x_TE.device)
+        with torch.autocast(device, enabled=False):
+            for start in range(0, x_TE.shape[0], CHUNK_TOKENS):
+                chunk = slice(start, start + CHUNK_TOKENS)
+                x_CE, labels_C1 = x_TE[chunk].to(dtype), labels_T[chunk, None]
+                logits_CV = F.linear(x_CE, w).float()
+                if bias_V is not None:
+                    logits_CV += bias_V.float()
+                if soft_cap is not None:
+                    logits_CV = soft_cap * torch.tanh(logits_CV / soft_cap)
+                normalizers_C1 = logits_CV.logsumexp(-1, keepdim=True)
+                total += (normalizers_C1 - logits_CV.gather(1, labels_C1)).sum()
+                if not (needs_x or needs_weight or needs_bias):
+                    continue
+                slopes = None if soft_cap is None else 1 - (logits_CV / soft_cap).square()
+                grad_CV = logits_CV.sub_(normalizers_C1).exp_()
+                grad_CV.scatter_add_(1, labels_C1, grad_CV.new_full(labels_C1.shape, -1.0))
+                if slopes is not None:
+                    grad_CV.mul_(slopes)
+                if grad_bias is not None:
+                    grad_bias += grad_CV.sum(0)
+                grad_CV = grad_CV.to(dtype)
+                if grad_x is not None:
+                    grad_x[chunk] = (grad_CV @ w).to(grad_x.dtype)
+                if grad_weight is not None:
+                    grad_weight += grad_CV.T @ x_CE
+        ctx.save_for_backward(grad_x, grad_weight, grad_bias)
+        ctx.dtypes = (weight_VE.dtype, None if bias_V is None else bias_V.dtype)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad_x, grad_weight, grad_bias = ctx.saved_tensors
+        weight_dtype, bias_dtype = ctx.dtypes
+        return (
+            None if grad_x is None else grad_x * grad.to(grad_x.dtype),
+            None if grad_weight is None else (grad_weight * grad).to(weight_dtype),
+            None if grad_bias is None else (grad_bias * grad).to(bias_dtype),
+            None,
+            None,
+        )

@@ -1,0 +1,47 @@
+"""Rotary positions. (Learned positions are a table, in `embedding.py`.)
+
+Shape legend: T tokens (any leading shape), D head size, ``D/2`` frequencies.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from warmstart.model.config import Rotary, RotaryScaling
+
+__all__ = ["Rotation", "rotate", "rotation"]
+
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, each [T, 1, D]
+
+
+def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool) -> Rotation:
+    """Angles for tokens at some positions, with an axis for the heads. Shape: [T] -> [T, 1, D]"""
+    theta = config.local_theta if local and config.local_theta is not None else config.theta
+    exponents = torch.arange(0, head_size, 2, device=positions_T.device).float() / head_size
+    frequencies = theta**-exponents
+    # Gemma 3 stretches its global layers only.
+    if config.scaling is not None and not (local and config.local_theta is not None):
+        frequencies = _scaled(frequencies, config.scaling)
+    angles = positions_T.float()[..., None, None] * frequencies
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, angles: Rotation) -> Tensor:
+    """Turns each head's vector by its token's angles. Shape: [T, heads, D] -> [T, heads, D]"""
+    cosines, sines = (part.to(x.dtype) for part in angles)
+    first, second = x.chunk(2, dim=-1)
+    return x * cosines + torch.cat((-second, first), dim=-1) * sines
+
+
+def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:
+    if scaling.kind == "linear":
+        return frequencies / scaling.factor
+    # llama3: long waves are stretched, short ones kept, with a ramp between.
+    wavelengths = 2 * math.pi / frequencies
+    turns = scaling.original_limit / wavelengths
+    low, high = scaling.low_frequency_factor, scaling.high_frequency_factor
+    ramp = ((turns - low) / (high - low)).clamp(0.0, 1.0)
+    return frequencies * (ramp + (1 - ramp) / scaling.factor)

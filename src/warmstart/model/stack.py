@@ -1,0 +1,154 @@
+"""A transformer stack: encoder or decoder, whatever the family.
+
+Shape legend: T tokens of all sequences together, S source tokens, R rows decoded side by side,
+N new tokens a row, H hidden size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from warmstart.model.attention import CrossAttention, SelfAttention
+from warmstart.model.cache import Cache
+from warmstart.model.config import StackConfig
+from warmstart.model.embedding import Embedding
+from warmstart.model.feedforward import FeedForward
+from warmstart.model.norm import norm
+from warmstart.model.position import Rotation, rotation
+from warmstart.model.sequences import Sequences, pad
+
+__all__ = ["Block", "Stack"]
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention where the stack has it, feed-forward."""
+
+    def __init__(self, config: StackConfig, layer: int) -> None:
+        super().__init__()
+        self.self_attention = SelfAttention(config, layer)
+        self.cross_attention = CrossAttention(config) if config.cross_attention else None
+        self.feed_forward = FeedForward(config)
+
+
+class Stack(nn.Module):
+    """Embeddings, blocks and the final norm that a `StackConfig` describes."""
+
+    def __init__(self, config: StackConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.final_norm = norm(config.norm, config.hidden_size) if config.final_norm else None
+        self.pooler: nn.Linear | None = None
+        if config.pooler:
+            self.pooler = nn.Linear(config.hidden_size, config.hidden_size).requires_grad_(False)
+
+    def forward(
+        self,
+        sequences: Sequences,
+        states_SH: Tensor | None = None,
+        source_lengths: Sequence[int] = (),
+    ) -> Tensor:
+        """Last hidden states of whole sequences.
+
+        Args:
+            sequences: B sequences of T tokens together.
+            states_SH: encoder states for cross-attention, one after the other. Shape: [S, H]
+            source_lengths: states of each source. Shape: [B]
+
+        Returns:
+            Shape: [T, H]
+        """
+        positions_T = sequences.positions()
+        rotations = self._rotations(positions_T)
+        hidden = self.embedding(sequences.tokens, positions_T)
+        for block in self._blocks():
+            hidden = block.self_attention(
+                hidden,
+                sequences.lengths,
+                rotations.get(block.self_attention.window is not None),
+                causal=self.config.causal,
+            )
+            if block.cross_attention is not None:
+                assert states_SH is not None, "this stack needs encoder states"
+                hidden = block.cross_attention(hidden, sequences.lengths, states_SH, source_lengths)
+            hidden = block.feed_forward(hidden)
+        return self._finish(hidden)
+
+    def start_cache(
+        self,
+        rows: int,
+        capacity: int,
+        states_SH: Tensor | None = None,
+        source_lengths: Sequence[int] = (),
+    ) -> Cache:
+        """A cache for decoding, with the source's keys and values computed once.
+
+        Args:
+            rows: sequences to decode side by side: the sources times the beams.
+            capacity: the most tokens that a row will hold.
+            states_SH: encoder states. Shape: [S, H]
+            source_lengths: states of each source. Shape: [B]
+        """
+        like = self.embedding.word.weight if states_SH is None else states_SH
+        cache = Cache(self.config, rows, capacity, like)
+        if states_SH is None:
+            return cache
+        for block in self._blocks():
+            assert block.cross_attention is not None
+            keys, values = block.cross_attention.keys_values(states_SH)
+            cache.cross.append(
+                (
+                    pad(keys, source_lengths).transpose(1, 2).contiguous(),
+                    pad(values, source_lengths).transpose(1, 2).contiguous(),
+                )
+            )
+        if len(set(source_lengths)) > 1:
+            lengths_B = torch.tensor(source_lengths, device=like.device)
+            slots = torch.arange(max(source_lengths), device=like.device)
+            cache.source_mask_B1S = (slots < lengths_B[:, None])[:, None]
+        return cache
+
+    def step(
+        self, tokens_RN: Tensor, cache: Cache, lengths: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """Hidden states of the next tokens of each row, which the cache then holds.
+
+        Args:
+            tokens_RN: the next tokens; several at once are a prefix or a draft. Shape: [R, N]
+            cache: from `start_cache`.
+            lengths: how many of the tokens are real, where rows differ. Shape: [R]
+
+        Returns:
+            Shape: [R, N, H]
+        """
+        positions_RN = cache.positions(tokens_RN.shape[1])
+        rotations = self._rotations(positions_RN)
+        hidden = self.embedding(tokens_RN, positions_RN)
+        for block in self._blocks():
+            attention = block.self_attention
+            hidden = attention.step(hidden, cache, rotations.get(attention.window is not None))
+            if block.cross_attention is not None:
+                hidden = block.cross_attention.step(
+                    hidden, cache.cross[attention.layer], cache.source_mask_B1S
+                )
+            hidden = block.feed_forward(hidden)
+        cache.advance(tokens_RN.shape[1], lengths)
+        return self._finish(hidden)
+
+    def _blocks(self) -> list[Block]:
+        return list(self.blocks)  # type: ignore[arg-type]  # a ModuleList forgets its type
+
+    def _finish(self, hidden: Tensor) -> Tensor:
+        return hidden if self.final_norm is None else self.final_norm(hidden)
+
+    def _rotations(self, positions_T: Tensor) -> dict[bool, Rotation]:
+        """Angles for global layers (False) and layers with a window (True), computed once."""
+        if self.config.rotary is None:
+            return {}
+        size = self.config.attention.head_size
+        kinds = {self.config.window(layer) is not None for layer in range(self.config.layers)}
+        return {
+            local: rotation(self.config.rotary, size, positions_T, local=local) for local in kinds
+        }

@@ -1,0 +1,45 @@
+"""What attention and feed-forward have in common: the residual and where the norms sit."""
+
+from torch import Tensor, nn
+
+from warmstart.model.config import StackConfig
+from warmstart.model.norm import norm
+
+__all__ = ["Sublayer"]
+
+
+class Sublayer(nn.Module):
+    """Computes ``x + f(x)``, with norms by the stack's order.
+
+    post: ``norm(x + f(x))``; pre: ``x + f(norm(x))``; sandwich: ``x + output_norm(f(norm(x)))``.
+    """
+
+    def __init__(self, config: StackConfig, *, normed: bool = True) -> None:
+        super().__init__()
+        self.order = config.norm_order
+        self.norm = norm(config.norm, config.hidden_size) if normed else nn.Identity()
+        if self.order == "sandwich":
+            self.output_norm = norm(config.norm, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def enter(self, hidden: Tensor) -> Tensor:
+        """What f sees. Shape: unchanged."""
+        return hidden if self.order == "post" else self._normed(hidden)
+
+    def leave(self, hidden: Tensor, output: Tensor) -> Tensor:
+        """Adds f's output to the residual. Shape: unchanged."""
+        match self.order:
+            case "post":
+                return self._normed(hidden + self._dropped(output))
+            case "pre":
+                return hidden + self._dropped(output)
+            case "sandwich":
+                return hidden + self._dropped(self.output_norm(output))
+
+    def _normed(self, x: Tensor) -> Tensor:
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _dropped(self, x: Tensor) -> Tensor:
+        dropped: Tensor = self.dropout(x)
+        return dropped

@@ -1,0 +1,477 @@
+"""What a user holds: a model with its tokenizers. Text in, text out."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal, Unpack, get_args
+
+import torch
+
+from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.composition.compose import compose
+from warmstart.composition.composition import (
+    Composition,
+    CrossAttentionStart,
+    LmHead,
+    Share,
+)
+from warmstart.composition.provenance import Provenance
+from warmstart.composition.saved import (
+    load_model,
+    needs_target_tokenizer,
+    read_composition,
+    save_model,
+)
+from warmstart.composition.variants import CHECKPOINTS, Size, kind, variant, variant_composition
+from warmstart.errors import CompositionError, UsageError, did_you_mean
+from warmstart.generation.options import GenerationOptions, GenerationOverrides
+from warmstart.generation.saved import FILE as GENERATION
+from warmstart.generation.saved import read_generation, write_generation
+from warmstart.generation.search import search
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.sequences import Sequences
+from warmstart.model_card import model_card
+from warmstart.text.tokenizer_pair import (
+    TARGET_FOLDER,
+    TokenizerPair,
+    load_tokenizer,
+    same_vocabulary,
+)
+
+__all__ = ["Seq2Seq"]
+
+logger = logging.getLogger(__name__)
+
+RANDOM = "random:"  # before a checkpoint's name: its architecture with random weights
+PROVENANCE = "provenance.json"
+
+
+class Seq2Seq:
+    """A sequence-to-sequence model with its tokenizers.
+
+    Make one with `warm_start`, `from_variant` or `from_pretrained`.
+
+    Attributes:
+        model: the encoder-decoder, a torch module.
+        tokenizers: of source and target, and the target's special tokens.
+        composition: what it is made of.
+        generation: decoding defaults, saved with the model.
+        provenance: where every tensor came from when it was composed; None for a folder that
+            does not say.
+    """
+
+    def __init__(
+        self,
+        model: EncoderDecoder,
+        tokenizers: TokenizerPair,
+        composition: Composition,
+        *,
+        generation: GenerationOptions | None = None,
+        provenance: Provenance | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizers = tokenizers
+        self.composition = composition
+        self.generation = generation or GenerationOptions()
+        self.provenance = provenance
+        _check_vocabulary(self)
+
+    @classmethod
+    def warm_start(
+        cls,
+        *,
+        encoder: str | os.PathLike[str] | None,
+        decoder: str | os.PathLike[str],
+        share: Share = "none",
+        cross_attention: CrossAttentionStart = "random",
+        lm_head: LmHead = "checkpoint",
+        seed: int = 0,
+    ) -> "Seq2Seq":
+        """Composes two pre-trained checkpoints.
+
+        Args:
+            encoder: a folder or hub id; ``random:`` before it takes its architecture and
+                tokenizer with random weights. None: no encoder, the decoder reads the source as
+                the prefix of the target.
+            decoder: likewise. An encoder-only checkpoint becomes causal and gains
+                cross-attention and a language-modelling head.
+            share: parameters that both halves hold in common: "none", "embeddings", "layers" or
+                "all". A random half takes the other's vocabulary when embeddings are shared.
+            cross_attention: how the new cross-attention starts: "random", as in the paper.
+            lm_head: "checkpoint" is the decoder family's own head (its transform random where
+                the checkpoint has none); "tied" is the word embedding alone, as in the paper.
+            seed: of the random tensors.
+
+        Raises:
+            CheckpointError: if a checkpoint cannot be found or read, or does not fit its config.
+            CompositionError: if the two cannot be joined as asked.
+        """
+        _check_choices(share=share, cross_attention=cross_attention, lm_head=lm_head)
+        encoder_half, encoder_random = _open(encoder)
+        decoder_half, decoder_random = _open(decoder)
+        assert decoder_half is not None
+        composition = Composition(
+            encoder=None if encoder_half is None else encoder_half.config,
+            decoder=decoder_half.config,
+            share=share,
+            cross_attention=cross_attention,
+            lm_head=lm_head,
+        )
+        if (
+            share in ("embeddings", "all")
+            and encoder_half is not None
+            and encoder_half.folder != decoder_half.folder
+            and encoder_random != decoder_random
+        ):
+            # A random half has no vocabulary of its own to lose.
+            adopted: Literal["encoder", "decoder"] = "decoder" if encoder_random else "encoder"
+            composition = replace(composition, embedding=adopted)
+        return cls._build(
+            composition,
+            encoder_half,
+            decoder_half,
+            random=(encoder_random, decoder_random),
+            seed=seed,
+        )
+
+    @classmethod
+    def from_variant(
+        cls,
+        name: str,
+        *,
+        checkpoints: Mapping[str, str | os.PathLike[str]] | None = None,
+        size: Size = "base",
+        seed: int = 0,
+    ) -> "Seq2Seq":
+        """Composes one of the paper's models by its name, such as "bertShare".
+
+        Args:
+            name: see ``warmstart list variants``.
+            checkpoints: checkpoint by kind ("bert", "roberta", "gpt2"); default: the published
+                ones.
+            size: "base" (12 layers) or "large" (24), where `checkpoints` does not say.
+            seed: of the random tensors.
+
+        Raises:
+            UsageError: if there is no such variant or kind.
+            CheckpointError: see `warm_start`.
+            CompositionError: see `warm_start`.
+        """
+        chosen = variant(name)
+        given = dict(checkpoints or {})
+        for key in given:
+            if key not in chosen.kinds():
+                raise UsageError(
+                    f"The variant {name} has no checkpoint of the kind '{key}'; "
+                    f"{did_you_mean(key, chosen.kinds())}"
+                )
+        opened = {}
+        for needed in chosen.kinds():
+            only_random = all(
+                half is None or half.startswith(RANDOM) or kind(half) != needed
+                for half in (chosen.encoder, chosen.decoder)
+            )
+            opened[needed] = open_checkpoint(
+                given.get(needed, CHECKPOINTS[needed, size]), weights=not only_random
+            )
+        composition = variant_composition(
+            name, {needed: checkpoint.config for needed, checkpoint in opened.items()}
+        )
+        return cls._build(
+            composition,
+            None if chosen.encoder is None else opened[kind(chosen.encoder)],
+            opened[kind(chosen.decoder)],
+            random=(
+                chosen.encoder is None or chosen.encoder.startswith(RANDOM),
+                chosen.decoder.startswith(RANDOM),
+            ),
+            seed=seed,
+        )
+
+    @classmethod
+    def _build(
+        cls,
+        composition: Composition,
+        encoder: Checkpoint | None,
+        decoder: Checkpoint,
+        *,
+        random: tuple[bool, bool],
+        seed: int,
+    ) -> "Seq2Seq":
+        if encoder is None or composition.embedding == "decoder":
+            source_of, target_of = decoder, decoder
+        elif composition.embedding == "encoder":
+            source_of, target_of = encoder, encoder
+        else:
+            source_of, target_of = encoder, decoder
+        source = load_tokenizer(source_of.folder, f"the source tokenizer of {source_of.name}")
+        target = source
+        if target_of.folder != source_of.folder:
+            target = load_tokenizer(target_of.folder, f"the target tokenizer of {target_of.name}")
+        if composition.share in ("embeddings", "all") and not same_vocabulary(source, target):
+            raise CompositionError(
+                f"share='{composition.share}' needs one vocabulary, but the tokenizers of "
+                f"{source_of.name} and {target_of.name} differ; use share='none' or 'layers'."
+            )
+        model, provenance = compose(
+            composition,
+            None if random[0] else encoder,
+            None if random[1] else decoder,
+            seed=seed,
+        )
+        tokenizers = TokenizerPair.of(source, target, target_of.config)
+        return cls(model, tokenizers, composition, provenance=provenance)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> "Seq2Seq":
+        """Loads a model folder: one of ours, or one that transformers saved.
+
+        Args:
+            name: a folder or hub id.
+            device: default: a GPU if there is one, else the CPU.
+            dtype: of the weights.
+
+        Raises:
+            CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
+                its config.
+        """
+        checkpoint = open_checkpoint(name)
+        composition = read_composition(checkpoint)
+        source = load_tokenizer(checkpoint.folder, f"the source tokenizer of {name}")
+        target = source
+        if needs_target_tokenizer(checkpoint, composition):
+            target = load_tokenizer(
+                checkpoint.folder / TARGET_FOLDER, f"the target tokenizer of {name}"
+            )
+        tokenizers = TokenizerPair.of(source, target, composition.decoder)
+        generation = GenerationOptions()
+        saved = checkpoint.folder / GENERATION
+        if saved.is_file():
+            generation, special = read_generation(read_json(saved), tokenizers.special)
+            tokenizers = replace(tokenizers, special=special)
+        provenance = None
+        if (checkpoint.folder / PROVENANCE).is_file():
+            provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
+        model = load_model(composition, checkpoint)
+        loaded = cls(model, tokenizers, composition, generation=generation, provenance=provenance)
+        return loaded.to(device or default_device(), dtype)
+
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, duplicate_shared: bool = False
+    ) -> None:
+        """Writes a model folder in the ecosystem's format, complete or not at all.
+
+        Args:
+            folder: new, empty, or a model folder, which is replaced.
+            duplicate_shared: whether shared tensors are written under both of their names, for
+                readers without weight sharing such as transformers 5. Default: once.
+
+        Raises:
+            OutputError: if the folder holds something else or cannot be written.
+        """
+        with replace_folder(Path(folder)) as partial:
+            special = asdict(self.tokenizers.special)
+            two = self.tokenizers.source is not self.tokenizers.target
+            save_model(
+                self.model,
+                self.composition,
+                partial,
+                special=special,
+                two_tokenizers=two,
+                duplicate_shared=duplicate_shared,
+            )
+            self.tokenizers.save(partial)
+            _write_json(
+                partial / GENERATION, write_generation(self.generation, self.tokenizers.special)
+            )
+            if self.provenance is not None:
+                _write_json(partial / PROVENANCE, self.provenance.to_json())
+            (partial / "README.md").write_text(
+                model_card(self.composition, self.provenance), encoding="utf-8"
+            )
+
+    def generate(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        options: GenerationOptions | None = None,
+        **overrides: Unpack[GenerationOverrides],
+    ) -> list[str]:
+        """Writes an output for each text, in order.
+
+        Sources longer than the positions allow are cut, with one warning that counts them.
+
+        Args:
+            texts: the sources.
+            batch_size: texts decoded side by side; texts of like length go together.
+            options: decoding settings; default: `generation`.
+            **overrides: single settings to change, such as ``num_beams=4``.
+
+        Raises:
+            UsageError: if a setting is unknown or not allowed.
+        """
+        outputs = [""] * len(texts)
+        for index, text in self.generate_each(
+            texts, batch_size=batch_size, options=options, **overrides
+        ):
+            outputs[index] = text
+        return outputs
+
+    def generate_each(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        options: GenerationOptions | None = None,
+        **overrides: Unpack[GenerationOverrides],
+    ) -> Iterator[tuple[int, str]]:
+        """Like `generate`, but gives (index, output) as batches finish, the longest first."""
+        if isinstance(texts, str):
+            raise UsageError("generate takes a list of texts, not one text; put it in brackets.")
+        settings = self._settings(options, overrides)
+        rows = self.encode_sources(texts)
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            source = Sequences.of([rows[index] for index in batch], self.device)
+            found = search(self.model, source, self.tokenizers.special, settings)
+            yield from zip(batch, self.tokenizers.decode(found), strict=True)
+
+    def encode_sources(
+        self, texts: Sequence[str], max_length: int | None = None
+    ) -> list[list[int]]:
+        """Token ids of sources, cut to what the model can read, with a warning that counts.
+
+        Args:
+            texts: the sources.
+            max_length: tokens, if less than the positions allow.
+        """
+        limit = shorter(max_length, self.source_limit)
+        encoded = self.tokenizers.encode_sources(texts, limit)
+        if encoded.truncated:
+            logger.warning(
+                "%d of %d sources are longer than %d tokens and were cut.",
+                encoded.truncated,
+                len(texts),
+                limit,
+            )
+        return encoded.rows
+
+    def encode_targets(
+        self, texts: Sequence[str], max_length: int | None = None
+    ) -> list[list[int]]:
+        """Token ids of targets up to their end token, cut likewise, with a warning that counts."""
+        limit = shorter(max_length, self.target_limit)
+        encoded = self.tokenizers.encode_targets(texts, limit)
+        if encoded.truncated:
+            logger.warning(
+                "%d of %d targets are longer than %d tokens and were cut.",
+                encoded.truncated,
+                len(texts),
+                limit,
+            )
+        return encoded.rows
+
+    def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Seq2Seq":
+        """Moves the model, in place."""
+        self.model.to(device, dtype)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.decoder.embedding.word.weight.device
+
+    @property
+    def source_limit(self) -> int | None:
+        """The longest source in tokens that the positions allow; None: any."""
+        config = self.model.config
+        if config.encoder is not None:
+            return config.encoder.position_limit
+        # The source is a prefix: half of the positions are left for the target.
+        limit = config.decoder.position_limit
+        return None if limit is None else limit // 2
+
+    @property
+    def target_limit(self) -> int | None:
+        """The longest target in tokens that the positions allow; None: any."""
+        limit = self.model.config.decoder.position_limit
+        if limit is None or self.model.config.encoder is not None:
+            return limit
+        return limit - limit // 2
+
+    def _settings(
+        self, options: GenerationOptions | None, overrides: GenerationOverrides
+    ) -> GenerationOptions:
+        allowed = GenerationOptions.__dataclass_fields__
+        for name in overrides:
+            if name not in allowed:
+                raise UsageError(
+                    f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
+                )
+        settings = replace(options or self.generation, **overrides)
+        limit = self.target_limit
+        if limit is not None and settings.max_length > limit:
+            settings = replace(
+                settings, max_length=limit, min_length=min(settings.min_length, limit)
+            )
+        return settings
+
+
+def default_device() -> str:
+    """A GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def shorter(a: int | None, b: int | None) -> int | None:
+    """The smaller of two limits, where None is no limit."""
+    limits = [limit for limit in (a, b) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _open(name: str | os.PathLike[str] | None) -> tuple[Checkpoint | None, bool]:
+    """A half's checkpoint, and whether it is to be random."""
+    if name is None:
+        return None, True
+    text = os.fspath(name)
+    random = text.startswith(RANDOM)
+    return open_checkpoint(text.removeprefix(RANDOM), weights=not random), random
+
+
+def _check_choices(*, share: str, cross_attention: str, lm_head: str) -> None:
+    for name, value, choices in (
+        ("share", share, get_args(Share)),
+        ("cross_attention", cross_attention, get_args(CrossAttentionStart)),
+        ("lm_head", lm_head, get_args(LmHead)),
+    ):
+        if value not in choices:
+            raise UsageError(f"{name} is '{value}'; {did_you_mean(value, choices)}")
+
+
+def _check_vocabulary(model: Seq2Seq) -> None:
+    """A tokenizer must not make ids that the model has no vector for."""
+    config, pair = model.model.config, model.tokenizers
+    source = config.decoder if config.encoder is None else config.encoder
+    for whose, tokenizer, rows in (
+        ("source", pair.source, source.embedding.vocabulary),
+        ("target", pair.target, config.decoder.embedding.vocabulary),
+    ):
+        if len(tokenizer) > rows:
+            raise CompositionError(
+                f"The {whose} tokenizer has {len(tokenizer)} tokens, but the {whose} embedding "
+                f"only {rows} rows; the tokenizer belongs to another checkpoint."
+            )
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

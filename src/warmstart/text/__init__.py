@@ -1,0 +1,1 @@
+"""Tokenizers of source and target, and their special tokens."""

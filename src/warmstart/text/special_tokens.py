@@ -1,0 +1,65 @@
+"""The target's start, end and pad, resolved once and the same in training and generation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from warmstart.errors import CheckpointError
+
+__all__ = ["SpecialTokens", "resolve_special_tokens"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecialTokens:
+    """Token ids of the target vocabulary.
+
+    The start token may equal the end token (GPT-2): nothing is ever masked by its id.
+    """
+
+    start: int  # the decoder's first input
+    end: int  # the last token it writes
+    pad: int  # fills rectangles of finished outputs; never looked at
+
+
+def resolve_special_tokens(
+    tokenizer: PreTrainedTokenizerBase, config: Mapping[str, Any]
+) -> SpecialTokens:
+    """Finds the three for any family.
+
+    A tokenizer with a classification token frames its texts with it and the separator (BERT's
+    [CLS] and [SEP], RoBERTa's <s> and </s>). Others have a beginning and an end of text, or one
+    token for both (GPT-2's <|endoftext|>). What the tokenizer does not say the config may.
+
+    Args:
+        tokenizer: the target's.
+        config: the decoder's config.json.
+
+    Raises:
+        CheckpointError: if no end token can be found.
+    """
+    if tokenizer.cls_token_id is not None and tokenizer.sep_token_id is not None:
+        start, end = tokenizer.cls_token_id, tokenizer.sep_token_id
+    else:
+        end = _first(tokenizer.eos_token_id, config.get("eos_token_id"))
+        if end is None:
+            raise CheckpointError(
+                "The target tokenizer has no end-of-text token (eos_token), nor has the decoder's "
+                "config (eos_token_id), so generation could not stop. Add one to "
+                "tokenizer_config.json."
+            )
+        start = _first(tokenizer.bos_token_id, config.get("bos_token_id"), end)
+        assert start is not None
+    pad = _first(tokenizer.pad_token_id, config.get("pad_token_id"), end)
+    assert pad is not None
+    return SpecialTokens(start=start, end=end, pad=pad)
+
+
+def _first(*candidates: Any) -> int | None:
+    for candidate in candidates:
+        if isinstance(candidate, list):  # several end tokens: the first is the one written
+            candidate = candidate[0]
+        if candidate is not None:
+            return int(candidate)
+    return None

@@ -1,0 +1,168 @@
+"""Texts to token ids and back: one tokenizer for sources, one for targets."""
+
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import PreTrainedTokenizerBase
+
+from warmstart.errors import CheckpointError
+from warmstart.text.special_tokens import SpecialTokens, resolve_special_tokens
+
+__all__ = ["TARGET_FOLDER", "Encoded", "TokenizerPair", "load_tokenizer", "same_vocabulary"]
+
+TARGET_FOLDER = "decoder_tokenizer"  # inside a model folder, where the two differ
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of some texts.
+
+    Attributes:
+        rows: ids of each text.
+        truncated: how many texts were longer than allowed and were cut.
+    """
+
+    rows: list[list[int]]
+    truncated: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerPair:
+    """The tokenizers of a model and the special tokens of its targets.
+
+    Attributes:
+        source: tokenizer of what the model reads.
+        target: tokenizer of what it writes; the same object where they do not differ.
+        special: start, end and pad of the target.
+    """
+
+    source: PreTrainedTokenizerBase
+    target: PreTrainedTokenizerBase
+    special: SpecialTokens
+
+    @classmethod
+    def of(
+        cls,
+        source: PreTrainedTokenizerBase,
+        target: PreTrainedTokenizerBase,
+        decoder_config: Mapping[str, Any],
+    ) -> "TokenizerPair":
+        """Joins two tokenizers; equal ones become one."""
+        if same_vocabulary(source, target):
+            target = source
+        return cls(source, target, resolve_special_tokens(target, decoder_config))
+
+    def encode_sources(self, texts: Sequence[str], max_length: int | None) -> Encoded:
+        """Token ids of sources, framed as the encoder was pre-trained to see them.
+
+        Args:
+            texts: the sources.
+            max_length: tokens, special ones included; longer sources are cut. None: any length.
+        """
+        rows = _ids(self.source, texts, special=True)
+        long = (
+            [] if max_length is None else [i for i, row in enumerate(rows) if len(row) > max_length]
+        )
+        if long:
+            # Cut by the tokenizer, which keeps the special tokens at both ends.
+            cut = self.source(
+                [texts[i] for i in long], truncation=True, max_length=max_length, verbose=False
+            )["input_ids"]
+            for i, row in zip(long, cut, strict=True):
+                rows[i] = list(row)
+        # A tokenizer without special tokens makes nothing of an empty text, and attention needs
+        # something to look at.
+        filler = _filler(self.source, self.special)
+        return Encoded([row or [filler] for row in rows], len(long))
+
+    def encode_targets(self, texts: Sequence[str], max_length: int | None) -> Encoded:
+        """Token ids of targets, each ended by the end token and without the start token.
+
+        Args:
+            texts: the targets.
+            max_length: tokens, the end token included; longer targets are cut and still ended.
+        """
+        rows = _ids(self.target, texts, special=False)
+        truncated = 0
+        for row in rows:
+            if max_length is not None and len(row) >= max_length:
+                del row[max_length - 1 :]
+                truncated += 1
+            row.append(self.special.end)
+        return Encoded(rows, truncated)
+
+    def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
+        """Texts of generated token ids, without special tokens."""
+        texts: list[str] = [self.target.decode(list(row), skip_special_tokens=True) for row in rows]
+        return [text.strip() for text in texts]
+
+    def save(self, folder: Path) -> None:
+        """Writes the source tokenizer to a folder, and the target's beneath it if they differ."""
+        self.source.save_pretrained(folder)
+        if self.target is not self.source:
+            self.target.save_pretrained(folder / TARGET_FOLDER)
+
+
+def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer whose files lie in a folder.
+
+    Args:
+        folder: a local folder.
+        whose: names it in the error, such as "the source tokenizer of DIR".
+
+    Raises:
+        CheckpointError: if there is none or it cannot be read.
+    """
+    path = Path(folder)
+    if not any((path / name).is_file() for name in _TOKENIZER_FILES):
+        raise CheckpointError(
+            f"{whose[0].upper()}{whose[1:]} is missing: {path} has none of "
+            f"{', '.join(_TOKENIZER_FILES)}. Copy the tokenizer's files there."
+        )
+    try:
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            path, local_files_only=True
+        )
+    except Exception as error:  # transformers raises anything, from KeyError to pyo3's
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise CheckpointError(
+            f"{whose[0].upper()}{whose[1:]} in {path} cannot be read: {reason}"
+        ) from error
+    return tokenizer
+
+
+def same_vocabulary(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
+    """Whether two tokenizers give every token the same id."""
+    return a is b or (a.get_vocab() == b.get_vocab() and type(a) is type(b))
+
+
+def _ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special: bool
+) -> list[list[int]]:
+    if not texts:
+        return []
+    encoded = tokenizer(list(texts), add_special_tokens=special, verbose=False)
+    return [list(row) for row in encoded["input_ids"]]
+
+
+def _filler(tokenizer: PreTrainedTokenizerBase, special: SpecialTokens) -> int:
+    for token in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.unk_token_id):
+        if token is not None:
+            return int(token)
+    return min(special.end, len(tokenizer) - 1)
+
+
+logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
