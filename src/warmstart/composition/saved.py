@@ -159,13 +159,13 @@ def _config_json(
     ours = {"composition": composition.options(), "two_tokenizers": two_tokenizers}
     family = composition.decoder_family
     decoder = _half_json(composition.decoder, family.decoder_class)
+    decoder |= {"is_decoder": True, "add_cross_attention": composition.encoder is not None}
     if composition.encoder is None:
         if not composition.in_transformers():
             decoder["model_type"] = REFUSED + decoder["model_type"]
         return {**decoder, KEY: ours}
     encoder_family = composition.encoder_family
     assert encoder_family is not None
-    decoder |= {"is_decoder": True, "add_cross_attention": True}
     if not composition.in_transformers():
         decoder["model_type"] = REFUSED + decoder["model_type"]
     encoder = _half_json(composition.encoder, encoder_family.encoder_class)

@@ -82,19 +82,23 @@ def attend_runs(
     Shape: as `attend_packed`, but [T, H, D] out.
     """
     outputs = []
-    at_query = at_key = 0
-    for count, queries, keys in _runs(query_lengths, key_lengths):
-        q = q_THD[at_query : (at_query := at_query + count * queries)].unflatten(0, (count, -1))
-        k = k_UKD[at_key : (end := at_key + count * keys)].unflatten(0, (count, -1))
-        v = v_UKD[at_key:end].unflatten(0, (count, -1))
-        at_key = end
+    runs = list(_runs(query_lengths, key_lengths))
+    # One split each, whose backward is one concatenation: slices would each fill a whole tensor.
+    pieces = zip(
+        runs,
+        q_THD.split([count * queries for count, queries, _ in runs]),
+        k_UKD.split([count * keys for count, _, keys in runs]),
+        v_UKD.split([count * keys for count, _, keys in runs]),
+        strict=True,
+    )
+    for (count, queries, keys), q, k, v in pieces:
         mask = None
         if window is not None and max(queries, keys) > window:
             mask = _distance_mask(queries, keys, causal, window, q.device)
         mixed = _attend(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
+            q.unflatten(0, (count, queries)).transpose(1, 2),
+            k.unflatten(0, (count, keys)).transpose(1, 2),
+            v.unflatten(0, (count, keys)).transpose(1, 2),
             config,
             mask=mask,
             causal=causal and mask is None,

@@ -43,9 +43,12 @@ class Head(nn.Module):
 
         Shape: [T, H], [T] -> []
         """
-        x_TE = self._transform(hidden_TH)
+        x_TE, weight, bias = self._transform(hidden_TH), self.weight, self.bias
+        if not torch.is_grad_enabled():
+            # Inside the function below a parameter would still ask for its gradient.
+            weight, bias = weight.detach(), None if bias is None else bias.detach()
         loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x_TE, self.weight, self.bias, labels_T, self.config.soft_cap
+            x_TE, weight, bias, labels_T, self.config.soft_cap
         )
         return loss
 

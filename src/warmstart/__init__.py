@@ -1,0 +1,57 @@
+"""Compose two pre-trained checkpoints into a sequence-to-sequence model, and train and use it.
+
+The public names are imported when they are first asked for, so that ``import warmstart`` and
+``warmstart --help`` load no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__all__ = [
+    "GenerationOptions",
+    "Provenance",
+    "Score",
+    "Seq2Seq",
+    "TrainConfig",
+    "WarmstartError",
+    "__version__",
+    "evaluate",
+    "load_task",
+    "train",
+]
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from warmstart.composition.provenance import Provenance
+    from warmstart.errors import WarmstartError
+    from warmstart.evaluation import evaluate
+    from warmstart.generation.options import GenerationOptions
+    from warmstart.metrics.score import Score
+    from warmstart.seq2seq import Seq2Seq
+    from warmstart.tasks.catalogue import load_task
+    from warmstart.training.config import TrainConfig
+    from warmstart.training.train import train
+else:
+    _HOMES = {
+        "GenerationOptions": "warmstart.generation.options",
+        "Provenance": "warmstart.composition.provenance",
+        "Score": "warmstart.metrics.score",
+        "Seq2Seq": "warmstart.seq2seq",
+        "TrainConfig": "warmstart.training.config",
+        "WarmstartError": "warmstart.errors",
+        "evaluate": "warmstart.evaluation",
+        "load_task": "warmstart.tasks.catalogue",
+        "train": "warmstart.training.train",
+    }
+
+    # Hidden from type checkers: they would take any misspelt name for an attribute.
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'warmstart' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value  # the next look-up is an ordinary one
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

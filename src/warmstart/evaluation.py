@@ -1,0 +1,161 @@
+"""A model and examples to scores with confidence intervals."""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Unpack
+
+import torch
+
+from warmstart.errors import OutputError, UsageError
+from warmstart.generation.options import GenerationOverrides
+from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.compute import compute
+from warmstart.metrics.score import Score
+from warmstart.model.sequences import Sequences
+from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.task import Split
+
+__all__ = ["ReferenceText", "evaluate", "score_outputs", "target_loss", "write_outputs"]
+
+logger = logging.getLogger(__name__)
+
+ReferenceText = Literal["as_given", "round_trip"]
+
+
+def evaluate(
+    model: Seq2Seq,
+    split: Split,
+    *,
+    metrics: Sequence[str] | None = None,
+    reference_text: ReferenceText = "as_given",
+    batch_size: int = 32,
+    outputs_file: str | os.PathLike[str] | None = None,
+    **generation: Unpack[GenerationOverrides],
+) -> dict[str, Score]:
+    """Decodes every source of a split and scores the outputs.
+
+    Args:
+        model: what to evaluate.
+        split: examples, with their task's metrics and decoding settings.
+        metrics: names of metrics; default: the task's.
+        reference_text: "as_given", or "round_trip": sources and references as the target
+            tokenizer writes them back, so that an uncased model is compared with uncased text.
+            The signatures name it.
+        batch_size: examples decoded side by side.
+        outputs_file: where to keep source, output and references, a JSON object a line.
+        **generation: decoding settings that differ from the task's.
+
+    Returns:
+        A score by metric.
+
+    Raises:
+        UsageError: if a metric or setting is unknown.
+        OutputError: if the file cannot be written.
+    """
+    outputs = model.generate(
+        split.sources, batch_size=batch_size, options=split.generation, **generation
+    )
+    if outputs_file is not None:
+        write_outputs(Path(outputs_file), split, outputs)
+    tokenizer = model if reference_text == "round_trip" else None
+    return score_outputs(split, outputs, metrics=metrics, round_trip=tokenizer)
+
+
+def score_outputs(
+    split: Split,
+    outputs: Sequence[str],
+    *,
+    metrics: Sequence[str] | None = None,
+    round_trip: Seq2Seq | None = None,
+) -> dict[str, Score]:
+    """Scores finished outputs, whoever wrote them.
+
+    Args:
+        split: the examples.
+        outputs: one for each.
+        metrics: names of metrics; default: the task's.
+        round_trip: a model through whose target tokenizer sources and references are passed.
+
+    Raises:
+        UsageError: if a metric is unknown or the counts differ.
+    """
+    sources, references = list(split.sources), [list(texts) for texts in split.references]
+    if round_trip is not None:
+        sources = rewrite(round_trip, sources)
+        references = [rewrite(round_trip, texts) for texts in references]
+    scores = {}
+    for name in metrics or split.metrics:
+        score = compute(get_metric(name, tokenize=split.tokenize), sources, list(outputs), references)
+        if round_trip is not None:
+            signature = f"{score.signature}|references:round-trip"
+            score = Score(value=score.value, ci=score.ci, signature=signature)
+        scores[name] = score
+    return scores
+
+
+def rewrite(model: Seq2Seq, texts: Sequence[str]) -> list[str]:
+    """Texts as a model's target tokenizer writes them back: all that the model could write."""
+    return model.tokenizers.decode(model.tokenizers.encode_targets(texts, None).rows)
+
+
+@torch.inference_mode()
+def target_loss(model: Seq2Seq, split: Split, *, batch_size: int = 32) -> float:
+    """Mean cross-entropy of the targets, in nats per target token, without dropout.
+
+    Args:
+        model: what to evaluate.
+        split: examples; the first target of each counts.
+        batch_size: examples of one pass.
+
+    Raises:
+        UsageError: if the split is empty.
+    """
+    if not split.examples:
+        raise UsageError(f"The split {split.name} has no examples to evaluate on.")
+    sources = model.encode_sources(split.sources, split.max_source_length)
+    targets = model.encode_targets(
+        [example.target for example in split.examples], split.max_target_length
+    )
+    start = model.tokenizers.special.start
+    order = sorted(range(len(sources)), key=lambda row: (len(sources[row]), len(targets[row])))
+    was_training = model.model.training
+    model.model.eval()
+    total, count = 0.0, 0
+    for at in range(0, len(order), batch_size):
+        rows = order[at : at + batch_size]
+        source = Sequences.of([sources[row] for row in rows], model.device)
+        target = Sequences.of([[start, *targets[row][:-1]] for row in rows], model.device)
+        labels = Sequences.of([targets[row] for row in rows], model.device).tokens
+        total += float(model.model(source, target, labels, 1.0))
+        count += labels.shape[0]
+    model.model.train(was_training)
+    return total / count
+
+
+def write_outputs(path: Path, split: Split, outputs: Sequence[str]) -> None:
+    """Writes source, output and references of each example, whole or not at all.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            for example, output in zip(split.examples, outputs, strict=True):
+                row = {
+                    "source": example.source,
+                    "output": output,
+                    "references": list(example.targets),
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        Path(file.name).chmod(0o644)
+        Path(file.name).rename(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}. Check the folder and the free space."
+        ) from None

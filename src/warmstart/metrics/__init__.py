@@ -1,0 +1,1 @@
+"""One file a metric: (sources, outputs, references) to scores."""

@@ -1,0 +1,1 @@
+"""The main job on text that every Python installation has."""

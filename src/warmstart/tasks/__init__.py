@@ -1,0 +1,1 @@
+"""One file a task: columns, lengths, metrics and decoding defaults."""

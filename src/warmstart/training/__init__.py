@@ -1,0 +1,1 @@
+"""Loss, batches, schedule and the training run."""

@@ -1,0 +1,207 @@
+"""Fine-tuning: a model and a task become a trained model."""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+from transformers import PrinterCallback, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
+from warmstart.metrics.catalogue import get_metric
+from warmstart.model.attention import CrossAttention, SelfAttention
+from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.task import Split, Task
+from warmstart.training.batches import TokenizedExamples
+from warmstart.training.config import TrainConfig
+from warmstart.training.progress import JsonLog, ProgressBar
+from warmstart.training.trainer import Seq2SeqTrainer
+
+__all__ = ["TrainResult", "train"]
+
+logger = logging.getLogger(__name__)
+
+LOG = "log.jsonl"
+FINAL = "final"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainResult:
+    """What a run came to.
+
+    Attributes:
+        steps: optimizer steps made, those before an interruption included.
+        seconds: wall time of this call.
+        loss: mean training loss in nats per target token.
+        best_metric: name of the metric that chose the model; None without a validation split.
+        best_value: its value.
+        folder: the finished model folder.
+    """
+
+    steps: int
+    seconds: float
+    loss: float
+    best_metric: str | None
+    best_value: float | None
+    folder: Path
+
+
+def train(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: bool = False) -> TrainResult:
+    """Fine-tunes a model in place on a task's training split.
+
+    While training the model is evaluated by real decoding, and the best one is kept: at the end
+    `model` holds its weights, and they are saved to ``output_dir/final``.
+
+    Args:
+        model: changed in place.
+        task: with a "train" split, and a "validation" split if the best model is to be kept.
+        config: settings.
+        resume: whether to go on from the newest checkpoint in `config.output_dir`.
+
+    Raises:
+        OutputError: if the output folder holds another run and `resume` is off.
+        TrainingError: if there is nothing to resume, or the loss is no longer finite.
+        UsageError: if the task has no training split or the best metric does not exist.
+    """
+    validation = _validation(task, config)
+    split = task.split("train")
+    examples = TokenizedExamples(
+        model, split.examples, split.max_source_length, split.max_target_length
+    )
+    checkpoint = _prepare_folder(config, resume=resume)
+    set_seed(config.seed)
+    _set_dropout(model.model, config)
+    log = JsonLog(config.output_dir / LOG)
+    trainer = Seq2SeqTrainer(
+        model,
+        _arguments(config, validation),
+        examples,
+        validation,
+        callbacks=[log, ProgressBar()],
+    )
+    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
+    started = time.monotonic()
+    model.generation = split.generation
+    output = trainer.train(resume_from_checkpoint=checkpoint)
+    if not torch.isfinite(torch.tensor(output.training_loss)):
+        raise TrainingError(
+            f"The training loss is {output.training_loss}; lower the learning rate, which is "
+            f"{config.learning_rate}. Checkpoints are kept in {config.output_dir}."
+        )
+    model.model.eval()
+    folder = config.output_dir / FINAL
+    trainer.save_model(str(folder))
+    metric = None if validation is None else _best_metric(validation, config)
+    return TrainResult(
+        steps=output.global_step,
+        seconds=time.monotonic() - started,
+        loss=output.training_loss,
+        best_metric=metric,
+        best_value=trainer.state.best_metric if metric is not None else None,
+        folder=folder,
+    )
+
+
+def _validation(task: Task, config: TrainConfig) -> Split | None:
+    if "train" not in task.splits:
+        raise UsageError(
+            f"The task {task.definition.name} has no training data; give data.train a file."
+        )
+    if "validation" not in task.splits:
+        return None
+    split = task.split("validation")
+    split = replace(split, examples=split.examples[: config.evaluation_examples])
+    _best_metric(split, config)
+    return split
+
+
+def _best_metric(validation: Split, config: TrainConfig) -> str:
+    metrics = list(validation.metrics)
+    best: str = config.best_metric or metrics[0]
+    if best != "loss" and best not in metrics:
+        raise UsageError(
+            f"best_metric is '{best}', which this task does not measure; "
+            f"{did_you_mean(best, [*metrics, 'loss'])}"
+        )
+    if best != "loss":
+        get_metric(best)
+    return best
+
+
+def _prepare_folder(config: TrainConfig, *, resume: bool) -> str | None:
+    """Makes the output folder, and finds the checkpoint to resume from."""
+    folder = config.output_dir
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output_dir {folder} is a file; give a folder.")
+    checkpoint: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if resume:
+        if checkpoint is None:
+            raise TrainingError(
+                f"There is no checkpoint in {folder} to resume from; train without resume."
+            )
+        return checkpoint
+    if folder.is_dir() and any(folder.iterdir()):
+        what = "a run of before" if (folder / LOG).is_file() else "something else"
+        raise OutputError(
+            f"The folder {folder} holds {what}; resume it (--resume), or give a new folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"output_dir {folder} cannot be made: {error.strerror}.") from None
+    settings = {**asdict(config), "output_dir": str(folder)}
+    (folder / "train_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    return None
+
+
+def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout) and config.dropout is not None:
+            module.p = config.dropout
+        if isinstance(module, SelfAttention | CrossAttention):
+            module.config = replace(module.config, dropout=config.attention_dropout)
+
+
+def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArguments:
+    every = config.evaluate_every or config.max_steps
+    best = None if validation is None else _best_metric(validation, config)
+    return TrainingArguments(
+        output_dir=str(config.output_dir),
+        max_steps=config.max_steps,
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation_steps,
+        learning_rate=config.learning_rate,
+        warmup_steps=min(config.warmup_steps, config.max_steps),
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_gradient_norm,
+        lr_scheduler_type="linear",
+        optim="adamw_torch_fused",
+        bf16=_uses_bfloat16(config),
+        use_cpu=not torch.cuda.is_available(),
+        seed=config.seed,
+        eval_strategy="no" if validation is None else "steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=config.save_total_limit,
+        load_best_model_at_end=validation is not None,
+        metric_for_best_model=best,
+        greater_is_better=best != "loss",
+        logging_steps=config.log_every,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        disable_tqdm=True,  # we show a bar of our own, on stderr
+        report_to="none",
+    )
+
+
+def _uses_bfloat16(config: TrainConfig) -> bool:
+    if config.precision != "auto":
+        return config.precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

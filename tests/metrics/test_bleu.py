@@ -1,0 +1,65 @@
+import gzip
+
+import pytest
+import sacrebleu
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.shared_data import shared_data
+
+from warmstart.errors import UsageError
+from warmstart.metrics.bleu import Bleu
+from warmstart.metrics.compute import compute
+
+SENTENCES = st.lists(st.sampled_from(["a", "b", "C", "d,", "e."]), max_size=8).map(" ".join)
+
+
+def read(name: str) -> list[str]:
+    with gzip.open(shared_data("wmt17", name), "rt", encoding="utf-8") as file:
+        return file.read().removesuffix("\n").split("\n")
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("uedin-nmt.4722", 28.3), ("C-3MA.4959", 22.67), ("online-F.0", 15.45)],
+)
+def test_published_figures_of_newstest2017(system: str, expected: float) -> None:
+    outputs = read(f"newstest2017.{system}.en-de.txt.gz")
+    references = [[reference] for reference in read("newstest2017.ref.de.txt.gz")]
+    score = compute(Bleu(), outputs, outputs, references)
+    assert score.value == pytest.approx(expected, abs=0.01)
+    assert score.ci is not None
+    assert score.ci[0] < score.value < score.ci[1]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.lists(st.tuples(SENTENCES, SENTENCES, SENTENCES), min_size=1, max_size=5),
+    st.sampled_from(["none", "13a"]),
+    st.booleans(),
+)
+def test_equals_sacrebleu(
+    examples: list[tuple[str, str, str]], tokenize: str, lowercase: bool
+) -> None:
+    outputs, first, second = map(list, zip(*examples, strict=True))
+    expected = sacrebleu.corpus_bleu(
+        outputs, [first, second], tokenize=tokenize, lowercase=lowercase, force=True
+    )
+    score = compute(
+        Bleu(tokenize=tokenize, lowercase=lowercase),
+        outputs,
+        outputs,
+        list(zip(first, second, strict=True)),
+    )
+    assert score.value == pytest.approx(expected.score, abs=1e-9)
+
+
+def test_signature_is_that_of_sacrebleu() -> None:
+    theirs = sacrebleu.metrics.bleu.BLEU(lowercase=True)
+    theirs.corpus_score(["a b c d"], [["a b c d"]])
+    ours = compute(Bleu(lowercase=True), ["x"], ["a b c d"], [["a b c d"]]).signature
+    assert ours == f"bleu|{theirs.get_signature()}"
+
+
+def test_refuses_an_unknown_tokenization() -> None:
+    with pytest.raises(UsageError, match="bleu has no tokenization 'international'"):
+        Bleu(tokenize="international")

@@ -1,0 +1,92 @@
+"""The package as a whole: what it offers, and what it loads for it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import warmstart
+
+PACKAGE = Path(warmstart.__file__).parent
+TORCH_FREE = ("data", "metrics", "tasks", "cli", "generation/options.py", "errors.py")
+LOADED_TORCH = "import sys; sys.exit('torch was loaded' if 'torch' in sys.modules else 0)"
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code in a fresh interpreter, where nothing has loaded torch yet."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def module_names(place: str) -> list[str]:
+    """The modules of a file or folder of the package: `data` -> `warmstart.data.example`, ..."""
+    path = PACKAGE / place
+    files = [path] if path.suffix else sorted(path.rglob("*.py"))
+    names = [".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts) for file in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+def test_the_check_for_torch_notices_torch() -> None:
+    finished = run(f"import torch; {LOADED_TORCH}")
+    assert (finished.returncode, finished.stderr) == (1, "torch was loaded\n")
+
+
+def test_import_loads_no_torch() -> None:
+    finished = run(f"import warmstart; {LOADED_TORCH}")
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_help_loads_no_torch() -> None:
+    finished = run(
+        "import sys, atexit\n"
+        "from warmstart.cli.main import main\n"
+        "sys.argv = ['warmstart', '--help']\n"
+        "atexit.register(lambda: print('torch loaded:', 'torch' in sys.modules))\n"
+        "sys.exit(main())"
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "compose" in finished.stdout
+    assert finished.stdout.endswith("torch loaded: False\n")
+
+
+@pytest.mark.parametrize("place", TORCH_FREE)
+def test_these_modules_load_no_torch(place: str) -> None:
+    names = module_names(place)
+    assert names
+    finished = run(f"import {', '.join(names)}; {LOADED_TORCH}")
+    assert finished.returncode == 0, finished.stderr
+
+
+@pytest.mark.parametrize("name", warmstart.__all__)
+def test_every_public_name_resolves(name: str) -> None:
+    value = getattr(warmstart, name)
+    assert name in dir(warmstart)
+    assert name == "__version__" or value.__name__ == name
+
+
+def test_a_misspelt_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Seq2seq'"):
+        getattr(warmstart, "Seq2seq")  # noqa: B009 (a plain attribute would not type-check)
+
+
+def test_subpackages_hold_a_docstring_and_no_imports() -> None:
+    inits = [path for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    assert inits
+    for path in inits:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert ast.get_docstring(tree), path
+        assert len(tree.body) == 1, f"{path} holds more than its docstring"
+
+
+def test_every_module_says_what_it_offers() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        targets = {
+            target.id
+            for statement in tree.body
+            if isinstance(statement, ast.Assign)
+            for target in statement.targets
+            if isinstance(target, ast.Name)
+        }
+        assert "__all__" in targets or len(tree.body) == 1, f"{path} has no __all__"
