@@ -22,7 +22,7 @@ test: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	@for python in $(PYTHON); do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-			echo "Creating $(VENV) with $$($$python --version); the first install takes some minutes."; \
+			echo "Installing into $(VENV) with $$($$python --version); the first time takes some minutes."; \
 			exec $$python -m venv $(VENV); \
 		fi; \
 	done; \

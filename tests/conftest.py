@@ -4,6 +4,12 @@ They are environment variables, so that a command started by a test has them too
 """
 
 import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.tiny import Checkpoints
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warn after a fork
@@ -11,3 +17,11 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: a second thread costs more t
 os.environ["NO_COLOR"] = "1"  # what a command prints is compared as plain text
 os.environ["COLUMNS"] = "100"  # and may not wrap with the width of somebody's terminal
 os.environ.pop("FORCE_COLOR", None)
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> "Checkpoints":
+    """Tiny checkpoints, each made once: ``checkpoints("bert")`` is its folder."""
+    from tests.tiny import Checkpoints  # not above: it loads torch, which many tests do not need
+
+    return Checkpoints(tmp_path_factory.mktemp("checkpoints"))

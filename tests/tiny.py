@@ -1,28 +1,94 @@
-"""Tiny random reference checkpoints of every family, made by transformers in the process."""
+"""Tiny random checkpoints of every family, made by transformers in the process: no download."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-WORDS = (
-    "the a cat dog bird sat slept ran on under over mat tree house and but because it she he "
-    "was is red green blue big small old new one two three house garden river stone light"
-).split()
-SENTENCES = [
+__all__ = [
+    "ENCODER_FAMILIES",
+    "FAMILIES",
+    "SENTENCES",
+    "WORDS",
+    "Checkpoints",
+    "config_of",
+    "perturb",
+    "pretrained",
+    "save_checkpoint",
+    "tokenizer_of",
+]
+
+ENCODER_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "bert-generation")
+FAMILIES = (*ENCODER_FAMILIES, "gpt2")
+SENTENCES = (
     "the cat sat on the mat and the dog slept",
     "a small bird ran over the old stone house because it was new",
     "she is big",
     "two red trees and one blue river",
-]
+)
+WORDS = (
+    "the a cat dog bird sat slept ran on under over mat tree house and but because it she he "
+    "was is red green blue big small old new one two three trees garden river stone light"
+).split()
+_BERT = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
+_ROBERTA = {
+    "bos_token": "<s>",
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "unk_token": "<unk>",
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": "<mask>",
+}
+_GENERATION = {
+    "pad_token": "<pad>",
+    "eos_token": "</s>",
+    "bos_token": "<s>",
+    "unk_token": "<unk>",
+    "sep_token": "<::::>",
+}
+_PRETRAINED: dict[str, type[PreTrainedModel]] = {
+    "bert": transformers.BertForPreTraining,
+    "roberta": transformers.RobertaForMaskedLM,
+    "xlm-roberta": transformers.XLMRobertaForMaskedLM,
+    "camembert": transformers.CamembertForMaskedLM,
+    "bert-generation": transformers.BertGenerationDecoder,
+    "gpt2": transformers.GPT2LMHeadModel,
+}
 
 
-def word_tokenizer(special: dict[str, str], framed: bool, extra: int = 0) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer that frames its texts with classification and separator, or not."""
-    tokens = [*dict.fromkeys(special.values()), *dict.fromkeys(WORDS)]
-    tokens += [f"word{number}" for number in range(extra)]
+def tokenizer_of(family: str, extra_words: int = 0) -> PreTrainedTokenizerFast:
+    """A tokenizer with the special tokens of a family, which frames texts as the family does.
+
+    Args:
+        family: one of `FAMILIES`.
+        extra_words: words beyond the common ones, for vocabularies that differ in size.
+    """
+    match family:
+        case "gpt2":
+            return _byte_tokenizer()
+        case "bert":
+            return _word_tokenizer(_BERT, framed=True, extra_words=extra_words)
+        case "bert-generation":
+            return _word_tokenizer(_GENERATION, framed=False, extra_words=extra_words)
+        case _:
+            return _word_tokenizer(_ROBERTA, framed=True, extra_words=extra_words)
+
+
+def _word_tokenizer(
+    special: dict[str, str], *, framed: bool, extra_words: int
+) -> PreTrainedTokenizerFast:
+    words = [*WORDS, *(f"word{number}" for number in range(extra_words))]
+    tokens = list(dict.fromkeys([*special.values(), *words]))
     tokenizer = Tokenizer(
         models.WordLevel({token: i for i, token in enumerate(tokens)}, special["unk_token"])
     )
@@ -36,8 +102,8 @@ def word_tokenizer(special: dict[str, str], framed: bool, extra: int = 0) -> Pre
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer with one special token, as GPT-2's."""
+def _byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level with one special token for beginning and end, as GPT-2's."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -53,53 +119,14 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-BERT_SPECIAL = {
-    "pad_token": "[PAD]",
-    "unk_token": "[UNK]",
-    "cls_token": "[CLS]",
-    "sep_token": "[SEP]",
-    "mask_token": "[MASK]",
-}
-ROBERTA_SPECIAL = {
-    "bos_token": "<s>",
-    "pad_token": "<pad>",
-    "eos_token": "</s>",
-    "unk_token": "<unk>",
-    "cls_token": "<s>",
-    "sep_token": "</s>",
-    "mask_token": "<mask>",
-}
-GENERATION_SPECIAL = {
-    "pad_token": "<pad>",
-    "eos_token": "</s>",
-    "bos_token": "<s>",
-    "unk_token": "<unk>",
-}
-
-ENCODER_FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "bert-generation")
-FAMILIES = (*ENCODER_FAMILIES, "gpt2")
-
-
-def tokenizer_of(family: str) -> PreTrainedTokenizerFast:
-    """A tokenizer with the special tokens of a family."""
-    if family == "gpt2":
-        return byte_tokenizer()
-    if family == "bert-generation":
-        return word_tokenizer(GENERATION_SPECIAL, framed=False)
-    if family == "bert":
-        return word_tokenizer(BERT_SPECIAL, framed=True)
-    return word_tokenizer(ROBERTA_SPECIAL, framed=True)
-
-
-def config_of(family: str, hidden_size: int = 32, layers: int = 2) -> transformers.PreTrainedConfig:
+def config_of(
+    family: str, *, hidden_size: int = 32, layers: int = 2, extra_words: int = 0
+) -> PreTrainedConfig:
     """A tiny configuration, its token ids those of `tokenizer_of`."""
-    tokenizer = tokenizer_of(family)
-    ids = {
-        "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
-    ids = {key: value for key, value in ids.items() if value is not None}
+    tokenizer = tokenizer_of(family, extra_words)
+    roles = ("pad_token_id", "bos_token_id", "eos_token_id")
+    ids = {role: getattr(tokenizer, role) for role in roles}
+    ids = {role: token for role, token in ids.items() if token is not None}
     if family == "gpt2":
         return transformers.GPT2Config(
             vocab_size=len(tokenizer),
@@ -109,46 +136,76 @@ def config_of(family: str, hidden_size: int = 32, layers: int = 2) -> transforme
             n_positions=64,
             **ids,
         )
-    config: transformers.PreTrainedConfig = transformers.AutoConfig.for_model(
+    counts_from_pad = family in ("roberta", "xlm-roberta", "camembert")
+    config: PreTrainedConfig = transformers.AutoConfig.for_model(
         family,
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
         num_hidden_layers=layers,
         num_attention_heads=4,
         intermediate_size=2 * hidden_size,
-        max_position_embeddings=66 if "bert" in family and family != "bert" else 64,
+        max_position_embeddings=66 if counts_from_pad else 64,
         **ids,
     )
     return config
 
 
-def pretrained_class(family: str) -> type[PreTrainedModel]:
-    """The class with which a family is pre-trained, head included."""
-    classes: dict[str, type[PreTrainedModel]] = {
-        "bert": transformers.BertForPreTraining,
-        "roberta": transformers.RobertaForMaskedLM,
-        "xlm-roberta": transformers.XLMRobertaForMaskedLM,
-        "camembert": transformers.CamembertForMaskedLM,
-        "bert-generation": transformers.BertGenerationDecoder,
-        "gpt2": transformers.GPT2LMHeadModel,
-    }
-    return classes[family]
+def pretrained(config: PreTrainedConfig, seed: int = 0) -> PreTrainedModel:
+    """A random model of the class that the config's family is pre-trained with, head included."""
+    torch.manual_seed(seed)
+    model = _PRETRAINED[str(config.model_type)](config)
+    perturb(model)
+    return model
+
+
+def perturb(model: torch.nn.Module, std: float = 0.1) -> None:
+    """Makes every parameter matter: no bias is left at zero and no norm at one."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * std)
 
 
 def save_checkpoint(
-    family: str, folder: Path, *, seed: int = 0, hidden_size: int = 32, layers: int = 2
+    folder: Path,
+    family: str,
+    *,
+    hidden_size: int = 32,
+    layers: int = 2,
+    seed: int = 0,
+    extra_words: int = 0,
 ) -> Path:
-    """Writes a tiny pre-trained checkpoint with its tokenizer."""
-    torch.manual_seed(seed)
-    model = pretrained_class(family)(config_of(family, hidden_size, layers))
-    randomize(model)
-    model.save_pretrained(folder)
-    tokenizer_of(family).save_pretrained(folder)
+    """Writes a tiny pre-trained checkpoint with its tokenizer, as transformers saves it."""
+    config = config_of(family, hidden_size=hidden_size, layers=layers, extra_words=extra_words)
+    pretrained(config, seed).save_pretrained(folder)
+    tokenizer_of(family, extra_words).save_pretrained(folder)
     return folder
 
 
-def randomize(model: torch.nn.Module) -> None:
-    """Makes every parameter matter: biases and norms are not left at zero and one."""
-    for parameter in model.parameters():
-        with torch.no_grad():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+@dataclass
+class Checkpoints:
+    """Checkpoints made when first asked for and kept for the test session. Do not change them."""
+
+    root: Path
+    _made: dict[tuple[object, ...], Path] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        family: str,
+        *,
+        hidden_size: int = 32,
+        layers: int = 2,
+        seed: int = 0,
+        extra_words: int = 0,
+    ) -> Path:
+        """The folder of a checkpoint; see `save_checkpoint`."""
+        key = (family, hidden_size, layers, seed, extra_words)
+        if key not in self._made:
+            self._made[key] = save_checkpoint(
+                self.root / "-".join(map(str, key)),
+                family,
+                hidden_size=hidden_size,
+                layers=layers,
+                seed=seed,
+                extra_words=extra_words,
+            )
+        return self._made[key]

@@ -12,12 +12,8 @@ import torch
 
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
 from warmstart.composition.compose import compose
-from warmstart.composition.composition import (
-    Composition,
-    CrossAttentionStart,
-    LmHead,
-    Share,
-)
+from warmstart.composition.composition import Composition
+from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import (
     load_model,
@@ -25,7 +21,7 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
-from warmstart.composition.variants import CHECKPOINTS, Size, kind, variant, variant_composition
+from warmstart.composition.variants import CHECKPOINTS, kind, variant, variant_composition
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions, GenerationOverrides
 from warmstart.generation.saved import FILE as GENERATION
@@ -253,11 +249,11 @@ class Seq2Seq:
                 checkpoint.folder / TARGET_FOLDER, f"the target tokenizer of {name}"
             )
         tokenizers = TokenizerPair.of(source, target, composition.decoder)
-        generation = GenerationOptions()
         saved = checkpoint.folder / GENERATION
-        if saved.is_file():
-            generation, special = read_generation(read_json(saved), tokenizers.special)
-            tokenizers = replace(tokenizers, special=special)
+        # Before there was a file of its own, config.json held the decoding settings.
+        settings = {**checkpoint.config, **(read_json(saved) if saved.is_file() else {})}
+        generation, special = read_generation(settings, tokenizers.special)
+        tokenizers = replace(tokenizers, special=special)
         provenance = None
         if (checkpoint.folder / PROVENANCE).is_file():
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
@@ -338,6 +334,8 @@ class Seq2Seq:
         """Like `generate`, but gives (index, output) as batches finish, the longest first."""
         if isinstance(texts, str):
             raise UsageError("generate takes a list of texts, not one text; put it in brackets.")
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
         settings = self._settings(options, overrides)
         rows = self.encode_sources(texts)
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
@@ -470,6 +468,13 @@ def _check_vocabulary(model: Seq2Seq) -> None:
             raise CompositionError(
                 f"The {whose} tokenizer has {len(tokenizer)} tokens, but the {whose} embedding "
                 f"only {rows} rows; the tokenizer belongs to another checkpoint."
+            )
+    for role, token in asdict(pair.special).items():
+        rows = config.decoder.embedding.vocabulary
+        if not 0 <= token < rows:
+            raise CompositionError(
+                f"The target's {role} token is {token}, but the target embedding has {rows} rows; "
+                f"correct it in {GENERATION} or in the tokenizer."
             )
 
 

@@ -17,7 +17,14 @@ from torch import Tensor
 
 from warmstart.errors import CheckpointError, OutputError
 
-__all__ = ["Checkpoint", "find_folder", "open_checkpoint", "read_json", "replace_folder"]
+__all__ = [
+    "Checkpoint",
+    "check_replaceable",
+    "find_folder",
+    "open_checkpoint",
+    "read_json",
+    "replace_folder",
+]
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -130,6 +137,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def check_replaceable(folder: Path) -> None:
+    """Refuses a folder that `replace_folder` would not replace.
+
+    Raises:
+        OutputError: if the folder holds something that is not a model, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a folder for the model.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        raise OutputError(
+            f"The folder {folder} holds something that is not a model; it is left as it is. "
+            "Give a new or empty folder."
+        )
+
+
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Gives a folder to write to that takes a name only when it is complete.
@@ -140,13 +162,7 @@ def replace_folder(folder: Path) -> Iterator[Path]:
     Raises:
         OutputError: if the folder holds something that is not a model, or cannot be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; give a folder for the model.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
-        raise OutputError(
-            f"The folder {folder} holds something that is not a model; it is left as it is. "
-            "Give a new or empty folder."
-        )
+    check_replaceable(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
@@ -179,9 +195,10 @@ def _swap(partial: Path, folder: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Makes sure that the files are on disk before the folder gets its name."""
+    """Makes sure that the files are on disk before the folder gets its name, and can be read."""
     for path in folder.rglob("*"):
         if path.is_file():
+            path.chmod(0o644)  # safetensors makes them private
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 
@@ -230,13 +247,14 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
     if pickles:
         raise CheckpointError(
             f"{folder} has only a pickle ({pickles[0]}), which can run code when it is opened. "
-            'Convert it once: python -c "import torch, safetensors.torch as s; '
-            "s.save_file({k: v.clone().contiguous() for k, v in "
-            f"torch.load('{folder / 'pytorch_model.bin'}', weights_only=True).items()}}, "
-            f"'{single}')\""
+            'Convert it once: python -c "import glob, torch, safetensors.torch as s; '
+            f"files = glob.glob('{folder / 'pytorch_model*.bin'}'); "
+            "s.save_file({k: v.clone().contiguous() for f in files for k, v in "
+            f"torch.load(f, map_location='cpu', weights_only=True).items()}}, '{single}')\""
         )
     raise CheckpointError(
-        f"{folder} has no {WEIGHTS} and no {INDEX}; there are no weights to read."
+        f"{folder} has no {WEIGHTS} and no {INDEX}; there are no weights to read. (Pickles, such "
+        "as pytorch_model.bin, are not fetched from the hub.)"
     )
 
 

@@ -123,7 +123,7 @@ def match(
         location = locate(ours, rules)
         lacking = [name for name in location.names if name not in available]
         taken.update(location.names)
-        if lacking and ours in optional:
+        if ours in optional and len(lacking) == len(location.names):
             absent.append(ours)
             continue
         missing += lacking

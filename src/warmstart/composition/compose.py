@@ -1,7 +1,7 @@
 """The warm start: an encoder checkpoint and a decoder checkpoint become one model."""
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,12 +29,14 @@ class _Half:
     Attributes:
         source: the checkpoint's name.
         match: by our whole-model names; theirs as the family's rules spell them.
-        unused: the checkpoint's tensors that are dropped, with their shapes.
+        spelled: theirs as the rules spell them -> as the checkpoint does.
+        available: shapes of the checkpoint's tensors, as the rules spell them.
     """
 
     source: str
     match: Match
-    unused: Shapes
+    spelled: Mapping[str, str]
+    available: Shapes
 
 
 def outline(composition: Composition) -> EncoderDecoder:
@@ -180,8 +182,8 @@ def _half(
 ) -> _Half:
     """Meets one half with its checkpoint, strictly.
 
-    Cross-attention may be absent, and the pooler and the head where the checkpoint has nothing
-    of them; they start random then.
+    Cross-attention, the head and the pooler may be absent where the checkpoint has nothing of
+    them; they start random then.
     """
     whole = {name.removeprefix("encoder.").removeprefix("decoder."): name for name in expected}
     bare = {name: expected[whole[name]] for name in whole}
@@ -199,9 +201,9 @@ def _half(
         spelled = {family.strip(name): name for name in checkpoint.files}
         shapes = checkpoint.shapes()
         available = {name: shapes[theirs] for name, theirs in spelled.items()}
-    optional = [name for name in bare if ".cross_attention." in name]
-    for part in ("head.", "pooler."):
-        names = [name for name in bare if name.startswith(part)]
+    optional: list[str] = []
+    for part in (".cross_attention.", ".head.", ".pooler."):
+        names = [name for name in bare if part in f".{name}"]
         if not any(piece in available for name in names for piece in locate(name, rules).names):
             optional += names
     found = match(
@@ -220,7 +222,8 @@ def _half(
             absent=tuple(whole[name] for name in found.absent),
             unused=found.unused,
         ),
-        unused={spelled.get(name, name): available[name] for name in found.unused},
+        spelled=spelled,
+        available=available,
     )
 
 
@@ -249,12 +252,36 @@ def _trace(model: EncoderDecoder, halves: Iterable[_Half | None]) -> Provenance:
                 source=source,
             )
         )
-    entries += [
-        Entry(name=name, part="not taken", origin="unused", shape=shape, source=half.source)
+    taken = {
+        (half.source, theirs)
         for half in present
-        for name, shape in half.unused.items()
-    ]
-    return Provenance(tuple(entries))
+        for ours, location in half.match.found.items()
+        if sources[id(parameters[ours])] == half.source
+        for theirs in location.names
+    }
+    return Provenance((*entries, *_not_taken(present, taken)))
+
+
+def _not_taken(halves: Iterable[_Half], taken: set[tuple[str, str]]) -> Iterator[Entry]:
+    """What checkpoints hold and the model does not, each tensor once.
+
+    One checkpoint may serve both halves, each dropping what the other takes; and of two that
+    share, the decoder's gives way to the encoder's.
+    """
+    listed = set(taken)
+    for half in halves:
+        dropped = [name for location in half.match.found.values() for name in location.names]
+        for name in (*half.match.unused, *dropped):
+            if (half.source, name) in listed:
+                continue
+            listed.add((half.source, name))
+            yield Entry(
+                name=half.spelled.get(name, name),
+                part="not taken",
+                origin="unused",
+                shape=half.available[name],
+                source=half.source,
+            )
 
 
 def _part(name: str) -> str:

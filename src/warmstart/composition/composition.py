@@ -5,16 +5,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from warmstart.checkpoint.rename import Rule
+from warmstart.composition.options import CrossAttentionStart, LmHead, Share
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config, Family
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, StackConfig
 
-__all__ = ["Composition", "CrossAttentionStart", "LmHead", "Share", "configure"]
+__all__ = ["Composition", "configure"]
 
-Share = Literal["none", "embeddings", "layers", "all"]
-CrossAttentionStart = Literal["random"]
-LmHead = Literal["checkpoint", "tied"]
 EmbeddingOf = Literal["own", "encoder", "decoder"]
 
 
@@ -94,11 +92,10 @@ class Composition:
 
     def in_transformers(self) -> bool:
         """Whether transformers can hold this model, computing the same."""
-        if self.encoder is None:
-            return self.lm_head == "checkpoint" or self.decoder_family.name == "gpt2"
         encoder, decoder = self.encoder_family, self.decoder_family
-        assert encoder is not None
         own_head = configure(self).head == decoder.head(self.decoder)
+        if encoder is None:
+            return own_head
         return (
             encoder.encoder_class is not None
             and decoder.decoder_class is not None
@@ -134,6 +131,12 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
                 f"{decoder.embedding.size} wide and the decoder {decoder.hidden_size}; "
                 "use lm_head='checkpoint'."
             )
+    elif head.bias and not head.tied:
+        # Such files hold two biases, and which of them counts depends on their writer.
+        raise CompositionError(
+            f"The decoder's config has tie_word_embeddings false; a {family.name} head that is not "
+            "tied to the word embedding cannot be read. Use lm_head='tied' to leave it out."
+        )
     encoder_family = composition.encoder_family
     if encoder_family is None or composition.encoder is None:
         return EncoderDecoderConfig(encoder=None, decoder=decoder, head=head)

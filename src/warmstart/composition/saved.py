@@ -8,6 +8,7 @@ refuses it by that name.
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,8 @@ def save_model(
         two_tokenizers: whether the target has a tokenizer of its own.
         duplicate_shared: whether shared tensors are written under both of their names.
     """
-    config = _config_json(composition, special, two_tokenizers)
-    if duplicate_shared:
-        config["tie_encoder_decoder"] = False
-        config[KEY]["composition"]["share"] = "none"
+    stored = replace(composition, share="none") if duplicate_shared else composition
+    config = _config_json(stored, special, two_tokenizers)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     rules = composition.rules()
     tensors: dict[str, Tensor] = {}
@@ -117,6 +116,8 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
     for names, parameter in _groups(model):
         candidates = _stored(names)
         held = [name for name in candidates if _held(name, rules, spelled)]
+        if not held and _held(names[-1], rules, spelled):
+            held = names[-1:]  # a writer that stores each tensor once may keep the head's name
         chosen = (held or candidates)[-1]
         expected[chosen] = parameter
         copies += [piece for name in held if name != chosen for piece in locate(name, rules).names]
@@ -166,7 +167,8 @@ def _config_json(
         return {**decoder, KEY: ours}
     encoder_family = composition.encoder_family
     assert encoder_family is not None
-    if not composition.in_transformers():
+    # transformers has a word for sharing everything, and would leave a part of it random.
+    if not composition.in_transformers() or composition.share in ("embeddings", "layers"):
         decoder["model_type"] = REFUSED + decoder["model_type"]
     encoder = _half_json(composition.encoder, encoder_family.encoder_class)
     encoder |= {"is_decoder": False, "add_cross_attention": False}
@@ -209,20 +211,22 @@ def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> b
 def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
     """Whether a folder that says it shares does: transformers 5 says so and shares nothing."""
     rules = composition.rules()
-    pair = [
-        locate(f"{half}.blocks.0.feed_forward.up.weight", rules).names[0]
-        for half in ("encoder", "decoder")
-    ]
-    if not all(name in checkpoint.files for name in pair):
-        return True
-    tensors = checkpoint.read(pair)
-    if torch.equal(tensors[pair[0]], tensors[pair[1]]):
-        return True
-    logger.warning(
-        "%s says tie_encoder_decoder, but its halves differ; they are loaded unshared.",
-        checkpoint.name,
-    )
-    return False
+    spelled = {_modern(name, composition): name for name in checkpoint.files}
+    for names, _ in _groups(outline(replace(composition, share="all"))):
+        copies = [
+            [spelled[piece] for piece in locate(name, rules).names]
+            for name in _stored(names)
+            if _held(name, rules, spelled)
+        ]
+        for first, *others in zip(*copies, strict=True):
+            tensors = checkpoint.read([first, *others])
+            if not all(torch.equal(tensors[first], tensors[other]) for other in others):
+                logger.warning(
+                    "%s says tie_encoder_decoder, but its halves differ; they are loaded unshared.",
+                    checkpoint.name,
+                )
+                return False
+    return True
 
 
 def _halves(composition: Composition) -> list[tuple[Family, str]]:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from warmstart.composition.composition import Share
+from warmstart.composition.options import Share
 from warmstart.errors import CompositionError
 from warmstart.model.config import EncoderDecoderConfig, StackConfig
 from warmstart.model.encoder_decoder import EncoderDecoder

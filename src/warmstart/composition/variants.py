@@ -1,4 +1,4 @@
-"""The paper's models by name: Rothe, Narayan and Severyn (2020), section 3.
+"""The paper's models by name: Rothe, Narayan and Severyn (2020), section 3. Loads no torch.
 
 All are in the paper's layout: a plain tied head, no pooler, and one embedding for both halves
 wherever their vocabularies allow (bert2bert and its relatives; not bert2gpt and roberta2gpt).
@@ -9,26 +9,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from warmstart.composition.composition import Composition, Share
-from warmstart.composition.compose import plan
-from warmstart.composition.provenance import Provenance
+from warmstart.composition.options import Share, Size
 from warmstart.errors import UsageError, did_you_mean
-from warmstart.families.family import Config
+
+if TYPE_CHECKING:  # recipes and the command line ask for names alone
+    from warmstart.composition.composition import Composition
+    from warmstart.composition.provenance import Provenance
+    from warmstart.families.family import Config
 
 __all__ = [
     "CHECKPOINTS",
     "VARIANTS",
-    "Size",
     "Variant",
+    "kind",
     "published_config",
     "variant",
     "variant_composition",
     "variant_provenance",
 ]
-
-Size = Literal["base", "large"]  # 12 and 24 layers
 
 # The published checkpoint of each kind and size.
 CHECKPOINTS: Mapping[tuple[str, Size], str] = {
@@ -152,13 +152,15 @@ def variant(name: str) -> Variant:
     raise UsageError(f"There is no variant '{name}'; {did_you_mean(name, names)}")
 
 
-def variant_composition(name: str, configs: Mapping[str, Config]) -> Composition:
+def variant_composition(name: str, configs: "Mapping[str, Config]") -> "Composition":
     """A variant's architecture from the configs of the checkpoints it is made from.
 
     Args:
         name: the variant's.
         configs: config.json by kind ("bert", "roberta", "gpt2").
     """
+    from warmstart.composition.composition import Composition
+
     chosen = variant(name)
     embedding: Literal["own", "decoder"] = "own"
     if chosen.share != "none" and len(chosen.kinds()) > 1:
@@ -172,13 +174,15 @@ def variant_composition(name: str, configs: Mapping[str, Config]) -> Composition
     )
 
 
-def variant_provenance(name: str, size: Size = "base") -> Provenance:
+def variant_provenance(name: str, size: Size = "base") -> "Provenance":
     """A variant's table from the published configurations alone, without any weights.
 
     Args:
         name: the variant's.
         size: "base" (12 layers) or "large" (24).
     """
+    from warmstart.composition.compose import plan
+
     chosen = variant(name)
     names = {kind: CHECKPOINTS[kind, size] for kind in chosen.kinds()}
     configs = {kind: published_config(hub.rpartition("/")[2]) for kind, hub in names.items()}

@@ -23,37 +23,38 @@ __all__ = [
 MIN_WORDS = 3  # words of a clause or a command, the fewest that count as one
 
 _VERBS = (
-    "accept access add affect aggregate align allow append apply assign assume attach avoid batch"
-    " become begin break build cache calculate call cast catch cause change check choose clean clear"
-    " close collect combine come compare compile compute configure construct contain control convert"
-    " copy correspond count create decode define delete depend describe detect determine disable"
-    " display divide download drop enable encode enforce ensure enter evaluate exclude execute exist"
-    " exit expand expect export expose extend extract fail fall fetch fill filter find finish fit fix"
-    " flatten fold follow force format generate get give go group guarantee handle hash help hold"
-    " ignore implement import improve include increase indicate inherit initialize insert inspect"
-    " install invoke iterate join keep lead leave let limit list load lock look lookup make manage"
-    " map mark mask match mean merge modify move need normalize note open operate optimize override"
-    " overwrite parse pass perform place point prepare present prevent print process produce provide"
-    " pull push put query raise read receive record reduce refer register reject release rely reload"
-    " remain remove rename replace represent request require reset resize resolve restore result"
-    " retrieve return reuse rewrite run sample save scan search see seem select send serialize set"
-    " share show skip sort specify split start stay stop store strip submit supply support take tell"
-    " terminate test track transform translate treat trigger try turn update upload use validate"
-    " verify wait walk want work wrap write yield"
+    "accept access add affect aggregate align allow append apply assign assume attach avoid "
+    "batch become begin break build cache calculate call cast catch cause change check choose "
+    "clean clear close collect combine come compare compile compute configure construct "
+    "contain control convert copy correspond count create decode define delete depend "
+    "describe detect determine disable display divide download drop enable encode enforce "
+    "ensure enter evaluate exclude execute exist exit expand expect export expose extend "
+    "extract fail fall fetch fill filter find finish fit fix flatten fold follow force format "
+    "generate get give go group guarantee handle hash help hold ignore implement import "
+    "improve include increase indicate inherit initialize insert inspect install invoke "
+    "iterate join keep lead leave let limit list load lock look lookup make manage map mark "
+    "mask match mean merge modify move need normalize note open operate optimize override "
+    "overwrite parse pass perform place point prepare present prevent print process produce "
+    "provide pull push put query raise read receive record reduce refer register reject "
+    "release rely reload remain remove rename replace represent request require reset resize "
+    "resolve restore result retrieve return reuse rewrite run sample save scan search see "
+    "seem select send serialize set share show skip sort specify split start stay stop store "
+    "strip submit supply support take tell terminate test track transform translate treat "
+    "trigger try turn update upload use validate verify wait walk want work wrap write yield"
 ).split()
 _DOUBLED = frozenset("get set put let run stop skip strip drop map wrap begin fit reset".split())
 _AUXILIARIES = frozenset(
-    "is are was were has have had can could will would shall should may might must cannot does do"
-    " did isn't aren't doesn't don't won't can't".split()
+    "is are was were has have had can could will would shall should may might must cannot "
+    "does do did isn't aren't doesn't don't won't can't".split()
 )
 _SUBJECT_STARTS = frozenset(
-    "it this that these those the a an they we you he she there each every all some any no its their"
-    " your our both one most many such other i".split()
+    "it this that these those the a an they we you he she there each every all some any no "
+    "its their your our both one most many such other i".split()
 )
 # Words that open a sentence with something before its subject: `If the file exists, it ...`
 _ADJUNCT_STARTS = frozenset(
-    "if when for in to by with otherwise then also after before once unless as on at from during"
-    " instead usually typically sometimes note here only even".split()
+    "if when for in to by with otherwise then also after before once unless as on at from "
+    "during instead usually typically sometimes note here only even".split()
 )
 
 

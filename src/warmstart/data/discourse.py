@@ -145,6 +145,9 @@ def _inner_relative(sentence: str) -> Parts | None:
     return as_sentence(f"{subject} {rest}"), as_sentence(f"{subject} {relative}")
 
 
+_SUBORDINATORS = frozenset("that which who if when where while whether how what".split())
+
+
 def _shared_subject(sentence: str) -> Parts | None:
     """`The X is A and has B.` becomes `The X is A. It has B.`"""
     first_words = words_of(sentence)[:2]
@@ -154,8 +157,7 @@ def _shared_subject(sentence: str) -> Parts | None:
         left, right = sentence[: match.start()], sentence[match.end() :]
         words = words_of(left)
         # the second verb of a relative or conditional clause has another subject
-        embedded = {"that", "which", "who", "if", "when", "where", "while", "whether", "how", "what"}
-        if not is_third_person(match.group(1)) or embedded.intersection(words):
+        if not is_third_person(match.group(1)) or _SUBORDINATORS.intersection(words):
             continue
         has_verb = any(is_third_person(word) for word in words[1:-1])
         if has_verb and is_balanced(left) and is_clause(left):
@@ -165,7 +167,7 @@ def _shared_subject(sentence: str) -> Parts | None:
 
 
 _OBJECT_STARTS = frozenset(
-    "the a an it its them their all any each every this that these those both no one you your".split()
+    "the a an it its them their all any each every this that these those both no one your".split()
 )
 
 
@@ -177,9 +179,9 @@ def _two_commands(sentence: str) -> Parts | None:
         words = words_of(right)
         # A list of nouns looks the same up to here ("the encode and decode methods"): ask for an
         # object behind the second verb.
-        if form and command_form(right) == form and words[1] in _OBJECT_STARTS:
-            if is_balanced(left) and command_form(left):
-                return as_sentence(left), as_sentence(right)
+        alike = form is not None and command_form(right) == form == command_form(left)
+        if alike and words[1] in _OBJECT_STARTS and is_balanced(left):
+            return as_sentence(left), as_sentence(right)
     return None
 
 

@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 
 from warmstart.errors import DataError
 
-__all__ = ["is_gzip", "read_lines"]
+__all__ = ["decode_line", "is_gzip", "read_lines"]
 
 
 def is_gzip(path: Path) -> bool:
@@ -29,7 +29,7 @@ def read_lines(path: Path) -> Iterator[str]:
     try:
         with _open(path) as file:
             for number, raw in enumerate(file, start=1):
-                line = _decode(raw, path, number)
+                line = decode_line(raw, path, number)
                 yield line.removeprefix("\ufeff") if number == 1 else line
     except FileNotFoundError:
         raise DataError(f"there is no file {path}; check the path to the data.") from None
@@ -50,7 +50,17 @@ def _open(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _decode(raw: bytes, path: Path, number: int) -> str:
+def decode_line(raw: bytes, path: Path, number: int) -> str:
+    """A line's text, without its end (LF or CRLF).
+
+    Args:
+        raw: The line.
+        path: Names its file in the error.
+        number: Its own, counted from 1, likewise.
+
+    Raises:
+        DataError: It is not UTF-8.
+    """
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,6 +1,7 @@
 """GPT-2."""
 
 from warmstart.checkpoint.rename import Rule
+from warmstart.errors import CheckpointError
 from warmstart.families.family import Config, Family, activation, field
 from warmstart.model.config import (
     AttentionConfig,
@@ -16,6 +17,11 @@ __all__ = ["GPT2"]
 
 
 def _stack(config: Config) -> StackConfig:
+    if field(config, "scale_attn_by_inverse_layer_idx", False):
+        raise CheckpointError(
+            "The config's scale_attn_by_inverse_layer_idx is true; a GPT-2 that scales each "
+            "layer's attention differently cannot be composed."
+        )
     hidden_size, heads = field(config, "n_embd", 768), field(config, "n_head", 12)
     return StackConfig(
         hidden_size=hidden_size,

@@ -1,7 +1,9 @@
 """What decoding can be told, with the meaning that transformers' `generate` gives each name."""
 
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal
+
+from typing_extensions import TypedDict  # pydantic, which checks recipes, needs this one on 3.11
 
 from warmstart.errors import UsageError
 

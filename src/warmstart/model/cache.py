@@ -59,6 +59,9 @@ class Cache:
             keys[:, :, self._longest : end] = k_RNKD.transpose(1, 2)
             values[:, :, self._longest : end] = v_RNKD.transpose(1, 2)
         else:
+            # A shorter row leaves a slot here that it never sees, yet zero times what happened to
+            # be in memory could be NaN.
+            values[:, :, self._longest : end] = 0
             rows = torch.arange(keys.shape[0], device=keys.device)[:, None]
             positions = self.positions(new)
             keys[rows, :, positions] = k_RNKD.to(keys.dtype)

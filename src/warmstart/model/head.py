@@ -43,7 +43,9 @@ class Head(nn.Module):
 
         Shape: [T, H], [T] -> []
         """
-        x_TE, weight, bias = self._transform(hidden_TH), self.weight, self.bias
+        x_TE = self._transform(hidden_TH)
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
         if not torch.is_grad_enabled():
             # Inside the function below a parameter would still ask for its gradient.
             weight, bias = weight.detach(), None if bias is None else bias.detach()
@@ -90,31 +92,36 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if bias_V is not None and needs_bias:
             grad_bias = torch.zeros_like(bias_V, dtype=torch.float32)
         total = torch.zeros((), dtype=torch.float32, device=x_TE.device)
+        # Two buffers serve all chunks: fresh ones would cost more in page faults than the sums.
+        rows = min(CHUNK_TOKENS, x_TE.shape[0])
+        products = torch.empty(rows, w.shape[0], dtype=dtype, device=x_TE.device)
+        log_probs = torch.empty(rows, w.shape[0], dtype=torch.float32, device=x_TE.device)
         with torch.autocast(device, enabled=False):
             for start in range(0, x_TE.shape[0], CHUNK_TOKENS):
                 chunk = slice(start, start + CHUNK_TOKENS)
                 x_CE, labels_C1 = x_TE[chunk].to(dtype), labels_T[chunk, None]
-                logits_CV = F.linear(x_CE, w).float()
+                scores_CV, log_probs_CV = products[: len(x_CE)], log_probs[: len(x_CE)]
+                torch.mm(x_CE, w.T, out=scores_CV)
                 if bias_V is not None:
-                    logits_CV += bias_V.float()
+                    scores_CV += bias_V.to(dtype)
+                capped_CV = scores_CV
                 if soft_cap is not None:
-                    logits_CV = soft_cap * torch.tanh(logits_CV / soft_cap)
-                normalizers_C1 = logits_CV.logsumexp(-1, keepdim=True)
-                total += (normalizers_C1 - logits_CV.gather(1, labels_C1)).sum()
+                    capped_CV = soft_cap * torch.tanh(scores_CV.float() / soft_cap)
+                torch.log_softmax(capped_CV, -1, dtype=torch.float32, out=log_probs_CV)
+                total -= log_probs_CV.gather(1, labels_C1).sum()
                 if not (needs_x or needs_weight or needs_bias):
                     continue
-                slopes = None if soft_cap is None else 1 - (logits_CV / soft_cap).square()
-                grad_CV = logits_CV.sub_(normalizers_C1).exp_()
+                grad_CV = log_probs_CV.exp_()
                 grad_CV.scatter_add_(1, labels_C1, grad_CV.new_full(labels_C1.shape, -1.0))
-                if slopes is not None:
-                    grad_CV.mul_(slopes)
+                if soft_cap is not None:
+                    grad_CV.mul_(1 - (capped_CV / soft_cap).square())
                 if grad_bias is not None:
                     grad_bias += grad_CV.sum(0)
-                grad_CV = grad_CV.to(dtype)
+                scores_CV.copy_(grad_CV)
                 if grad_x is not None:
-                    grad_x[chunk] = (grad_CV @ w).to(grad_x.dtype)
+                    grad_x[chunk] = torch.mm(scores_CV, w)
                 if grad_weight is not None:
-                    grad_weight += grad_CV.T @ x_CE
+                    grad_weight += torch.mm(scores_CV.T, x_CE)
         ctx.save_for_backward(grad_x, grad_weight, grad_bias)
         ctx.dtypes = (weight_VE.dtype, None if bias_V is None else bias_V.dtype)
         return total

@@ -62,10 +62,11 @@ def export(
         for name, tensor in model.state_dict().items()
         # tied to the embedding and to cls.predictions.bias: stored once
         if name not in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
-        and not name.endswith("position_ids")
     }
-    save_file(tensors, folder / "model.safetensors.new", metadata={"format": "pt"})
-    os.replace(folder / "model.safetensors.new", folder / "model.safetensors")
+    weights = folder / "model.safetensors.new"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    weights.chmod(0o644)
+    weights.replace(folder / "model.safetensors")
     config = json.loads(model.config.to_json_string(use_diff=True))
     config |= {"architectures": ["BertForMaskedLM"], "dtype": "float16"}
     tokenizer_config = {
@@ -81,47 +82,64 @@ def export(
         "tokenizer.json": tokenizer.to_str() + "\n",
         "README.md": readme,
     }.items():
-        (folder / f"{name}.new").write_text(text, encoding="utf-8")
-        os.replace(folder / f"{name}.new", folder / name)
+        beside = folder / f"{name}.new"
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(folder / name)
 
 
 def describe(recipe: EncoderRecipe, progress: Progress, corpus: Corpus, sequences: int) -> str:
-    """The checkpoint's README: how it was made and what was measured."""
+    """The checkpoint's README: how it was made and what was measured.
+
+    Args:
+        recipe: of the run.
+        progress: of the run.
+        corpus: its text.
+        sequences: training sequences that the text fills.
+    """
     packages = sorted({passage.module.split("/")[0] for passage in corpus.train} - {"python"})
-    versions = importlib.metadata.packages_distributions()
-    named = []
-    for package in packages:
-        distribution = versions.get(package, [""])[0]
-        named.append(
-            f"{package} {importlib.metadata.version(distribution) if distribution else ''}"
-        )
     settings = "\n".join(f"| {key} | {value} |" for key, value in asdict(recipe).items())
-    seen = progress.step * recipe.batch
+    passes = progress.step * recipe.batch / sequences
+    uniform = math.log(recipe.vocabulary)
     return f"""# The quickstart's encoder
 
 A BERT of {recipe.layers} layers, {recipe.hidden} wide, with a cased byte-pair vocabulary of
-{recipe.vocabulary} tokens, trained by masked language modelling on English documentation: the
-standard library of Python {platform.python_version()} and the docstrings
-of the packages listed below. It knows the English of documentation and little else; it exists so
-that `warmstart quickstart` can show a warm start without a download.
+{recipe.vocabulary} tokens. It was trained on the English of programs: docstrings and comments of
+the standard library of Python {platform.python_version()} and of the packages named below. It knows
+little else, and exists so that `warmstart quickstart` can show a warm start without a download.
 
-Made by `python -m warmstart.quickstart.make_encoder`. Float16 weights; the masked-language-modelling
-head is included, a pooler is not.
+Two objectives took turns on the same weights: masked language modelling, and next-token prediction
+under a left-to-right mask, which alone filled the first {recipe.causal_first:.0%} of the steps.
+The weights are float16. The language-modelling head is included, a pooler is not.
 
-| what | value |
+Made by `python -m warmstart.quickstart.make_encoder`, with these settings:
+
+| setting | value |
 |---|---|
 {settings}
+
+and these figures:
+
+| figure | value |
+|---|---|
 | training sentences | {len(corpus.train_sentences())} |
 | held-out sentences, never trained on | {len(corpus.held_out_sentences())} |
 | training sequences | {sequences} |
 | steps done | {progress.step} |
-| passes over the text | {seen / sequences:.1f} |
+| passes over the text | {passes:.1f} |
 | tokens read | {progress.tokens} |
 | seconds of training, one CPU thread, bfloat16 | {progress.seconds:.0f} |
-| held-out loss, nats a masked token (a uniform guess: {math.log(recipe.vocabulary):.2f}) \
-| {progress.held_out_loss:.3f} |
+| held-out loss, nats a masked token | {progress.held_out_loss:.3f} |
+| the same of a uniform guess | {uniform:.3f} |
 
-torch {torch.__version__}, transformers {transformers.__version__}.
+Held out is every docstring or comment whose first six words hash so (`corpus.is_held_out`);
+`warmstart quickstart` evaluates on those alone.
 
-Text read beside the standard library: {", ".join(name.strip() for name in named)}.
+Made with torch {torch.__version__} and transformers {transformers.__version__}. Text read beside
+the standard library:
+{", ".join(_versioned(package) for package in packages)}.
 """
+
+
+def _versioned(package: str) -> str:
+    distributions = importlib.metadata.packages_distributions().get(package)
+    return f"{package} {importlib.metadata.version(distributions[0])}" if distributions else package

@@ -33,7 +33,7 @@ from warmstart.quickstart.encoder_files import (
     describe,
     export,
 )
-from warmstart.quickstart.tokens import mask_tokens, pack, train_tokenizer
+from warmstart.quickstart.tokens import mask_tokens, pack, token_id, train_tokenizer
 
 __all__ = ["causal_loss", "held_out_loss", "installed_packages", "main", "masked_loss", "run"]
 
@@ -92,7 +92,7 @@ class _Optimizers:
         for optimizer, rate in ((self.muon, recipe.muon_rate), (self.adam, recipe.adam_rate)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad(set_to_none=True)
 
 
@@ -142,10 +142,10 @@ def new_model(recipe: EncoderRecipe) -> transformers.BertForMaskedLM:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         pad_token_id=0,
-        # bf16's fused attention is slower backwards than plain matrix products on CPUs
-        attn_implementation="eager",
     )
     model = transformers.BertForMaskedLM(config)
+    # bf16's fused attention is slower backwards than plain matrix products on CPUs
+    model.set_attn_implementation("eager")
     model.train()
     return model
 
@@ -164,6 +164,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=EncoderRecipe().steps)
     parser.add_argument("--save-seconds", type=float, default=240.0)
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     recipe = EncoderRecipe(steps=arguments.steps)
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
@@ -175,7 +176,7 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     sequences = pack(tokenizer, corpus.train, recipe.positions)
     held_out = pack(tokenizer, corpus.held_out, recipe.positions)
-    print(f"{len(sequences)} training and {len(held_out)} held-out sequences", flush=True)
+    logger.info("%d training and %d held-out sequences", len(sequences), len(held_out))
     run(recipe, corpus, tokenizer, sequences, held_out, arguments)
 
 
@@ -198,7 +199,7 @@ def run(
         optimizers.muon.load_state_dict(state["muon"])
         optimizers.adam.load_state_dict(state["adam"])
         progress = Progress(**state["progress"])
-    mask_id = tokenizer.token_to_id("[MASK]")
+    mask_id = token_id(tokenizer, "[MASK]")
 
     def save() -> None:
         progress.held_out_loss = held_out_loss(model, held_out, recipe, mask_id)
@@ -209,10 +210,10 @@ def run(
             "progress": asdict(progress),
         }
         torch.save(state, state_file.with_suffix(".new"))
-        os.replace(state_file.with_suffix(".new"), state_file)
+        state_file.with_suffix(".new").replace(state_file)
         readme = describe(recipe, progress, corpus, len(sequences))
         export(model, tokenizer, arguments.output, readme)
-        print(f"saved at step {progress.step}: held-out {progress.held_out_loss:.4f}", flush=True)
+        logger.info("saved at step %d: held-out %.4f", progress.step, progress.held_out_loss)
 
     recent: tuple[list[float], list[float]] = ([], [])
     last_save = time.monotonic()
@@ -239,10 +240,7 @@ def run(
         if progress.step % 100 == 0:
             rate = progress.tokens / progress.seconds
             means = [f"{sum(losses) / len(losses):.3f}" if losses else "-" for losses in recent]
-            print(
-                f"step {progress.step} masked {means[0]} next {means[1]} {rate:.0f} tokens/s",
-                flush=True,
-            )
+            logger.info("step %d masked %s next %s %.0f tokens/s", progress.step, *means, rate)
             recent = ([], [])
         if time.monotonic() - last_save > arguments.save_seconds:
             save()

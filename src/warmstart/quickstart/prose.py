@@ -63,61 +63,61 @@ _WORD = re.compile(r"^[\"'(]*[A-Za-z]+(?:['-][A-Za-z]+)*[\"')]*[,;:.!?]*[\"')]*$
 _NUMBER = re.compile(r"^\(?-?\d+(?:[.,]\d+)*%?\)?[,;:.]?$")
 _FORBIDDEN = re.compile(r"[^ -~]|[{}<>=|\\$^~@#*`\[\]]|::|\.\.|//|>>>|\b[a-z]+_\w+\(|\w+\.\w+\(|,,")
 _FUNCTION_WORDS = frozenset(
-    "a an and are as at be been but by can do does for from has have if in into is it its may must"
-    " no not of on only or should so such than that the their them then there these they this those"
-    " to was we were when where which while will with would you your".split()
+    "a all also an and any are as at be been before both but by can could do does each for from "
+    "had has have how if in into is it its may more most must no not of on one only or other our "
+    "should so some such than that the their them then there these they this those to until was "
+    "we were what when where whether which while who whose will with would you your".split()
 )
 
 
 def paragraphs(docstring: str) -> Iterator[str]:
     """The running text of a docstring, one string a paragraph or list item, markup still inside."""
-    lines = inspect.cleandoc(docstring).splitlines()
     block: list[str] = []
-    skipped_above: int | None = None  # indentation of the line that opened a code block
+    for text in _prose_lines(docstring):
+        if text:
+            block.append(text)
+        elif block:
+            yield " ".join(block)
+            block = []
+
+
+def _prose_lines(docstring: str) -> Iterator[str]:
+    """Lines that may be prose, bare of bullets and names; an empty one ends a paragraph."""
     in_fence = False
-    for line in [*lines, ""]:
+    in_doctest = False  # a prompt, and its output up to a blank line
+    skipped_above: int | None = None  # indentation of the line that opened a literal block
+    for line in [*inspect.cleandoc(docstring).splitlines(), ""]:
         text = line.strip()
         indent = len(line) - len(line.lstrip())
         if _FENCE.match(text):
-            in_fence = not in_fence if text[:3] in ("```", "~~~") else in_fence
-            yield from _flush(block)
+            in_fence ^= text.startswith(("```", "~~~"))
+            yield ""
+        elif in_fence or (skipped_above is not None and (not text or indent > skipped_above)):
             continue
-        if in_fence:
-            continue
-        if skipped_above is not None:
-            if not text or indent > skipped_above:
-                continue
-            skipped_above = None
-        if text.startswith((">>>", "... ", "In [", "Out[")) or _CODE_DIRECTIVE.match(text):
-            yield from _flush(block)
-            # a doctest's output stands at the prompt's own indentation, up to a blank line
-            skipped_above = indent - 1 if text.startswith(">>>") else indent
-            if text.startswith(">>>"):
-                skipped_above = None
-                block.append("\0")
-            continue
-        if block == ["\0"]:
-            if not text:
-                block.clear()
-            continue
-        if not text or _UNDERLINE.match(text) or _HEADING.match(text):
-            yield from _flush(block)
-            continue
-        head = _head_of_line(text)
-        if head != text:
-            yield from _flush(block)
-            text = head
-        if text.endswith("::"):
+        elif in_doctest or text.startswith(">>>"):
+            in_doctest, skipped_above = bool(text), None
+            yield ""
+        elif text.startswith(("... ", "In [", "Out[")) or _CODE_DIRECTIVE.match(text):
             skipped_above = indent
-            text = text[:-1]
-        if text and not _is_table_row(text):
-            block.append(text)
+            yield ""
+        else:
+            skipped_above = None
+            yield from _prose_line(text)
+            if _head_of_line(text).endswith("::"):
+                skipped_above = indent
 
 
-def _flush(block: list[str]) -> Iterator[str]:
-    if block and block != ["\0"]:
-        yield " ".join(block)
-    block.clear()
+def _prose_line(text: str) -> Iterator[str]:
+    if not text or _UNDERLINE.match(text) or _HEADING.match(text):
+        yield ""
+        return
+    head = _head_of_line(text)
+    if head != text:
+        yield ""
+    if head and not _is_table_row(head):
+        yield head.removesuffix(":")
+    if head.endswith("::"):
+        yield ""
 
 
 def _head_of_line(text: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from warmstart.quickstart.corpus import Passage
 
-__all__ = ["SPECIAL_TOKENS", "mask_tokens", "pack", "train_tokenizer"]
+__all__ = ["SPECIAL_TOKENS", "mask_tokens", "pack", "token_id", "train_tokenizer"]
 
 SPECIAL_TOKENS: Final = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
 
@@ -39,9 +39,16 @@ def train_tokenizer(texts: list[str], vocabulary: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls, sep = token_id(tokenizer, "[CLS]"), token_id(tokenizer, "[SEP]")
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", sep), ("[CLS]", cls))
     return tokenizer
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that the tokenizer is known to have."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None
+    return found
 
 
 def pack(tokenizer: Tokenizer, passages: Sequence[Passage], length: int) -> Tensor:
@@ -53,7 +60,7 @@ def pack(tokenizer: Tokenizer, passages: Sequence[Passage], length: int) -> Tens
     Returns:
         Token ids. Shape: [sequences, length], int64.
     """
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls, sep = token_id(tokenizer, "[CLS]"), token_id(tokenizer, "[SEP]")
     room = length - 2
     rows: list[list[int]] = []
     current: list[int] = []

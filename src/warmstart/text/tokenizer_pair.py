@@ -111,6 +111,10 @@ class TokenizerPair:
 
     def save(self, folder: Path) -> None:
         """Writes the source tokenizer to a folder, and the target's beneath it if they differ."""
+        for tokenizer in (self.source, self.target):
+            # A limit that cut a source stays in the tokenizer until the next call, and would be
+            # saved as its own.
+            _ids(tokenizer, [""], special=True)
         self.source.save_pretrained(folder)
         if self.target is not self.source:
             self.target.save_pretrained(folder / TARGET_FOLDER)

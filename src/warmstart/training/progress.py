@@ -107,6 +107,10 @@ class ProgressBar(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Called by the Trainer."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Takes the bar away, and gives the terminal its cursor back."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -12,7 +12,6 @@ from transformers import PrinterCallback, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
-from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split, Task
@@ -21,7 +20,7 @@ from warmstart.training.config import TrainConfig
 from warmstart.training.progress import JsonLog, ProgressBar
 from warmstart.training.trainer import Seq2SeqTrainer
 
-__all__ = ["TrainResult", "train"]
+__all__ = ["TrainResult", "check_output_folder", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,14 @@ class TrainResult:
     folder: Path
 
 
-def train(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: bool = False) -> TrainResult:
+def train(
+    model: Seq2Seq,
+    task: Task,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    recipe: str | None = None,
+) -> TrainResult:
     """Fine-tunes a model in place on a task's training split.
 
     While training the model is evaluated by real decoding, and the best one is kept: at the end
@@ -61,32 +67,39 @@ def train(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: bool = Fal
         task: with a "train" split, and a "validation" split if the best model is to be kept.
         config: settings.
         resume: whether to go on from the newest checkpoint in `config.output_dir`.
+        recipe: what the run was made from, as YAML; kept in the folder as ``recipe.yaml``.
 
     Raises:
         OutputError: if the output folder holds another run and `resume` is off.
         TrainingError: if there is nothing to resume, or the loss is no longer finite.
         UsageError: if the task has no training split or the best metric does not exist.
     """
+    checkpoint = check_output_folder(config.output_dir, resume=resume)
     validation = _validation(task, config)
     split = task.split("train")
     examples = TokenizedExamples(
         model, split.examples, split.max_source_length, split.max_target_length
     )
-    checkpoint = _prepare_folder(config, resume=resume)
+    if checkpoint is None:
+        _prepare_folder(config, recipe)
     set_seed(config.seed)
     _set_dropout(model.model, config)
     log = JsonLog(config.output_dir / LOG)
+    bar = ProgressBar()
     trainer = Seq2SeqTrainer(
         model,
         _arguments(config, validation),
         examples,
         validation,
-        callbacks=[log, ProgressBar()],
+        callbacks=[log, bar],
     )
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
     started = time.monotonic()
     model.generation = split.generation
-    output = trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        output = trainer.train(resume_from_checkpoint=checkpoint)
+    finally:
+        bar.stop()  # an interrupted run must give the terminal back
     if not torch.isfinite(torch.tensor(output.training_loss)):
         raise TrainingError(
             f"The training loss is {output.training_loss}; lower the learning rate, which is "
@@ -120,21 +133,29 @@ def _validation(task: Task, config: TrainConfig) -> Split | None:
 
 
 def _best_metric(validation: Split, config: TrainConfig) -> str:
-    metrics = list(validation.metrics)
-    best: str = config.best_metric or metrics[0]
-    if best != "loss" and best not in metrics:
+    allowed = ["loss", *validation.metrics]
+    if config.best_metric not in allowed:
         raise UsageError(
-            f"best_metric is '{best}', which this task does not measure; "
-            f"{did_you_mean(best, [*metrics, 'loss'])}"
+            f"best_metric is '{config.best_metric}', which this task does not measure; "
+            f"{did_you_mean(config.best_metric, allowed)}"
         )
-    if best != "loss":
-        get_metric(best)
-    return best
+    return config.best_metric
 
 
-def _prepare_folder(config: TrainConfig, *, resume: bool) -> str | None:
-    """Makes the output folder, and finds the checkpoint to resume from."""
-    folder = config.output_dir
+def check_output_folder(folder: Path, *, resume: bool) -> str | None:
+    """Refuses a folder that a run must not write to. Call it before what takes long.
+
+    Args:
+        folder: of the run.
+        resume: whether a run of before is to go on there.
+
+    Returns:
+        The checkpoint to resume from; None for a new run.
+
+    Raises:
+        OutputError: if the folder holds another run or anything else, and `resume` is off.
+        TrainingError: if there is nothing to resume.
+    """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output_dir {folder} is a file; give a folder.")
     checkpoint: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -145,17 +166,26 @@ def _prepare_folder(config: TrainConfig, *, resume: bool) -> str | None:
             )
         return checkpoint
     if folder.is_dir() and any(folder.iterdir()):
-        what = "a run of before" if (folder / LOG).is_file() else "something else"
-        raise OutputError(
-            f"The folder {folder} holds {what}; resume it (--resume), or give a new folder."
-        )
+        if checkpoint is not None:
+            what = "a run of before; resume it (--resume), or give a new folder"
+        elif (folder / LOG).is_file():
+            what = "a run that ended before its first checkpoint; remove it, or give a new folder"
+        else:
+            what = "something else; give a new folder"
+        raise OutputError(f"The folder {folder} holds {what}.")
+    return None
+
+
+def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
+    folder = config.output_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"output_dir {folder} cannot be made: {error.strerror}.") from None
     settings = {**asdict(config), "output_dir": str(folder)}
     (folder / "train_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-    return None
+    if recipe is not None:
+        (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
 
 
 def _set_dropout(model: nn.Module, config: TrainConfig) -> None:

@@ -1,0 +1,41 @@
+"""`warmstart export`: a model in another reader's format."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from warmstart.cli.options import Overwrite
+from warmstart.cli.output import check_new_folder
+from warmstart.errors import CompositionError, OutputError
+
+__all__ = ["export"]
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or hub id.")],
+    *,
+    form: Annotated[
+        Literal["transformers"],
+        typer.Option("--format", help="For transformers: shared tensors are written out twice."),
+    ] = "transformers",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Required.")
+    ],
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a model for readers without weight sharing."""
+    check_new_folder(output, overwrite=overwrite)
+    if Path(model).resolve() == output.resolve():
+        raise OutputError(f"The output folder {output} is the model to read; give another.")
+    from warmstart.seq2seq import Seq2Seq
+
+    loaded = Seq2Seq.from_pretrained(model, device="cpu")
+    if not loaded.composition.in_transformers():
+        raise CompositionError(
+            f"{model} cannot be exported: {form} has no class that computes this composition (its "
+            f"language-modelling head is '{loaded.composition.lm_head}'). Compose it with "
+            "--lm-head checkpoint from families that transformers joins."
+        )
+    loaded.save_pretrained(output, duplicate_shared=True)
+    typer.echo(f"written to {output}")

@@ -1,0 +1,111 @@
+"""`warmstart generate`: a text a line in, an output a line out."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from warmstart.cli.options import (
+    BatchSize,
+    EarlyStopping,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    NoRepeatNgramSize,
+    NumBeams,
+    decoding,
+)
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["generate"]
+
+_CHUNK_BATCHES = 32  # held in memory at once, to put texts of like length together
+
+
+def generate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or hub id.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Text files, plain or gzip, one after the other. Default: standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: BatchSize = 32,
+    num_beams: NumBeams = None,
+    max_length: MaxLength = None,
+    min_length: MinLength = None,
+    length_penalty: LengthPenalty = None,
+    early_stopping: EarlyStopping = None,
+    no_repeat_ngram_size: NoRepeatNgramSize = None,
+) -> None:
+    """Write an output for each line of text, in order.
+
+    An empty line gives an empty line; line breaks inside an output become spaces. Decoding options
+    default to what was saved with the model.
+    """
+    overrides = decoding(
+        num_beams, max_length, min_length, length_penalty, early_stopping, no_repeat_ngram_size
+    )
+    for file in files or []:
+        _check_file(file)
+    from warmstart.seq2seq import Seq2Seq
+
+    loaded = Seq2Seq.from_pretrained(model)
+    with _progress() as progress:
+        task = progress.add_task("generating", total=None)
+        for chunk in _chunks(_texts(files), _CHUNK_BATCHES * batch_size):
+            filled = [index for index, text in enumerate(chunk) if text.strip()]
+            outputs = [""] * len(chunk)
+            texts = [chunk[index] for index in filled]
+            for place, output in loaded.generate_each(texts, batch_size=batch_size, **overrides):
+                outputs[filled[place]] = " ".join(output.splitlines())
+                progress.advance(task)
+            sys.stdout.writelines(f"{output}\n" for output in outputs)
+            sys.stdout.flush()
+
+
+def _check_file(file: Path) -> None:
+    """Reads the first line, so that a wrong path is told before the model is loaded."""
+    from warmstart.data.lines import read_lines
+
+    next(read_lines(file))
+
+
+def _texts(files: Sequence[Path] | None) -> Iterator[str]:
+    from warmstart.data.lines import decode_line, read_lines
+
+    for file in files or []:
+        yield from read_lines(file)
+    if not files:
+        name = Path("standard input")
+        for number, raw in enumerate(sys.stdin.buffer, start=1):
+            yield decode_line(raw, name, number)
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(texts)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _progress() -> "Progress":
+    """A counter on stderr; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stdout=False,
+    )

@@ -1,0 +1,52 @@
+"""`warmstart quickstart`: the main job, offline, on text that is on this machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from warmstart.cli.options import Json
+from warmstart.cli.output import print_json, scores_json
+
+if TYPE_CHECKING:
+    from warmstart.quickstart.run import QuickstartResult
+
+__all__ = ["quickstart"]
+
+
+def quickstart(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the finished model.")
+    ] = Path("warmstart-quickstart"),
+    as_json: Json = False,
+) -> None:
+    """Compose, fine-tune and evaluate a small model, offline, in a few minutes.
+
+    It learns to split sentences of the documentation on this machine, from a small encoder that
+    comes with the package, and is compared with a random start and with copying the source.
+    """
+    from warmstart.quickstart.report import report
+    from warmstart.quickstart.run import run
+
+    result = run(output)
+    if as_json:
+        print_json(_as_json(result))
+    else:
+        typer.echo(report(result))
+
+
+def _as_json(result: "QuickstartResult") -> dict[str, object]:
+    return {
+        "folder": str(result.folder),
+        "seconds": result.seconds,
+        "pairs": {"train": len(result.pairs.train), "held_out": len(result.pairs.held_out)},
+        "systems": [
+            {
+                "name": system.name,
+                "scores": scores_json(system.scores),
+                "loss": system.loss,
+                "seconds": system.seconds,
+            }
+            for system in result.systems
+        ],
+    }

@@ -1,0 +1,101 @@
+"""`warmstart train`: a recipe, from its model to its scores."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from warmstart.cli.options import Json
+from warmstart.cli.output import print_json, print_scores, scores_json, write_json
+
+if TYPE_CHECKING:
+    from warmstart.metrics.score import Score
+    from warmstart.recipe import Recipe
+    from warmstart.seq2seq import Seq2Seq
+    from warmstart.tasks.task import Task
+    from warmstart.training.train import TrainResult
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="The recipe.")],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the recipe: training.max_steps=100. Repeatable. Default: as it is.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on from the newest checkpoint. Default: a new run."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Fine-tune a model as a recipe says.
+
+    Writes checkpoints, a log, the whole recipe and the finished model into the recipe's
+    training.output_dir.
+    """
+    from warmstart.recipe import build_model, build_task, load_recipe
+
+    settings = load_recipe(recipe, changes or [])
+    task = build_task(settings)
+    # What can be refused is refused before the model is loaded.
+    from warmstart.training.train import check_output_folder
+    from warmstart.training.train import train as run
+
+    check_output_folder(settings.training.output_dir, resume=resume)
+    model = build_model(settings.model)
+    result = run(model, task, settings.training, resume=resume, recipe=settings.to_yaml())
+    scores = _evaluate(settings, model, task)
+    if as_json:
+        print_json(
+            {
+                **asdict(result),
+                "folder": str(result.folder),
+                "scores": None if scores is None else scores_json(scores),
+            }
+        )
+    else:
+        _print(result, scores)
+
+
+def _evaluate(recipe: "Recipe", model: "Seq2Seq", task: "Task") -> "dict[str, Score] | None":
+    """Scores the validation split, if the recipe asks for it and there is one."""
+    from warmstart.evaluation import evaluate
+
+    if recipe.evaluation is None:
+        return None
+    split = task.split("validation")
+    scores = evaluate(
+        model,
+        split,
+        metrics=recipe.evaluation.metrics,
+        reference_text=recipe.evaluation.reference_text,
+    )
+    write_json(
+        recipe.training.output_dir / "scores.json",
+        {
+            "task": task.name,
+            "split": split.name,
+            "examples": len(split),
+            "generation": asdict(split.generation),
+            "scores": scores_json(scores),
+        },
+    )
+    return scores
+
+
+def _print(result: "TrainResult", scores: "dict[str, Score] | None") -> None:
+    minutes, seconds = divmod(round(result.seconds), 60)
+    best = (
+        "" if result.best_value is None else f", best {result.best_metric} {result.best_value:.4g}"
+    )
+    typer.echo(f"{result.steps} steps in {minutes} min {seconds} s, loss {result.loss:.4f}{best}")
+    typer.echo(f"model in {result.folder}")
+    if scores is not None:
+        print_scores(scores)

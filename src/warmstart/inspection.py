@@ -1,0 +1,198 @@
+"""What `warmstart inspect` tells of a checkpoint, a model or a variant, as JSON values.
+
+Reads configurations, headers and tokenizers, never a tensor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from math import prod
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json
+from warmstart.composition.compose import outline
+from warmstart.composition.composition import Composition, configure
+from warmstart.composition.options import Size
+from warmstart.composition.provenance import Provenance
+from warmstart.composition.saved import needs_target_tokenizer, read_composition
+from warmstart.composition.variants import variant, variant_provenance
+from warmstart.errors import CheckpointError, CompositionError
+from warmstart.families.catalogue import family_of
+from warmstart.families.family import Family
+from warmstart.generation.saved import FILE as GENERATION
+from warmstart.generation.saved import read_generation
+from warmstart.model.config import StackConfig
+from warmstart.seq2seq import PROVENANCE
+from warmstart.text.special_tokens import SpecialTokens
+from warmstart.text.tokenizer_pair import TARGET_FOLDER, TokenizerPair, load_tokenizer
+
+__all__ = ["Facts", "facts_of", "facts_of_variant"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of one.
+
+    Attributes:
+        name: as the user gave it.
+        values: name of the fact -> a JSON value.
+        tensors: name and shape, and where it came from if that is known.
+        provenance: of a composed model that says.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    tensors: list[dict[str, Any]]
+    provenance: Provenance | None = None
+
+
+def facts_of(name: str) -> Facts:
+    """Of a folder or hub id, be it a checkpoint to compose or a composed model.
+
+    Raises:
+        CheckpointError: if it cannot be read or is of no family that we have.
+    """
+    checkpoint = open_checkpoint(name)
+    config = checkpoint.config
+    if "warmstart" in config or str(config["model_type"]).replace("_", "-") == "encoder-decoder":
+        return _of_model(checkpoint)
+    return _of_checkpoint(checkpoint)
+
+
+def facts_of_variant(name: str, size: Size) -> Facts:
+    """Of one of the paper's models, from the published configurations alone.
+
+    Raises:
+        UsageError: if there is no such variant.
+    """
+    chosen = variant(name)
+    provenance = variant_provenance(name, size)
+    values = {
+        "kind": "variant, from configurations alone",
+        "made_of": chosen.description,
+        "encoder": chosen.encoder,
+        "decoder": chosen.decoder,
+        "share": chosen.share,
+        "parameters": provenance.total,
+    }
+    return Facts(
+        name=f"{name} {size}",
+        values=values,
+        tensors=provenance.to_json()["tensors"],
+        provenance=provenance,
+    )
+
+
+def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
+    family = family_of(checkpoint.config, checkpoint.name)
+    # Buffers, and copies of tied tensors, are no parameters.
+    shapes = {
+        name: shape
+        for name, shape in checkpoint.shapes().items()
+        if not any(fnmatchcase(family.strip(name), pattern) for pattern in family.ignored)
+    }
+    values: dict[str, Any] = {
+        "kind": "checkpoint",
+        **_architecture(family, family.stack(checkpoint.config)),
+        "pretrained_as": family.pretrained_as,
+        "parameters": sum(map(prod, shapes.values())),
+        "tensors": len(shapes),
+    }
+    try:
+        tokenizer = load_tokenizer(checkpoint.folder, "the tokenizer")
+        pair = TokenizerPair.of(tokenizer, tokenizer, checkpoint.config)
+        values |= _tokens(pair, pair.special)
+    except CheckpointError as error:
+        values["tokenizer"] = str(error)
+    composed = Composition(encoder=checkpoint.config, decoder=checkpoint.config)
+    gains = "gains cross-attention"
+    if family.pretrained_as == "encoder":
+        gains = f"becomes causal, {gains}"
+    values |= {"as_encoder": _possible(composed, "yes"), "as_decoder": _possible(composed, gains)}
+    return Facts(name=checkpoint.name, values=values, tensors=_tensors(shapes))
+
+
+def _of_model(checkpoint: Checkpoint) -> Facts:
+    composition = read_composition(checkpoint)
+    config = configure(composition)
+    parameters = sum(parameter.numel() for parameter in outline(composition).parameters())
+    values: dict[str, Any] = {"kind": "sequence-to-sequence model"}
+    if config.encoder is not None and composition.encoder_family is not None:
+        values["encoder"] = _architecture(composition.encoder_family, config.encoder)
+    values |= {
+        "decoder": _architecture(composition.decoder_family, config.decoder),
+        **composition.options(),
+        "bridge": config.bridge,
+        "parameters": parameters,
+        "tensors": len(checkpoint.files),
+        "in_transformers": composition.in_transformers(),
+    }
+    provenance = None
+    if (checkpoint.folder / PROVENANCE).is_file():
+        provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
+    return Facts(
+        name=checkpoint.name,
+        values=values | _text(checkpoint, composition),
+        tensors=(
+            _tensors(checkpoint.shapes()) if provenance is None else provenance.to_json()["tensors"]
+        ),
+        provenance=provenance,
+    )
+
+
+def _text(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
+    """Of a model's tokenizers and decoding defaults."""
+    try:
+        source = target = load_tokenizer(checkpoint.folder, "the source tokenizer")
+        if needs_target_tokenizer(checkpoint, composition):
+            target = load_tokenizer(checkpoint.folder / TARGET_FOLDER, "the target tokenizer")
+        pair = TokenizerPair.of(source, target, composition.decoder)
+    except CheckpointError as error:
+        return {"tokenizer": str(error)}
+    saved = checkpoint.folder / GENERATION
+    settings = {**checkpoint.config, **(read_json(saved) if saved.is_file() else {})}
+    generation, special = read_generation(settings, pair.special)
+    return {**_tokens(pair, special), "generation": asdict(generation)}
+
+
+def _architecture(family: Family, stack: StackConfig) -> dict[str, Any]:
+    return {
+        "family": family.name,
+        "layers": stack.layers,
+        "hidden_size": stack.hidden_size,
+        "attention_heads": stack.attention.heads,
+        "feed_forward_size": stack.feed_forward.size,
+        "vocabulary": stack.embedding.vocabulary,
+        "positions": stack.position_limit,
+    }
+
+
+def _tokens(pair: TokenizerPair, special: SpecialTokens) -> dict[str, Any]:
+    values = {"tokenizer": _tokenizer(pair.source)}
+    if pair.target is not pair.source:
+        values["target_tokenizer"] = _tokenizer(pair.target)
+    tokens = {
+        name: f"{pair.target.convert_ids_to_tokens(token)} ({token})"
+        for name, token in asdict(special).items()
+    }
+    return {**values, "target_tokens": tokens}
+
+
+def _tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
+    return f"{len(tokenizer)} tokens ({type(tokenizer).__name__})"
+
+
+def _possible(composition: Composition, how: str) -> str:
+    try:
+        configure(composition)
+    except (CheckpointError, CompositionError) as error:
+        return f"no: {error}"
+    return how
+
+
+def _tensors(shapes: Mapping[str, tuple[int, ...]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "shape": list(shape), "count": prod(shape)} for name, shape in shapes.items()
+    ]

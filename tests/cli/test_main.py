@@ -1,0 +1,164 @@
+"""What all verbs have in common: help, exit codes, and the quiet of other libraries."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from tests.cli.conftest import Finished
+
+import warmstart
+from warmstart.cli.main import app
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from warmstart.cli.main import main; sys.exit(main())",
+]
+VERBS = (
+    "compose",
+    "inspect",
+    "train",
+    "evaluate",
+    "generate",
+    "list",
+    "export",
+    "quickstart",
+)
+Run = Callable[..., Finished]
+
+
+def test_help_names_every_verb(warmstart: Run) -> None:
+    finished = warmstart("--help")
+    assert (finished.code, finished.err) == (0, "")
+    for verb in VERBS:
+        assert f"\n  {verb} " in finished.out
+
+
+def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    # Of the processor, not of the clock: other programs may be running.
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_option_has_help_with_its_default(verb: str) -> None:
+    group = typer.main.get_command(app)
+    command = group.commands[verb]  # type: ignore[attr-defined]
+    context = typer.Context(command)
+    for parameter in command.params:
+        text = parameter.get_help_record(context)
+        assert text is not None, parameter.name
+        text = text[1]
+        assert len(text) > 3, parameter.name
+        if parameter.param_type_name == "option":
+            stated = ("Default: ", "[default: ", "Required.", "Show this message")
+            assert any(words in text for words in stated), f"{parameter.name}: {text}"
+
+
+def test_version(warmstart: Run) -> None:
+    finished = warmstart("--version")
+    assert finished == Finished(0, f"warmstart {_version()}\n", "")
+
+
+def _version() -> str:
+    return warmstart.__version__
+
+
+def test_no_verb_shows_the_help_and_is_wrong_use(warmstart: Run) -> None:
+    finished = warmstart()
+    assert (finished.code, finished.out) == (2, "")
+    assert "Commands:" in finished.err
+
+
+def test_an_unknown_verb_names_the_nearest(warmstart: Run) -> None:
+    warmstart("compse", "a", "b").assert_failed(2, "'compose'", "warmstart --help")
+
+
+def test_an_unknown_option_is_wrong_use(warmstart: Run) -> None:
+    warmstart("generate", "model", "--num-bems", 4).assert_failed(
+        2, "--num-beams", "warmstart generate --help"
+    )
+
+
+def test_an_option_that_is_no_choice_is_wrong_use(warmstart: Run) -> None:
+    finished = warmstart("compose", "a", "b", "-o", "c", "--share", "some")
+    finished.assert_failed(2, "'none', 'embeddings', 'layers', 'all'")
+
+
+def test_a_missing_argument_is_wrong_use(warmstart: Run) -> None:
+    warmstart("generate").assert_failed(2, "MODEL")
+
+
+def test_reading_nothing_of_the_output_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    finished = subprocess.run(
+        [*COMMAND, "list", "metrics"], stdout=writing, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writing)
+    assert finished.stderr == ""
+    assert finished.returncode in (0, 1)
+
+
+def test_an_interrupted_command_ends_with_130(composed: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "generate", str(composed)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(1)  # it is importing, loading the model or waiting for texts: all must end so
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+
+
+def test_other_libraries_say_nothing(composed: Path, tmp_path: Path) -> None:
+    script = (
+        f"{sys.executable} -c 'import sys; from warmstart.cli.main import main; sys.exit(main())'"
+        f" export {composed} -o {tmp_path / 'exported'}"
+    )
+    finished = subprocess.run(script, shell=True, capture_output=True, text=True)
+    assert finished.stdout == f"written to {tmp_path / 'exported'}\n"
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("what", ["tasks", "families", "metrics", "variants"])
+def test_list(warmstart: Run, what: str) -> None:
+    finished = warmstart("list", what, "--json")
+    assert finished.code == 0
+    names = [entry["name"] for entry in json.loads(finished.out)]
+    known = {
+        "tasks": {"wikisplit", "translation", "pairs"},
+        "families": {"bert", "roberta", "xlm-roberta", "camembert", "bert-generation", "gpt2"},
+        "metrics": {"exact_match", "sari", "bleu", "rouge1", "rouge2", "rougeL", "rougeLsum"},
+        "variants": {"rnd2rnd", "bert2bert", "bertShare", "robertaShare", "roberta2gpt", "gpt"},
+    }
+    assert known[what] <= set(names)
+    lines = warmstart("list", what).out.splitlines()
+    assert [line.split()[0] for line in lines] == names
+
+
+@pytest.mark.parametrize("what", ["tasks", "metrics", "variants"])
+def test_list_loads_no_torch(what: str) -> None:
+    code = (
+        "import sys; from warmstart.cli.main import run\n"
+        f"run(['list', '{what}']); sys.exit('torch' in sys.modules)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
