@@ -57,7 +57,11 @@ def evaluate(
         OutputError: if the file cannot be written.
     """
     outputs = model.generate(
-        split.sources, batch_size=batch_size, options=split.generation, **generation
+        split.sources,
+        batch_size=batch_size,
+        max_source_length=split.max_source_length,
+        options=split.generation,
+        **generation,
     )
     if outputs_file is not None:
         write_outputs(Path(outputs_file), split, outputs)
@@ -89,7 +93,9 @@ def score_outputs(
         references = [rewrite(round_trip, texts) for texts in references]
     scores = {}
     for name in metrics or split.metrics:
-        score = compute(get_metric(name, tokenize=split.tokenize), sources, list(outputs), references)
+        score = compute(
+            get_metric(name, tokenize=split.tokenize), sources, list(outputs), references
+        )
         if round_trip is not None:
             signature = f"{score.signature}|references:round-trip"
             score = Score(value=score.value, ci=score.ci, signature=signature)

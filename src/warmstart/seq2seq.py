@@ -12,7 +12,7 @@ import torch
 
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
 from warmstart.composition.compose import compose
-from warmstart.composition.composition import Composition
+from warmstart.composition.composition import Composition, configure
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import (
@@ -21,6 +21,7 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
+from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import CHECKPOINTS, kind, variant, variant_composition
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions, GenerationOverrides
@@ -197,6 +198,8 @@ class Seq2Seq:
         random: tuple[bool, bool],
         seed: int,
     ) -> "Seq2Seq":
+        # First of all: what the two configs alone can tell.
+        check_sharing(configure(composition), composition.share)
         if encoder is None or composition.embedding == "decoder":
             source_of, target_of = decoder, decoder
         elif composition.embedding == "encoder":
@@ -300,6 +303,7 @@ class Seq2Seq:
         texts: Sequence[str],
         *,
         batch_size: int = 32,
+        max_source_length: int | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> list[str]:
@@ -310,6 +314,7 @@ class Seq2Seq:
         Args:
             texts: the sources.
             batch_size: texts decoded side by side; texts of like length go together.
+            max_source_length: tokens, if sources are to be cut below what the positions allow.
             options: decoding settings; default: `generation`.
             **overrides: single settings to change, such as ``num_beams=4``.
 
@@ -318,7 +323,11 @@ class Seq2Seq:
         """
         outputs = [""] * len(texts)
         for index, text in self.generate_each(
-            texts, batch_size=batch_size, options=options, **overrides
+            texts,
+            batch_size=batch_size,
+            max_source_length=max_source_length,
+            options=options,
+            **overrides,
         ):
             outputs[index] = text
         return outputs
@@ -328,6 +337,7 @@ class Seq2Seq:
         texts: Sequence[str],
         *,
         batch_size: int = 32,
+        max_source_length: int | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, str]]:
@@ -337,7 +347,7 @@ class Seq2Seq:
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
         settings = self._settings(options, overrides)
-        rows = self.encode_sources(texts)
+        rows = self.encode_sources(texts, max_source_length)
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]

@@ -57,8 +57,11 @@ def test_more_texts_than_are_held_at_once(warmstart: Run, composed: Path) -> Non
     assert finished.out.splitlines() == [expected[number % 4] for number in range(70)]
 
 
-def test_nothing_in_nothing_out(warmstart: Run, composed: Path) -> None:
+def test_nothing_in_nothing_out(warmstart: Run, composed: Path, tmp_path: Path) -> None:
     assert warmstart("generate", composed) == Finished(0, "", "")
+    assert warmstart("generate", composed, stdin="\n \n") == Finished(0, "\n\n", "")
+    (tmp_path / "empty.txt").touch()
+    assert warmstart("generate", composed, tmp_path / "empty.txt") == Finished(0, "", "")
 
 
 def test_line_breaks_in_an_output_become_spaces(

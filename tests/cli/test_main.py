@@ -64,7 +64,7 @@ def test_every_option_has_help_with_its_default(verb: str) -> None:
         text = text[1]
         assert len(text) > 3, parameter.name
         if parameter.param_type_name == "option":
-            stated = ("Default: ", "[default: ", "Required.", "Show this message")
+            stated = ("Default: ", "[default: ", "[required]", "Show this message")
             assert any(words in text for words in stated), f"{parameter.name}: {text}"
 
 

@@ -96,3 +96,11 @@ def test_an_output_folder_that_holds_something_else(
     (tmp_path / "run" / "thesis.txt").write_text("mine")
     warmstart("train", recipe).assert_failed(1, "something else")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_that_ended_before_its_first_checkpoint(
+    warmstart: Run, recipe: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "train_config.json").write_text("{}")
+    warmstart("train", recipe).assert_failed(1, "before its first checkpoint", "remove it")

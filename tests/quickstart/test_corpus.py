@@ -33,11 +33,6 @@ class Reader:
 '''
 
 
-@pytest.fixture(scope="module")
-def stdlib_corpus() -> Corpus:
-    return build_corpus((), processes=1)
-
-
 def passage(*sentences: str) -> Passage:
     return Passage("module.py", (sentences,))
 

@@ -38,6 +38,10 @@ REST = """Open a connection to the :class:`~http.client.HTTPServer` of the **oth
 
 .. note:: The connection is closed when the block ends.
 
+.. warning::
+
+    The other side may close it before that.
+
 The call looks as follows::
 
     This is an example in a literal block.
@@ -99,6 +103,7 @@ def test_restructured_text() -> None:
         "Open a connection to the HTTPServer of the other side.",
         "The name of the host that is to be reached.",
         "The connection is closed when the block ends.",
+        "The other side may close it before that.",
         "It returns None if the host cannot be reached.",
     ]
 

@@ -31,9 +31,7 @@ def compose(
         typer.Argument(metavar="DECODER", help="Likewise, but not none.", show_default=False),
     ] = None,
     *,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Required.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
     share: Annotated[
         Share | None,
         typer.Option(help="What the halves hold in common. Default: none."),

@@ -39,7 +39,7 @@ def evaluate(
         typer.Option(
             metavar="FILE",
             help="TSV, CSV or JSON Lines; or parallel text files, the source's first, each with "
-            "--data. Required.",
+            "--data.",
         ),
     ],
     task: Annotated[

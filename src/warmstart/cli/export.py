@@ -19,9 +19,7 @@ def export(
         Literal["transformers"],
         typer.Option("--format", help="For transformers: shared tensors are written out twice."),
     ] = "transformers",
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write. Required.")
-    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
     overwrite: Overwrite = False,
 ) -> None:
     """Write a model for readers without weight sharing."""

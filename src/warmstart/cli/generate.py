@@ -18,6 +18,7 @@ from warmstart.cli.options import (
     NumBeams,
     decoding,
 )
+from warmstart.errors import DataError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -72,17 +73,17 @@ def generate(
 
 
 def _check_file(file: Path) -> None:
-    """Reads the first line, so that a wrong path is told before the model is loaded."""
-    from warmstart.data.lines import read_lines
-
-    next(read_lines(file))
+    """Tells of a wrong path before the model is loaded. Reads nothing: it may be a pipe."""
+    if not file.exists() or file.is_dir():
+        raise DataError(f"there is no file {file}; check the path to the texts.")
 
 
 def _texts(files: Sequence[Path] | None) -> Iterator[str]:
     from warmstart.data.lines import decode_line, read_lines
 
     for file in files or []:
-        yield from read_lines(file)
+        if not file.is_file() or file.stat().st_size:  # of an empty file come no texts
+            yield from read_lines(file)
     if not files:
         name = Path("standard input")
         for number, raw in enumerate(sys.stdin.buffer, start=1):

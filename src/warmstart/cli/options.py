@@ -32,25 +32,32 @@ BatchSize: TypeAlias = Annotated[
 
 # Decoding. The default is the model's own in `generate` and the task's in `evaluate`.
 NumBeams: TypeAlias = Annotated[
-    int | None, typer.Option(metavar="N", help="Beams; 1 is greedy. Default: as set up.")
+    int | None,
+    typer.Option(metavar="N", help="Beams; 1 is greedy. Default: the model's or task's."),
 ]
 MaxLength: TypeAlias = Annotated[
-    int | None, typer.Option(metavar="TOKENS", help="Longest output. Default: as set up.")
+    int | None,
+    typer.Option(metavar="TOKENS", help="Longest output. Default: the model's or task's."),
 ]
 MinLength: TypeAlias = Annotated[
-    int | None, typer.Option(metavar="TOKENS", help="Shortest output. Default: as set up.")
+    int | None,
+    typer.Option(metavar="TOKENS", help="Shortest output. Default: the model's or task's."),
 ]
 LengthPenalty: TypeAlias = Annotated[
     float | None,
-    typer.Option(metavar="X", help="Above 0 favours longer beams. Default: as set up."),
+    typer.Option(metavar="X", help="Above 0 favours longer beams. Default: the model's or task's."),
 ]
 EarlyStopping: TypeAlias = Annotated[
     Literal["true", "false", "never"] | None,
-    typer.Option(help="When a beam search may end, as in transformers. Default: as set up."),
+    typer.Option(
+        help="When a beam search may end, as in transformers. Default: the model's or task's."
+    ),
 ]
 NoRepeatNgramSize: TypeAlias = Annotated[
     int | None,
-    typer.Option(metavar="N", help="No N tokens come twice; 0 is off. Default: as set up."),
+    typer.Option(
+        metavar="N", help="No N tokens come twice; 0 is off. Default: the model's or task's."
+    ),
 ]
 
 

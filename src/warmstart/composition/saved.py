@@ -83,6 +83,7 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
                 "encoder-decoder. Compose it first: warmstart compose ENCODER DECODER -o DIR"
             )
         own = {key: value for key, value in config.items() if key != KEY}
+        own["model_type"] = own["model_type"].removeprefix(REFUSED)
         return Composition.from_options(None, own, ours["composition"])
     encoder, decoder = config.get("encoder"), config.get("decoder")
     if not isinstance(encoder, Mapping) or not isinstance(decoder, Mapping):
@@ -94,10 +95,12 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
     family_of(encoder, f"The encoder of {checkpoint.name}")
     family_of(decoder, f"The decoder of {checkpoint.name}")
     if isinstance(ours, Mapping):
-        return Composition.from_options(encoder, decoder, ours["composition"])
-    composition = Composition(encoder=encoder, decoder=decoder)
-    if config.get("tie_encoder_decoder") and _is_tied(checkpoint, composition):
-        return Composition(encoder=encoder, decoder=decoder, share="all")
+        composition = Composition.from_options(encoder, decoder, ours["composition"])
+    else:
+        tied = bool(config.get("tie_encoder_decoder"))
+        composition = Composition(encoder=encoder, decoder=decoder, share="all" if tied else "none")
+    if composition.share != "none" and not _is_tied(checkpoint, composition):
+        return replace(composition, share="none")
     return composition
 
 
@@ -209,10 +212,10 @@ def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> b
 
 
 def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
-    """Whether a folder that says it shares does: transformers 5 says so and shares nothing."""
+    """Whether a folder that says it shares does: what transformers 5 saves again does not."""
     rules = composition.rules()
     spelled = {_modern(name, composition): name for name in checkpoint.files}
-    for names, _ in _groups(outline(replace(composition, share="all"))):
+    for names, _ in _groups(outline(composition)):
         copies = [
             [spelled[piece] for piece in locate(name, rules).names]
             for name in _stored(names)
@@ -222,7 +225,7 @@ def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
             tensors = checkpoint.read([first, *others])
             if not all(torch.equal(tensors[first], tensors[other]) for other in others):
                 logger.warning(
-                    "%s says tie_encoder_decoder, but its halves differ; they are loaded unshared.",
+                    "%s says that it shares, but its halves differ; they are loaded unshared.",
                     checkpoint.name,
                 )
                 return False

@@ -1,6 +1,6 @@
 """Parameters that are one and the same in encoder and decoder."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 from warmstart.composition.options import Share
 from warmstart.errors import CompositionError
@@ -60,7 +60,7 @@ def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
     differences = []
     if kind in ("layers", "all"):
         differences += _differences(config.encoder, config.decoder)
-    if kind in ("embeddings", "all") and config.encoder.embedding != config.decoder.embedding:
+    if kind in ("embeddings", "all"):
         differences += _embedding_differences(config.encoder, config.decoder)
     if differences:
         raise CompositionError(
@@ -70,22 +70,37 @@ def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
 
 
 def _differences(encoder: StackConfig, decoder: StackConfig) -> list[str]:
+    kept = {field.name for field in fields(StackConfig)} - _FREE
     return [
-        f"{field.name} ({_short(mine)} and {_short(other)})"
-        for field in fields(StackConfig)
-        if field.name not in _FREE
-        and (mine := getattr(encoder, field.name)) != (other := getattr(decoder, field.name))
+        difference
+        for name in sorted(kept)
+        for difference in _compare(name, getattr(encoder, name), getattr(decoder, name))
     ]
 
 
 def _embedding_differences(encoder: StackConfig, decoder: StackConfig) -> list[str]:
-    mine, other = encoder.embedding, decoder.embedding
     return [
-        f"embedding {field.name} ({_short(a)} and {_short(b)})"
-        for field in fields(mine)
-        if (a := getattr(mine, field.name)) != (b := getattr(other, field.name))
-    ] + ([] if encoder.hidden_size == decoder.hidden_size else ["hidden_size"])
+        *_compare("embedding", encoder.embedding, decoder.embedding),
+        *_compare("hidden_size", encoder.hidden_size, decoder.hidden_size),
+    ]
+
+
+def _compare(name: str, mine: object, other: object) -> list[str]:
+    """Where two values differ, down to the single fields of configs."""
+    if mine == other:
+        return []
+    if is_dataclass(mine) and type(mine) is type(other):
+        return [
+            difference
+            for field in fields(mine)
+            for difference in _compare(
+                f"{name}.{field.name}", getattr(mine, field.name), getattr(other, field.name)
+            )
+        ]
+    return [f"{name} ({_short(mine)} and {_short(other)})"]
 
 
 def _short(value: object) -> str:
-    return "none" if value is None else str(value)
+    if value is None:
+        return "none"
+    return "some" if is_dataclass(value) else str(value)

@@ -1,6 +1,5 @@
 """Greedy search. Shape legend: B sources, V vocabulary."""
 
-import torch
 
 from warmstart.generation.logits import constrain
 from warmstart.generation.options import GenerationOptions

@@ -10,10 +10,7 @@ __all__ = ["RMSNorm", "norm"]
 
 
 class RMSNorm(nn.Module):
-    """Root mean square norm (Zhang and Sennrich 2019), computed in float32.
-
-    Shape: [..., size] -> [..., size]
-    """
+    """Root mean square norm (Zhang and Sennrich 2019), computed in float32."""
 
     def __init__(self, size: int, eps: float, unit_offset: bool) -> None:
         super().__init__()
@@ -22,6 +19,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.empty(size))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Shape: [..., size] -> [..., size]."""
         normed = x.float() * torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.eps)
         if self.unit_offset:
             # Gemma multiplies in float32 and rounds once; Llama rounds before the weight.

@@ -4,7 +4,6 @@ Shape legend: T tokens (any leading shape), D head size, ``D/2`` frequencies.
 """
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import transformers
@@ -106,7 +107,7 @@ class TokenizerPair:
 
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """Texts of generated token ids, without special tokens."""
-        texts: list[str] = [self.target.decode(list(row), skip_special_tokens=True) for row in rows]
+        texts = self.target.batch_decode([list(row) for row in rows], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def save(self, folder: Path) -> None:
@@ -141,7 +142,7 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
             path, local_files_only=True
         )
     except Exception as error:  # transformers raises anything, from KeyError to pyo3's
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        reason = shorten(str(error) or repr(error), width=300)
         raise CheckpointError(
             f"{whose[0].upper()}{whose[1:]} in {path} cannot be read: {reason}"
         ) from error

@@ -25,6 +25,7 @@ __all__ = ["TrainResult", "check_output_folder", "train"]
 logger = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
+CONFIG = "train_config.json"
 FINAL = "final"
 
 
@@ -168,7 +169,7 @@ def check_output_folder(folder: Path, *, resume: bool) -> str | None:
     if folder.is_dir() and any(folder.iterdir()):
         if checkpoint is not None:
             what = "a run of before; resume it (--resume), or give a new folder"
-        elif (folder / LOG).is_file():
+        elif (folder / CONFIG).is_file():
             what = "a run that ended before its first checkpoint; remove it, or give a new folder"
         else:
             what = "something else; give a new folder"
@@ -183,7 +184,7 @@ def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
     except OSError as error:
         raise OutputError(f"output_dir {folder} cannot be made: {error.strerror}.") from None
     settings = {**asdict(config), "output_dir": str(folder)}
-    (folder / "train_config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
     if recipe is not None:
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
 

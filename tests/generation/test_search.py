@@ -1,0 +1,204 @@
+"""Greedy and beam search against all sequences that there are, on a vocabulary of five."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from tests.model.stacks import CONFIGS
+from torch import nn
+
+from warmstart.generation.beam import beam_search
+from warmstart.generation.greedy import greedy_search
+from warmstart.generation.options import GenerationOptions
+from warmstart.generation.search import search
+from warmstart.model.config import EncoderDecoderConfig, HeadConfig
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.sequences import Sequences
+from warmstart.text.special_tokens import SpecialTokens
+
+WORDS = 5
+SPECIAL = SpecialTokens(start=0, end=1, pad=2)
+ONE_FOR_BOTH = SpecialTokens(start=1, end=1, pad=1)  # as GPT-2's
+SOURCES = Sequences.of([[2, 3, 4], [4], [3, 3], [0, 1, 2, 3, 4, 2]])
+ROWS = [part.tolist() for part in SOURCES.tokens.split(SOURCES.lengths)]
+import os
+STD,BONUS=float(os.environ.get("STD","0.6")),float(os.environ.get("BONUS","0"))
+MOST = WORDS**3  # beams that hold every beginning of three tokens
+
+
+def random_model(seed: int, *, prefix: bool = False) -> EncoderDecoder:
+    """A model of five words whose outputs differ by source."""
+    stack = CONFIGS["pre-norm"]
+    stack = replace(stack, embedding=replace(stack.embedding, vocabulary=WORDS))
+    torch.manual_seed(seed)
+    model = EncoderDecoder(
+        EncoderDecoderConfig(
+            encoder=None if prefix else replace(stack, causal=False),
+            decoder=replace(stack, cross_attention=not prefix),
+            head=HeadConfig(tied=False, bias=True),
+        )
+    ).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, 0.0, STD)
+    assert model.head.bias is not None
+    with torch.no_grad():
+        model.head.bias[SPECIAL.end] += BONUS
+    return model
+
+
+def log_probability(model: EncoderDecoder, source: list[int], start: int, row: list[int]) -> float:
+    """Of a whole output, from a single pass without any cache."""
+    with torch.no_grad():
+        logits = model(Sequences.of([source]), Sequences.of([[start, *row[:-1]]]))
+    return logits.double().log_softmax(-1)[range(len(row)), row].sum().item()
+
+
+def possible(row: list[int], start: int, end: int, options: GenerationOptions) -> bool:
+    """Whether an output may be: the rules, told of finished outputs instead of steps."""
+    if end in row[:-1]:
+        return False
+    if row[-1] != end and len(row) + 1 < options.max_length:
+        return False
+    if row[-1] == end and len(row) < options.min_length:
+        return False
+    size, whole = options.no_repeat_ngram_size, [start, *row]
+    grams = [tuple(whole[at : at + size]) for at in range(len(whole) - size + 1)] if size else []
+    return len(grams) == len(set(grams))
+
+
+def best_of_all(
+    model: EncoderDecoder, source: list[int], special: SpecialTokens, options: GenerationOptions
+) -> list[int]:
+    """The output with the highest score among all that are possible."""
+    rows = [
+        list(row)
+        for length in range(1, options.max_length)
+        for row in product(range(WORDS), repeat=length)
+        if possible(list(row), special.start, special.end, options)
+    ]
+    return max(
+        rows,
+        key=lambda row: (
+            log_probability(model, source, special.start, row) / len(row) ** options.length_penalty
+        ),
+    )
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(max_length=4),
+        GenerationOptions(max_length=4, length_penalty=0.0),
+        GenerationOptions(max_length=4, length_penalty=3.0),
+        GenerationOptions(max_length=4, min_length=3),
+        GenerationOptions(max_length=4, no_repeat_ngram_size=1),
+        GenerationOptions(max_length=4, no_repeat_ngram_size=2, length_penalty=2.0),
+    ],
+)
+def test_with_enough_beams_the_best_of_all_outputs_is_found(
+    options: GenerationOptions, prefix: bool
+) -> None:
+    for seed, special in ((1, SPECIAL), (2, ONE_FOR_BOTH)):
+        model = random_model(seed, prefix=prefix)
+        for early in (False, True, "never"):
+            settings = replace(options, num_beams=MOST, early_stopping=early)  # type: ignore[arg-type]
+            found = search(model, Sequences.of(ROWS[:2]), special, settings)
+            assert found == [best_of_all(model, row, special, options) for row in ROWS[:2]]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_one_beam_is_greedy(seed: int) -> None:
+    model = random_model(seed)
+    for options in (
+        GenerationOptions(max_length=9),
+        GenerationOptions(max_length=9, early_stopping=True),
+        GenerationOptions(max_length=9, min_length=5),
+        GenerationOptions(max_length=9, no_repeat_ngram_size=2),
+    ):
+        greedy = greedy_search(model, SOURCES, SPECIAL, options)
+        assert beam_search(model, SOURCES, SPECIAL, options) == greedy
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_greedy_takes_the_likeliest_token_at_each_step(seed: int) -> None:
+    model = random_model(seed)
+    found = greedy_search(model, SOURCES, SPECIAL, GenerationOptions(max_length=7))
+    for source, output in zip(ROWS, found, strict=True):
+        row: list[int] = []
+        while len(row) < 6 and SPECIAL.end not in row:
+            with torch.no_grad():
+                logits = model(Sequences.of([source]), Sequences.of([[SPECIAL.start, *row]]))
+            row.append(int(logits[-1].argmax()))
+        assert output == row
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+@pytest.mark.parametrize("beams", [1, 2, 4])
+def test_an_output_does_not_depend_on_its_batch(beams: int, prefix: bool) -> None:
+    lengths = set()
+    for seed in range(5):
+        model = random_model(seed, prefix=prefix)
+        options = GenerationOptions(num_beams=beams, max_length=9, length_penalty=0.7)
+        together = search(model, SOURCES, SPECIAL, options)
+        alone = [search(model, Sequences.of([row]), SPECIAL, options)[0] for row in ROWS]
+        assert together == alone
+        lengths |= {*map(len, together)}
+    assert len(lengths) > 2
+
+
+def test_outputs_end_with_the_end_token_or_at_the_limit() -> None:
+    for seed in range(5):
+        for beams in (1, 3):
+            options = GenerationOptions(num_beams=beams, max_length=6)
+            for output in search(random_model(seed), SOURCES, ONE_FOR_BOTH, options):
+                assert ONE_FOR_BOTH.end not in output[:-1]
+                assert output[-1] == ONE_FOR_BOTH.end or len(output) == 5
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_search_puts_the_models_mode_back(train: bool) -> None:
+    model = random_model(0).train(train)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.9
+    options = GenerationOptions(max_length=6)
+    found = search(model, SOURCES, SPECIAL, options)
+    assert model.training is train
+    assert all(module.training is train for module in model.modules())
+    assert found == search(model.eval(), SOURCES, SPECIAL, options), "dropout was on"
+
+
+def test_search_puts_the_models_mode_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("in the middle")
+
+    model = random_model(0).train()
+    monkeypatch.setattr(model, "start", fail)
+    with pytest.raises(RuntimeError, match="in the middle"):
+        search(model, SOURCES, SPECIAL, GenerationOptions())
+    assert model.training
+
+
+@pytest.mark.parametrize("find", [greedy_search, beam_search])
+def test_no_step_is_made_behind_the_last_output(
+    find: Callable[..., list[list[int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, steps = random_model(3), 0
+    step = model.step
+
+    def counted(*arguments: object) -> object:
+        nonlocal steps
+        steps += 1
+        return step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "step", counted)
+    beams = 1 if find is greedy_search else 2
+    options = GenerationOptions(num_beams=beams, max_length=30, early_stopping=True)
+    with torch.inference_mode():
+        found = find(model, SOURCES, SPECIAL, options)
+    if find is greedy_search:
+        assert steps == max(map(len, found))
+    assert steps < 29

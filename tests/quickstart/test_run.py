@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+
+from warmstart.errors import OutputError
+from warmstart.quickstart.corpus import Corpus
+from warmstart.quickstart.pairs import splitting_pairs
+from warmstart.quickstart.report import report
+from warmstart.quickstart.run import (
+    COPY,
+    RANDOM_START,
+    WARM_START,
+    QuickstartConfig,
+    QuickstartResult,
+    run,
+)
+from warmstart.seq2seq import Seq2Seq
+
+TINY = QuickstartConfig(
+    packages=(), max_words=14, held_out_pairs=6, max_steps=3, warmup_steps=1, batch_size=4
+)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> QuickstartResult:
+    return run(tmp_path_factory.mktemp("quickstart") / "model", TINY)
+
+
+def test_three_systems_on_the_same_held_out_pairs(result: QuickstartResult) -> None:
+    assert [system.name for system in result.systems] == [COPY, RANDOM_START, WARM_START]
+    assert len(result.pairs.held_out) == TINY.held_out_pairs
+    copied, random, warm = result.systems
+    assert copied.outputs == tuple(pair.whole for pair in result.pairs.held_out)
+    for system in result.systems:
+        assert list(system.scores) == ["sari", "exact_match", "bleu"]
+        assert len(system.outputs) == TINY.held_out_pairs
+    assert copied.loss is None
+    assert random.loss is not None
+    assert warm.loss is not None
+    assert warm.loss < random.loss - 1  # three steps: what is seen is the pre-training
+
+
+def test_the_warm_start_is_saved_as_it_was_evaluated(result: QuickstartResult) -> None:
+    loaded = Seq2Seq.from_pretrained(result.folder, device="cpu")
+    sources = [pair.whole for pair in result.pairs.held_out]
+    assert tuple(loaded.generate(sources)) == result.systems[-1].outputs
+
+
+def test_random_start_takes_nothing_from_the_checkpoint(result: QuickstartResult) -> None:
+    origins = {entry.origin for entry in result.provenance}
+    assert "leveraged" in origins
+    new = {entry.part for entry in result.provenance if entry.origin == "random"}
+    assert new == {"cross-attention"}
+
+
+def test_report(result: QuickstartResult) -> None:
+    text = report(result)
+    for system in result.systems:
+        assert system.name in text
+        assert str(system.scores["sari"]) in text
+    assert str(result.folder) in text
+    pair = result.pairs.held_out[0]
+    assert pair.whole in text or " ".join(pair.parts) in text or len(result.pairs.held_out) > 1
+
+
+def test_progress_goes_to_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("not a model")
+    with pytest.raises(OutputError, match="taken"):
+        run(folder, TINY)
+    assert (folder / "notes.txt").read_text() == "not a model"
+    assert capfd.readouterr().out == ""
+
+
+def test_pairs_of_both_sides_come_from_different_text(stdlib_corpus: Corpus) -> None:
+    corpus = stdlib_corpus
+    pairs = splitting_pairs(corpus, max_words=40, held_out=500)
+    train = set(corpus.train_sentences())
+    held_out = set(corpus.held_out_sentences())
+    assert len(pairs.train) > 500
+    for side, sentences in ((pairs.train, train), (pairs.held_out, held_out)):
+        for pair in side:
+            assert pair.whole in sentences or set(pair.parts) <= sentences
+    assert not {pair.whole for pair in pairs.train} & {pair.whole for pair in pairs.held_out}
