@@ -70,6 +70,7 @@ class NamedVariant:
     variant: str
     checkpoints: Mapping[str, str] = field(default_factory=dict)  # by kind; {}: the published ones
     size: Size = "base"
+    lm_head: LmHead = "tied"  # as in the paper
     seed: int = 0  # of the random tensors
 
     def __post_init__(self) -> None:
@@ -301,7 +302,11 @@ def build_model(source: ModelSource) -> "Seq2Seq":
             )
         case NamedVariant():
             return Seq2Seq.from_variant(
-                source.variant, checkpoints=source.checkpoints, size=source.size, seed=source.seed
+                source.variant,
+                checkpoints=source.checkpoints,
+                size=source.size,
+                lm_head=source.lm_head,
+                seed=source.seed,
             )
         case Pretrained():
             return Seq2Seq.from_pretrained(source.pretrained)

@@ -141,6 +141,7 @@ class Seq2Seq:
         *,
         checkpoints: Mapping[str, str | os.PathLike[str]] | None = None,
         size: Size = "base",
+        lm_head: LmHead = "tied",
         seed: int = 0,
     ) -> "Seq2Seq":
         """Composes one of the paper's models by its name, such as "bertShare".
@@ -150,6 +151,7 @@ class Seq2Seq:
             checkpoints: checkpoint by kind ("bert", "roberta", "gpt2"); default: the published
                 ones.
             size: "base" (12 layers) or "large" (24), where `checkpoints` does not say.
+            lm_head: "tied", as in the paper, or "checkpoint", see `warm_start`.
             seed: of the random tensors.
 
         Raises:
@@ -174,8 +176,10 @@ class Seq2Seq:
             opened[needed] = open_checkpoint(
                 given.get(needed, CHECKPOINTS[needed, size]), weights=not only_random
             )
-        composition = variant_composition(
-            name, {needed: checkpoint.config for needed, checkpoint in opened.items()}
+        _check_choices(lm_head=lm_head)
+        composition = replace(
+            variant_composition(name, {kind: found.config for kind, found in opened.items()}),
+            lm_head=lm_head,
         )
         return cls._build(
             composition,
@@ -456,7 +460,9 @@ def _open(name: str | os.PathLike[str] | None) -> tuple[Checkpoint | None, bool]
     return open_checkpoint(text.removeprefix(RANDOM), weights=not random), random
 
 
-def _check_choices(*, share: str, cross_attention: str, lm_head: str) -> None:
+def _check_choices(
+    *, share: str = "none", cross_attention: str = "random", lm_head: str = "checkpoint"
+) -> None:
     for name, value, choices in (
         ("share", share, get_args(Share)),
         ("cross_attention", cross_attention, get_args(CrossAttentionStart)),

@@ -23,6 +23,9 @@ class TrainConfig:
     batch_size: int = 32  # examples of one pass, >= 1
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
     learning_rate: float = 1e-4  # peak, > 0; AdamW at batch 32
+    # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to go,
+    # and a rate that suits them undoes what the others know.
+    new_learning_rate: float | None = None
     warmup_steps: int = 200  # linear, from 0 to the peak; then linear to 0 at max_steps
     weight_decay: float = 0.01  # decoupled; not on biases and norms
     max_gradient_norm: float = 1.0  # gradients are scaled down to it; 0 is off
@@ -52,8 +55,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        if not self.learning_rate > 0:
-            raise UsageError(f"learning_rate is {self.learning_rate}; it must be above 0.")
+        for name in ("learning_rate", "new_learning_rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} is {value}; it must be above 0.")
         for name in ("dropout", "attention_dropout"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:

@@ -93,6 +93,7 @@ def train(
         examples,
         validation,
         callbacks=[log, bar],
+        new_learning_rate=config.new_learning_rate,
     )
     trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
     started = time.monotonic()
@@ -101,11 +102,6 @@ def train(
         output = trainer.train(resume_from_checkpoint=checkpoint)
     finally:
         bar.stop()  # an interrupted run must give the terminal back
-    if not torch.isfinite(torch.tensor(output.training_loss)):
-        raise TrainingError(
-            f"The training loss is {output.training_loss}; lower the learning rate, which is "
-            f"{config.learning_rate}. Checkpoints are kept in {config.output_dir}."
-        )
     model.model.eval()
     folder = config.output_dir / FINAL
     trainer.save_model(str(folder))
@@ -223,6 +219,7 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
         metric_for_best_model=best,
         greater_is_better=best != "loss",
         logging_steps=config.log_every,
+        logging_nan_inf_filter=False,  # it would log 0 for a loss that is lost
         remove_unused_columns=False,
         label_names=["labels"],
         disable_tqdm=True,  # we show a bar of our own, on stderr

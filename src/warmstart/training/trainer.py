@@ -1,14 +1,17 @@
 """The Hugging Face Trainer with our loss, our batches, our evaluation and our folders."""
 
+import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import Trainer, TrainingArguments
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
+from warmstart.errors import TrainingError
 from warmstart.evaluation import evaluate, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.seq2seq import Seq2Seq
@@ -56,8 +59,11 @@ class Seq2SeqTrainer(Trainer):
         examples: TokenizedExamples,
         validation: Split | None,
         callbacks: list[Any],
+        *,
+        new_learning_rate: float | None = None,
     ) -> None:
         self.seq2seq = seq2seq
+        self.new_learning_rate = new_learning_rate
         self.validation = validation
         super().__init__(
             model=LossOfBatch(seq2seq.model),
@@ -81,6 +87,40 @@ class Seq2SeqTrainer(Trainer):
         """The loss of one pass. Processes' gradients are averaged, hence the factor."""
         loss: Tensor = model(inputs, num_items_in_batch)
         return loss * float(self.accelerator.num_processes)
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The Trainer's, with a rate of their own for the parameters that no checkpoint gave."""
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        provenance = self.seq2seq.provenance
+        if self.new_learning_rate is None or provenance is None:
+            return optimizer
+        random = {entry.name for entry in provenance if entry.origin == "random"}
+        new = {id(p) for name, p in self.seq2seq.model.named_parameters() if name in random}
+        optimizer.param_groups = [
+            {**group, "params": parameters, "lr": rate}
+            for group in optimizer.param_groups
+            for rate, parameters in (
+                (group["lr"], [p for p in group["params"] if id(p) not in new]),
+                (self.new_learning_rate, [p for p in group["params"] if id(p) in new]),
+            )
+            if parameters
+        ]
+        return optimizer
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Passes values on to the callbacks.
+
+        Raises:
+            TrainingError: if a loss is no longer finite, before such a model is saved.
+        """
+        for name in ("loss", "eval_loss", "train_loss"):
+            if not math.isfinite(logs.get(name, 0.0)):
+                raise TrainingError(
+                    f"The {name} is {logs[name]} at step {self.state.global_step}; lower the "
+                    f"learning rate, which is {self.args.learning_rate}, or give more warm-up "
+                    f"steps. Checkpoints of before are in {self.args.output_dir}."
+                )
+        super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         assert isinstance(self.train_dataset, TokenizedExamples)

@@ -1,0 +1,127 @@
+"""Each family against transformers' own classes and defaults."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from tests.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained
+from tests.tiny import FAMILIES as TINY
+
+from warmstart.checkpoint.rename import locate
+from warmstart.composition.variants import published_config
+from warmstart.errors import CheckpointError
+from warmstart.families.catalogue import FAMILIES, family_of
+from warmstart.families.family import Family
+from warmstart.model.config import LearnedPositions
+from warmstart.model.sequences import Sequences
+from warmstart.model.stack import Stack
+from warmstart.seq2seq import Seq2Seq
+
+BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def test_the_tiny_checkpoints_are_of_every_family() -> None:
+    assert set(TINY) == set(BY_NAME)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_classes_exist_in_transformers(family: Family) -> None:
+    for name in (family.encoder_class, family.decoder_class):
+        assert name is None or hasattr(transformers, name)
+    assert family.decoder_class is not None
+    for model_type in family.model_types:
+        assert model_type in transformers.CONFIG_MAPPING
+    assert family.pretrained_as in ("encoder", "decoder")
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_every_tensor_of_a_pretrained_model_has_a_place(name: str) -> None:
+    """Names by rule and what is dropped on purpose, together, are what transformers has."""
+    family, config = BY_NAME[name], config_of(name)
+    named = pretrained(config).named_parameters(remove_duplicate=False)
+    theirs = {family.strip(key) for key, _ in named}
+    with torch.device("meta"):
+        stack = Stack(family.stack(config.to_dict()))
+    ours = [key for key, _ in stack.named_parameters()]
+    rules = family.rules(stack.config)
+    located = {piece for key in ours for piece in locate(key, rules).names}
+    left = theirs - located
+    assert located <= theirs
+    assert all(key.startswith((family.head_prefix, "pooler.")) for key in left)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_spelling_and_stripping_are_inverse(name: str) -> None:
+    family = BY_NAME[name]
+    # A tied weight has one name among the parameters: GPT-2's head, the embedding's.
+    for key, _ in pretrained(config_of(name)).named_parameters():
+        assert family.spell(family.strip(key)) == key
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert-generation"])
+def test_what_a_config_leaves_out_is_transformers_default(name: str) -> None:
+    family = BY_NAME[name]
+    whole = transformers.AutoConfig.for_model(name).to_dict()
+    assert family.stack({"model_type": name}) == family.stack(whole)
+    assert family.head({"model_type": name}) == family.head(whole)
+
+
+@pytest.mark.parametrize("name", ENCODER_FAMILIES[:4])
+def test_a_config_with_sizes_alone_has_transformers_defaults(name: str) -> None:
+    family = BY_NAME[name]
+    sizes = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "vocab_size",
+        "max_position_embeddings",
+        "type_vocab_size",
+    )
+    whole = transformers.AutoConfig.for_model(name).to_dict()
+    assert family.stack({key: whole[key] for key in sizes}) == family.stack(whole)
+    assert family.head({}) == family.head(whole)
+
+
+@pytest.mark.parametrize("name", ENCODER_FAMILIES[:4])
+def test_sizes_cannot_be_left_out(name: str) -> None:
+    whole = config_of(name).to_dict()
+    for key in ("hidden_size", "num_hidden_layers", "vocab_size"):
+        left = {other: value for other, value in whole.items() if other != key}
+        with pytest.raises(CheckpointError, match=f"{name} checkpoint has no '{key}'"):
+            BY_NAME[name].stack(left)
+
+
+def test_roberta_counts_positions_from_its_pad_token() -> None:
+    """514 rows serve 512 tokens; one more would be an index error in transformers."""
+    stack = BY_NAME["roberta"].stack(published_config("roberta-base"))
+    assert stack.embedding.positions == LearnedPositions(rows=514, offset=2)
+    assert stack.position_limit == 512
+    assert BY_NAME["bert"].stack(published_config("bert-base-cased")).position_limit == 512
+    assert BY_NAME["gpt2"].stack(published_config("gpt2")).position_limit == 1024
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_longest_allowed_sequence_is_computed_as_by_transformers(
+    name: str, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    model = Seq2Seq.warm_start(encoder=None, decoder=checkpoints(name))
+    limit = model.model.config.decoder.position_limit
+    assert limit == 64
+    model.save_pretrained(tmp_path / "model")
+    reference = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "model").eval()
+    rows = [[7] * 30, [8] * (limit - 30)]
+    with torch.no_grad():
+        ours = model.model.eval()(Sequences.of(rows[:1]), Sequences.of(rows[1:]))
+        theirs = reference(torch.tensor([rows[0] + rows[1]])).logits[0, 30:]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_an_unknown_family_gets_the_nearest_and_all_of_them() -> None:
+    with pytest.raises(CheckpointError) as caught:
+        family_of({"model_type": "xml-roberta"}, "some/checkpoint")
+    message = str(caught.value)
+    assert message.startswith("some/checkpoint is of the family 'xml-roberta'")
+    assert "did you mean 'xlm-roberta'?" in message
+    assert all(name in message for name in BY_NAME)

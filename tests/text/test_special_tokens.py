@@ -1,0 +1,56 @@
+"""Start, end and pad of the target, for the tokenizers of every family."""
+
+import pytest
+from tests.tiny import tokenizer_of
+
+from warmstart.errors import CheckpointError
+from warmstart.text.special_tokens import SpecialTokens, resolve_special_tokens
+
+
+@pytest.mark.parametrize(
+    ("family", "start", "end", "pad"),
+    [
+        ("bert", "[CLS]", "[SEP]", "[PAD]"),
+        ("roberta", "<s>", "</s>", "<pad>"),
+        ("xlm-roberta", "<s>", "</s>", "<pad>"),
+        ("camembert", "<s>", "</s>", "<pad>"),
+        ("bert-generation", "<s>", "</s>", "<pad>"),
+        ("gpt2", "<|endoftext|>", "<|endoftext|>", "<|endoftext|>"),
+    ],
+)
+def test_each_family(family: str, start: str, end: str, pad: str) -> None:
+    tokenizer = tokenizer_of(family)
+    special = resolve_special_tokens(tokenizer, {})
+    assert special == SpecialTokens(
+        start=tokenizer.convert_tokens_to_ids(start),
+        end=tokenizer.convert_tokens_to_ids(end),
+        pad=tokenizer.convert_tokens_to_ids(pad),
+    )
+
+
+def test_the_config_says_what_the_tokenizer_does_not() -> None:
+    tokenizer = tokenizer_of("gpt2")
+    tokenizer.bos_token = tokenizer.eos_token = None
+    special = resolve_special_tokens(
+        tokenizer, {"bos_token_id": 4, "eos_token_id": [5, 6], "pad_token_id": 7}
+    )
+    assert special == SpecialTokens(start=4, end=5, pad=7)
+    assert resolve_special_tokens(tokenizer, {"eos_token_id": 5}) == SpecialTokens(
+        start=5, end=5, pad=5
+    )
+
+
+def test_an_output_must_be_able_to_end() -> None:
+    tokenizer = tokenizer_of("gpt2")
+    tokenizer.bos_token = tokenizer.eos_token = None
+    with pytest.raises(CheckpointError, match="no end-of-text token"):
+        resolve_special_tokens(tokenizer, {})
+
+
+def test_token_zero_is_a_token() -> None:
+    """Zero is no absence: the id of a special token may well be 0."""
+    tokenizer = tokenizer_of("roberta")
+    assert tokenizer.cls_token_id == 0
+    assert resolve_special_tokens(tokenizer, {"bos_token_id": 9}).start == 0
+    assert tokenizer_of("gpt2").eos_token_id == 0
+    assert resolve_special_tokens(tokenizer_of("gpt2"), {"eos_token_id": 9}).end == 0
