@@ -19,7 +19,14 @@ from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 
-__all__ = ["ReferenceText", "evaluate", "score_outputs", "target_loss", "write_outputs"]
+__all__ = [
+    "ReferenceText",
+    "evaluate",
+    "rewrite",
+    "score_outputs",
+    "target_loss",
+    "write_outputs",
+]
 
 logger = logging.getLogger(__name__)
 

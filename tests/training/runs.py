@@ -16,14 +16,25 @@ from warmstart.training.config import TrainConfig
 __all__ = ["copy_task", "copying_examples", "quick", "seq2seq"]
 
 
-def copying_examples(count: int, seed: int = 0) -> tuple[Example, ...]:
-    """Texts of one to six words, to be written again."""
+def copying_examples(
+    count: int, seed: int = 0, *, words: int = len(WORDS), longest: int = 6
+) -> tuple[Example, ...]:
+    """Texts of one to some words, to be written again."""
     dice = random.Random(seed)
-    texts = [" ".join(dice.choices(WORDS, k=dice.randint(1, 6))) for _ in range(count)]
+    texts = [
+        " ".join(dice.choices(WORDS[:words], k=dice.randint(1, longest))) for _ in range(count)
+    ]
     return tuple(Example(text, (text,)) for text in texts)
 
 
-def copy_task(train: int, validation: int = 0, *, metrics: tuple[str, ...] = ("exact_match",)) -> Task:
+def copy_task(
+    train: int,
+    validation: int = 0,
+    *,
+    metrics: tuple[str, ...] = ("exact_match",),
+    words: int = len(WORDS),
+    longest: int = 6,
+) -> Task:
     """A task to copy texts; without validation examples there is no such split."""
     definition = replace(
         PAIRS,
@@ -32,7 +43,10 @@ def copy_task(train: int, validation: int = 0, *, metrics: tuple[str, ...] = ("e
         max_target_length=20,
         generation=GenerationOptions(max_length=12),
     )
-    parts = {"train": copying_examples(train), "validation": copying_examples(validation, seed=1)}
+    parts = {
+        "train": copying_examples(train, words=words, longest=longest),
+        "validation": copying_examples(validation, seed=1, words=words, longest=longest),
+    }
     return Task(
         definition=definition,
         splits={

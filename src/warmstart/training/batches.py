@@ -103,6 +103,12 @@ class LengthSampler(Sampler[int]):
     Examples are shuffled, sorted by length within windows of some batches, and the batches of a
     window shuffled again: a batch's lengths agree, yet which examples meet is new every epoch.
     The order depends on nothing else, so an interrupted run finds its place again.
+
+    Args:
+        examples: to be ordered.
+        batch_size: examples of a whole optimizer step, so that a step has the same ones however
+            it is cut into passes and processes.
+        seed: of every epoch's order.
     """
 
     def __init__(self, examples: TokenizedExamples, batch_size: int, seed: int) -> None:
@@ -124,8 +130,7 @@ class LengthSampler(Sampler[int]):
         window = _WINDOW * self.batch_size
         for start in range(0, len(order), window):
             rows = sorted(order[start : start + window], key=lambda row: self.lengths[row])
-            batches = [
-                rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)
-            ]
-            for index in torch.randperm(len(batches), generator=generator).tolist():
-                yield from batches[index]
+            full = len(rows) // self.batch_size
+            for batch in torch.randperm(full, generator=generator).tolist():
+                yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield from rows[full * self.batch_size :]  # last, or it would shift those behind it

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import PrinterCallback, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
 from warmstart.model.attention import CrossAttention, SelfAttention
@@ -81,7 +80,10 @@ def train(
     examples = TokenizedExamples(
         model, split.examples, split.max_source_length, split.max_target_length
     )
-    if checkpoint is None:
+    arguments = _arguments(config, validation)
+    # Every process has to have looked at the folder before the first one fills it.
+    arguments.distributed_state.wait_for_everyone()
+    if checkpoint is None and arguments.process_index == 0:
         _prepare_folder(config, recipe)
     set_seed(config.seed)
     _set_dropout(model.model, config)
@@ -89,7 +91,7 @@ def train(
     bar = ProgressBar()
     trainer = Seq2SeqTrainer(
         model,
-        _arguments(config, validation),
+        arguments,
         examples,
         validation,
         callbacks=[log, bar],
@@ -155,7 +157,7 @@ def check_output_folder(folder: Path, *, resume: bool) -> str | None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output_dir {folder} is a file; give a folder.")
-    checkpoint: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    checkpoint = _newest_checkpoint(folder)
     if resume:
         if checkpoint is None:
             raise TrainingError(
@@ -171,6 +173,16 @@ def check_output_folder(folder: Path, *, resume: bool) -> str | None:
             what = "something else; give a new folder"
         raise OutputError(f"The folder {folder} holds {what}.")
     return None
+
+
+def _newest_checkpoint(folder: Path) -> str | None:
+    """The newest that is complete: one that was being written when its run was ended is not."""
+    complete = {
+        int(number): path.parent
+        for path in folder.glob("checkpoint-*/trainer_state.json")  # written last of all
+        if (number := path.parent.name.removeprefix("checkpoint-")).isdecimal()
+    }
+    return str(complete[max(complete)]) if complete else None
 
 
 def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
@@ -222,6 +234,7 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
         logging_nan_inf_filter=False,  # it would log 0 for a loss that is lost
         remove_unused_columns=False,
         label_names=["labels"],
+        ddp_find_unused_parameters=False,  # there are none
         disable_tqdm=True,  # we show a bar of our own, on stderr
         report_to="none",
     )

@@ -124,7 +124,9 @@ class Seq2SeqTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         assert isinstance(self.train_dataset, TokenizedExamples)
-        return LengthSampler(self.train_dataset, self.args.train_batch_size, self.args.seed)
+        passes = self.args.gradient_accumulation_steps * self.args.world_size
+        step = self.args.train_batch_size * passes
+        return LengthSampler(self.train_dataset, step, self.args.seed)
 
     def evaluate(
         self,

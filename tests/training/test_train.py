@@ -1,0 +1,368 @@
+"""Whole runs on tiny models: they learn, keep the best, resume, and refuse what would do harm."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.tiny import Checkpoints
+from tests.training.runs import copy_task, quick, seq2seq
+from torch import Tensor, nn
+
+from warmstart.errors import OutputError, TrainingError, UsageError
+from warmstart.evaluation import evaluate, target_loss
+from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.task import Task
+from warmstart.training.batches import TokenizedExamples
+from warmstart.training.train import train
+from warmstart.training.trainer import Seq2SeqTrainer
+
+
+def log_of(folder: Path, key: str) -> dict[int, float]:
+    """What was logged under a key, by step."""
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {event["step"]: event[key] for event in events if key in event}
+
+
+def weights(model: Seq2Seq) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
+
+
+def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> None:
+    """Bit for bit."""
+    assert a.keys() == b.keys()
+    assert not [name for name in a if not torch.equal(a[name], b[name])]
+
+
+def assert_same_update(a: Path, b: Path) -> None:
+    """Saved models that differ by rounding alone.
+
+    Attention does not depend on a bias of its keys, whose gradient is therefore nothing but
+    rounding, which Adam scales up; so those are not compared.
+    """
+    ours, others = (load_file(folder / "model.safetensors") for folder in (a, b))
+    assert ours.keys() == others.keys()
+    differences = {
+        name: (ours[name] - others[name]).abs().max().item()
+        for name in ours
+        if not name.endswith("self.key.bias")
+    }
+    assert not {name: value for name, value in differences.items() if value > 1e-6}
+
+
+@pytest.fixture
+def model(checkpoints: Checkpoints) -> Seq2Seq:
+    return seq2seq(checkpoints("bert"))
+
+
+def test_a_tiny_model_learns_to_copy(model: Seq2Seq, tmp_path: Path) -> None:
+    task = copy_task(200, 30, words=6, longest=2)
+    before = target_loss(model, task.split("validation"))
+    config = replace(
+        quick(tmp_path / "run"),
+        max_steps=120,
+        batch_size=16,
+        learning_rate=3e-3,
+        warmup_steps=20,
+        log_every=50,
+        best_metric="exact_match",
+    )
+    result = train(model, task, config)
+    after = target_loss(model, task.split("validation"))
+    assert before > 3.0
+    assert after < 0.5
+    assert result.best_metric == "exact_match"
+    assert result.best_value is not None
+    assert result.best_value > 80
+    exact = evaluate(model, task.split("validation"))["exact_match"].value
+    assert exact == pytest.approx(result.best_value)
+    assert result.steps == 120
+    assert 0 < result.loss < before
+    loaded = Seq2Seq.from_pretrained(result.folder, device="cpu")
+    assert_equal(weights(loaded), weights(model))
+    assert loaded.generation == task.split("train").generation
+    assert not model.model.training
+
+
+def test_the_log_has_a_line_for_each_event(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(quick(tmp_path / "run"), evaluate_every=4)
+    result = train(model, copy_task(24, 4), config)
+    run = tmp_path / "run"
+    assert list(log_of(run, "loss")) == [1, 2, 3, 4, 5, 6]
+    assert list(log_of(run, "eval_loss")) == list(log_of(run, "eval_exact_match")) == [4, 6]
+    rates = list(log_of(run, "learning_rate").values())
+    assert rates == pytest.approx([0, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    assert result.loss == pytest.approx(sum(log_of(run, "loss").values()) / 6, rel=1e-4)
+    seconds = list(log_of(run, "seconds").values())
+    assert seconds == sorted(seconds)
+    settings = json.loads((run / "train_config.json").read_text())
+    assert settings["max_steps"] == 6
+    assert settings["output_dir"] == str(run)
+
+
+@pytest.mark.parametrize("cut", [(4, 2), (2, 4)])
+def test_an_update_does_not_depend_on_how_a_batch_is_cut(
+    cut: tuple[int, int], checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """Passes hold different numbers of target tokens, and every token counts the same."""
+    size, passes = cut
+    task = copy_task(22)  # two whole batches and a rest, in every epoch
+    whole, parts = (seq2seq(checkpoints("bert")) for _ in range(2))
+    config = replace(quick(tmp_path / "whole"), max_steps=7, batch_size=8)
+    first = train(whole, task, config)
+    pieces = replace(
+        config, output_dir=tmp_path / "parts", batch_size=size, accumulation_steps=passes
+    )
+    second = train(parts, task, pieces)
+    assert_same_update(first.folder, second.folder)
+    assert log_of(tmp_path / "parts", "loss") == pytest.approx(
+        log_of(tmp_path / "whole", "loss"), abs=1e-5
+    )
+    assert log_of(tmp_path / "parts", "grad_norm") == pytest.approx(
+        log_of(tmp_path / "whole", "grad_norm"), rel=1e-4
+    )
+    examples = TokenizedExamples(whole, task.split("train").examples, None, None)
+    assert len({len(example.labels) for example in examples.examples}) > 3
+
+
+def test_two_processes_make_the_same_update(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    single = seq2seq(checkpoints("bert"))
+    config = replace(quick(tmp_path / "one"), max_steps=5, batch_size=8, evaluate_every=3)
+    result = train(single, copy_task(24, 3), config)
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=0", "--standalone", str(script)]
+    root = script.parents[2]
+    subprocess.run(
+        [*command, str(checkpoints("bert")), str(tmp_path / "two")],
+        check=True,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
+    )
+    assert_same_update(result.folder, tmp_path / "two" / "final")
+    for key in ("loss", "grad_norm", "eval_loss"):
+        assert log_of(tmp_path / "two", key) == pytest.approx(
+            log_of(tmp_path / "one", key), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("step", [3, 6, 9])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    step: int, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """Bit for bit, with dropout, from the middle of an epoch as from its end."""
+    task = copy_task(22, 4)
+    config = replace(
+        quick(tmp_path / "whole"),
+        max_steps=12,
+        evaluate_every=3,
+        dropout=0.1,
+        attention_dropout=0.1,
+        save_total_limit=9,
+    )
+    whole = seq2seq(checkpoints("bert"))
+    expected = train(whole, task, config)
+    broken = tmp_path / "broken"
+    name = f"checkpoint-{step}"
+    shutil.copytree(tmp_path / "whole" / name, broken / name)
+    # One that was being written when the run was ended has no state yet.
+    shutil.copytree(tmp_path / "whole" / name, broken / "checkpoint-12")
+    (broken / "checkpoint-12" / "trainer_state.json").unlink()
+    resumed = seq2seq(checkpoints("bert"), seed=5)  # its own weights do not matter
+    result = train(resumed, task, replace(config, output_dir=broken), resume=True)
+    assert_equal(weights(resumed), weights(whole))
+    assert result.best_value == expected.best_value
+    assert result.steps == 12
+    assert list(log_of(broken, "loss")) == list(range(step + 1, 13))
+    after = {at: loss for at, loss in log_of(tmp_path / "whole", "loss").items() if at > step}
+    assert log_of(broken, "loss") == after
+
+
+@pytest.mark.parametrize(("metric", "best"), [("loss", min), ("rouge1", max)])
+def test_the_best_model_is_kept(metric: str, best: Any, model: Seq2Seq, tmp_path: Path) -> None:
+    """On six examples, learnt by heart, so that the loss on others soon rises again."""
+    task = copy_task(6, 12, metrics=("exact_match", "rouge1"), words=10, longest=3)
+    run = tmp_path / "run"
+    config = replace(
+        quick(run),
+        max_steps=40,
+        evaluate_every=5,
+        learning_rate=1e-2,
+        best_metric=metric,
+        save_total_limit=1,
+    )
+    result = train(model, task, config)
+    values = log_of(run, f"eval_{metric}")
+    assert result.best_value == best(values.values())
+    assert result.best_metric == metric
+    step = next(at for at, value in values.items() if value == result.best_value)
+    if metric == "loss":
+        assert step < 30, "the last model should not be the best, or this shows nothing"
+    kept = load_file(run / f"checkpoint-{step}" / "model.safetensors")
+    assert_equal(kept, load_file(result.folder / "model.safetensors"))
+    assert_equal(weights(Seq2Seq.from_pretrained(result.folder, device="cpu")), weights(model))
+    if metric == "loss":
+        again = target_loss(model, task.split("validation"))
+    else:
+        again = evaluate(model, task.split("validation"))[metric].value
+    assert again == pytest.approx(result.best_value)
+
+
+def test_without_validation_the_last_model_is_kept(model: Seq2Seq, tmp_path: Path) -> None:
+    result = train(model, copy_task(24), quick(tmp_path / "run"))
+    assert result.best_metric is None
+    assert result.best_value is None
+    assert_equal(weights(Seq2Seq.from_pretrained(result.folder, device="cpu")), weights(model))
+
+
+def test_sharing_survives_a_run(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    bert = checkpoints("bert")
+    model = Seq2Seq.warm_start(encoder=bert, decoder=bert, share="all")
+    before = sum(parameter.numel() for parameter in model.model.parameters())
+    result = train(model, copy_task(24, 4), replace(quick(tmp_path / "run"), evaluate_every=3))
+    loaded = Seq2Seq.from_pretrained(result.folder, device="cpu")
+    for trained in (model, loaded):
+        assert sum(parameter.numel() for parameter in trained.model.parameters()) == before
+    assert loaded.composition.share == "all"
+
+
+def test_a_prefix_decoder_is_trained_too(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    model = Seq2Seq.warm_start(encoder=None, decoder=checkpoints("gpt2"))
+    task = copy_task(24, 4)
+    before = target_loss(model, task.split("train"))
+    train(model, task, replace(quick(tmp_path / "run"), max_steps=20))
+    assert target_loss(model, task.split("train")) < before - 0.5
+
+
+def test_bfloat16_trains_float32_weights(model: Seq2Seq, tmp_path: Path) -> None:
+    task = copy_task(24)
+    before = target_loss(model, task.split("train"))
+    config = replace(quick(tmp_path / "run"), max_steps=20, precision="bfloat16")
+    train(model, task, config)
+    assert {parameter.dtype for parameter in model.model.parameters()} == {torch.float32}
+    assert target_loss(model, task.split("train")) < before - 0.5
+
+
+def test_dropout_is_set_where_it_is_asked_for(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(quick(tmp_path / "run"), max_steps=1, dropout=0.25, attention_dropout=0.5)
+    train(model, copy_task(8), config)
+    dropouts = [module for module in model.model.modules() if isinstance(module, nn.Dropout)]
+    assert dropouts
+    assert {module.p for module in dropouts} == {0.25}
+    attention = model.model.decoder.blocks[0].cross_attention
+    assert attention.config.dropout == 0.5  # type: ignore[union-attr]
+
+
+def test_weight_decay_spares_biases_and_norms(
+    model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.optim.Optimizer] = []
+    create = Seq2SeqTrainer.create_optimizer
+
+    def recorded(self: Seq2SeqTrainer, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        seen.append(create(self, model))
+        return seen[-1]
+
+    monkeypatch.setattr(Seq2SeqTrainer, "create_optimizer", recorded)
+    train(model, copy_task(8), replace(quick(tmp_path / "run"), max_steps=1, weight_decay=0.1))
+    decayed = {id(p) for g in seen[0].param_groups if g["weight_decay"] for p in g["params"]}
+    spared = {id(p) for g in seen[0].param_groups if not g["weight_decay"] for p in g["params"]}
+    for name, parameter in model.model.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.dim() > 1), name
+        assert (id(parameter) in spared) == (parameter.dim() == 1), name
+
+
+def test_new_parameters_can_have_a_rate_of_their_own(model: Seq2Seq, tmp_path: Path) -> None:
+    """With next to no rate for the others, only cross-attention moves."""
+    before = weights(model)
+    config = replace(
+        quick(tmp_path / "run"), learning_rate=1e-30, new_learning_rate=1e-2, weight_decay=0.0
+    )
+    train(model, copy_task(24), config)
+    moved = {
+        name for name, tensor in weights(model).items() if not torch.equal(tensor, before[name])
+    }
+    assert moved
+    assert all(".cross_attention." in name for name in moved)
+
+
+def test_a_lost_loss_ends_the_run_and_is_not_saved(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(
+        quick(tmp_path / "run"), learning_rate=1e30, max_gradient_norm=0.0, evaluate_every=3
+    )
+    with pytest.raises(TrainingError, match=r"loss is nan at step \d; lower the learning rate"):
+        train(model, copy_task(24, 4), config)
+    assert not (tmp_path / "run" / "final").exists()
+    for file in (tmp_path / "run").glob("checkpoint-*/model.safetensors"):
+        assert all(tensor.isfinite().all() for tensor in load_file(file).values())
+    assert all(map(math.isfinite, log_of(tmp_path / "run", "loss").values()))
+
+
+def test_long_examples_are_cut_and_counted(
+    model: Seq2Seq, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = copy_task(24)
+    definition = replace(task.definition, max_target_length=3)
+    split = replace(task.split("train"), definition=definition)
+    train(
+        model,
+        Task(definition=definition, splits={"train": split}),
+        replace(quick(tmp_path / "run"), max_steps=1),
+    )
+    longer = sum(len(example.target.split()) + 1 > 3 for example in split.examples)
+    assert f"{longer} of 24 targets are longer than 3 tokens and were cut." in caplog.text
+
+
+# What is refused, before anything is trained or written.
+
+
+def test_a_folder_of_something_else(model: Seq2Seq, tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="holds something else; give a new folder"):
+        train(model, copy_task(8), quick(folder))
+    assert [path.name for path in folder.iterdir()] == ["chapter.txt"]
+    with pytest.raises(OutputError, match="is a file; give a folder"):
+        train(model, copy_task(8), quick(folder / "chapter.txt"))
+    with pytest.raises(OutputError, match="cannot be made"):
+        train(model, copy_task(8), quick(folder / "chapter.txt" / "run"))
+
+
+def test_a_folder_of_another_run(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(quick(tmp_path / "run"), max_steps=1)
+    train(model, copy_task(8), config)
+    before = {path: path.read_bytes() for path in config.output_dir.rglob("*") if path.is_file()}
+    with pytest.raises(OutputError, match="holds a run of before; resume it"):
+        train(model, copy_task(8), config)
+    after = {path: path.read_bytes() for path in config.output_dir.rglob("*") if path.is_file()}
+    assert before == after
+
+
+def test_nothing_to_resume(model: Seq2Seq, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"no checkpoint in .* to resume from"):
+        train(model, copy_task(8), quick(tmp_path / "run"), resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_the_task_does_not_have(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(quick(tmp_path / "run"), best_metric="exact_mach")
+    with pytest.raises(UsageError, match="did you mean 'exact_match'"):
+        train(model, copy_task(8, 2), config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_task_without_training_data(model: Seq2Seq, tmp_path: Path) -> None:
+    task = copy_task(8, 2)
+    only = Task(definition=task.definition, splits={"validation": task.split("validation")})
+    with pytest.raises(UsageError, match="has no training data"):
+        train(model, only, quick(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

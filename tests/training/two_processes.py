@@ -1,0 +1,19 @@
+"""A run started by torchrun: python -m torch.distributed.run ... two_processes.py CHECKPOINT OUT"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tests.training.runs import copy_task, quick, seq2seq
+
+from warmstart.training.train import train
+
+
+def main() -> None:
+    checkpoint, folder = map(Path, sys.argv[1:])
+    config = replace(quick(folder), max_steps=5, batch_size=4, evaluate_every=3)
+    train(seq2seq(checkpoint), copy_task(24, 3), config)
+
+
+if __name__ == "__main__":
+    main()
