@@ -155,10 +155,12 @@ def write_outputs(path: Path, split: Split, outputs: Sequence[str]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
+    partial: Path | None = None
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:
+            partial = Path(file.name)
             for example, output in zip(split.examples, outputs, strict=True):
                 row = {
                     "source": example.source,
@@ -166,9 +168,12 @@ def write_outputs(path: Path, split: Split, outputs: Sequence[str]) -> None:
                     "references": list(example.targets),
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        Path(file.name).chmod(0o644)
-        Path(file.name).rename(path)
+        partial.chmod(0o644)
+        partial.rename(path)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror}. Check the folder and the free space."
         ) from None
+    finally:
+        if partial is not None:
+            partial.unlink(missing_ok=True)

@@ -153,8 +153,11 @@ def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> 
         return bool(ours["two_tokenizers"])
     if composition.encoder is None:
         return False
-    sizes = {composition.encoder.get("vocab_size"), composition.decoder.get("vocab_size")}
-    return len(sizes) > 1 or (checkpoint.folder / "decoder_tokenizer").is_dir()
+    vocabularies = {
+        (half.get("model_type"), half.get("vocab_size"))
+        for half in (composition.encoder, composition.decoder)
+    }
+    return len(vocabularies) > 1 or (checkpoint.folder / "decoder_tokenizer").is_dir()
 
 
 def _config_json(

@@ -1,6 +1,5 @@
 """Greedy search. Shape legend: B sources, V vocabulary."""
 
-
 from warmstart.generation.logits import constrain
 from warmstart.generation.options import GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder

@@ -23,8 +23,8 @@ class TrainConfig:
     batch_size: int = 32  # examples of one pass, >= 1
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
     learning_rate: float = 1e-4  # peak, > 0; AdamW at batch 32
-    # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to go,
-    # and a rate that suits them undoes what the others know.
+    # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to
+    # go, and a rate that suits them undoes what the others know.
     new_learning_rate: float | None = None
     warmup_steps: int = 200  # linear, from 0 to the peak; then linear to 0 at max_steps
     weight_decay: float = 0.01  # decoupled; not on biases and norms
