@@ -126,6 +126,17 @@ def test_outputs_are_kept_with_what_they_are_for(
     assert [path.name for path in tmp_path.iterdir()] == ["outputs.jsonl"]
 
 
+def test_a_folder_that_is_not_there_is_told_before_decoding(
+    model: Seq2Seq, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(*_: object, **__: object) -> None:
+        pytest.fail("an hour was lost")
+
+    monkeypatch.setattr(Seq2Seq, "generate", decode)
+    with pytest.raises(OutputError, match="there is no folder"):
+        evaluate(model, split, outputs_file=tmp_path / "none" / "outputs.jsonl")
+
+
 def test_outputs_that_cannot_be_written(
     split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

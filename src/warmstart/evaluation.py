@@ -63,6 +63,10 @@ def evaluate(
         UsageError: if a metric or setting is unknown.
         OutputError: if the file cannot be written.
     """
+    if outputs_file is not None and not Path(outputs_file).parent.is_dir():
+        raise OutputError(  # now, and not after an hour of decoding
+            f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
+        )
     outputs = model.generate(
         split.sources,
         batch_size=batch_size,

@@ -1,13 +1,13 @@
 """Logits and the chunked loss equal what torch computes from a whole logit matrix."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from tests.model.stacks import CONFIGS, VOCABULARY
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from warmstart.model import head as head_module
 from warmstart.model.config import HeadConfig, NormConfig
@@ -122,9 +122,12 @@ def test_no_whole_logit_matrix_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(head_module, "CHUNK_TOKENS", 4)
     head, (hidden, labels) = random_head(HEADS["bias"]), random_batch()
     hidden.requires_grad_()
-    with shapes_of_linear(monkeypatch) as shapes:
+    vocabulary, width = head.weight.shape
+    assert len(labels) > width > 4
+    with Shapes() as made:
         head.loss(hidden, labels).backward()
-    assert max(shape[0] for shape in shapes) == 4
+    rows = {rows for rows, columns in made.matrices if columns == vocabulary}
+    assert rows - {width} == {4, len(labels) % 4}  # the weight, transposed, is no logits
 
 
 def test_evaluation_computes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,17 +146,15 @@ def test_evaluation_computes_no_gradients(monkeypatch: pytest.MonkeyPatch) -> No
     assert not products, "room was made for gradients"
 
 
-@contextmanager
-def shapes_of_linear(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, ...]]]:
-    """Shapes of what `F.linear` gives within the block."""
-    shapes: list[tuple[int, ...]] = []
-    original = F.linear
+class Shapes(TorchDispatchMode):
+    """Rows and columns of every matrix that an operation gives within the block."""
 
-    def recorded(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        output = original(x, weight, bias)
-        shapes.append(tuple(output.shape))
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrices: list[tuple[int, int]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        output = func(*args, **(kwargs or {}))
+        if isinstance(output, Tensor) and output.dim() == 2:
+            self.matrices.append((output.shape[0], output.shape[1]))
         return output
-
-    with monkeypatch.context() as patch:
-        patch.setattr(F, "linear", recorded)
-        yield shapes

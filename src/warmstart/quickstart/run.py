@@ -46,8 +46,8 @@ class QuickstartConfig:
     max_words: int = 30  # of a sentence to split
     held_out_pairs: int = 300  # to evaluate on, the most
     share: Share = "none"
-    max_steps: int = 600  # optimizer steps
-    warmup_steps: int = 60
+    max_steps: int = 450  # optimizer steps
+    warmup_steps: int = 45
     batch_size: int = 16  # pairs
     learning_rate: float = 2e-4  # of what the checkpoint gave
     new_learning_rate: float = 1e-3  # of what is new: all of it, in the random start
