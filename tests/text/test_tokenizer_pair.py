@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.tiny import FAMILIES, SENTENCES, Checkpoints, tokenizer_of
+from tokenizers import normalizers
 
 from warmstart.errors import CheckpointError
 from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
@@ -117,6 +118,20 @@ def test_equal_tokenizers_become_one_and_others_stay_two() -> None:
     assert two.target is not two.source
     assert same_vocabulary(tokenizer_of("bert"), tokenizer_of("bert"))
     assert not same_vocabulary(tokenizer_of("bert"), tokenizer_of("bert", extra_words=1))
+
+
+def test_one_vocabulary_does_not_make_one_tokenizer() -> None:
+    """The target's may keep upper case where the source's does not."""
+    lower = tokenizer_of("bert")
+    lower.backend_tokenizer.normalizer = normalizers.Lowercase()
+    pair = TokenizerPair.of(lower, tokenizer_of("bert"), {})
+    assert pair.target is not pair.source
+    assert same_vocabulary(pair.source, pair.target), "so embeddings can be shared all the same"
+    (source,) = pair.encode_sources(["The CAT"], None).rows
+    (target,) = pair.encode_targets(["The CAT"], None).rows
+    unknown = pair.target.unk_token_id
+    assert unknown not in source
+    assert target == [unknown, unknown, pair.special.end]
 
 
 @pytest.mark.parametrize(("source", "target"), [("bert", "bert"), ("roberta", "gpt2")])

@@ -62,7 +62,7 @@ class TokenizerPair:
         decoder_config: Mapping[str, Any],
     ) -> "TokenizerPair":
         """Joins two tokenizers; equal ones become one."""
-        if same_vocabulary(source, target):
+        if same_vocabulary(source, target) and _same_rules(source, target):
             target = source
         return cls(source, target, resolve_special_tokens(target, decoder_config))
 
@@ -152,6 +152,16 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
 def same_vocabulary(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
     """Whether two tokenizers give every token the same id."""
     return a is b or (a.get_vocab() == b.get_vocab() and type(a) is type(b))
+
+
+def _same_rules(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
+    """Whether two tokenizers of one vocabulary cut texts alike: one may turn to lower case."""
+    if a is b:
+        return True
+    ours, others = (getattr(tokenizer, "backend_tokenizer", None) for tokenizer in (a, b))
+    if ours is None or others is None:
+        return ours is others  # written in Python: its class and vocabulary are all it has
+    return bool(ours.to_str() == others.to_str())
 
 
 def _ids(

@@ -208,7 +208,7 @@ def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
 def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArguments:
     every = config.evaluate_every or config.max_steps
     best = None if validation is None else _best_metric(validation, config)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(config.output_dir),
         max_steps=config.max_steps,
         per_device_train_batch_size=config.batch_size,
@@ -238,6 +238,10 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
         disable_tqdm=True,  # we show a bar of our own, on stderr
         report_to="none",
     )
+    # A process drives one GPU, and torchrun starts one for each: the Trainer would else cut a batch
+    # among all of them, and ours is packed.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def _uses_bfloat16(config: TrainConfig) -> bool:
