@@ -73,6 +73,17 @@ def test_loss_of_a_batch_is_the_sum_of_its_parts_divided_by_one_count() -> None:
     torch.testing.assert_close(whole, torch.stack(parts).sum())
 
 
+def test_an_example_does_not_depend_on_its_batch() -> None:
+    model = random_model()
+    source, target, _ = random_batch()
+    together = model(source, target).split(TARGETS)
+    for s, t, logits in zip(
+        source.tokens.split(SOURCES), target.tokens.split(TARGETS), together, strict=True
+    ):
+        alone = model(Sequences(s, (len(s),)), Sequences(t, (len(t),)))
+        torch.testing.assert_close(alone, logits, rtol=0, atol=1e-5)
+
+
 def test_a_shared_weights_gradient_is_the_sum_of_both_halves() -> None:
     """Rothe et al. (2020) share by identity: one parameter, used and trained twice."""
     unshared, shared = random_model(), random_model()

@@ -150,7 +150,7 @@ class Shapes(TorchDispatchMode):
     """Rows and columns of every matrix that an operation gives within the block."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.matrices: list[tuple[int, int]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -81,16 +81,3 @@ def test_bfloat16_error_is_at_most_three_times_that_of_transformers(
     our_error, their_error = (ours - exact).abs(), (theirs - exact).abs()
     assert 0 < our_error.mean() <= 3 * their_error.mean()
     assert our_error.max() <= 3 * their_error.max()
-
-
-def test_a_source_does_not_depend_on_its_batch(checkpoints: Checkpoints) -> None:
-    model = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("gpt2"))
-    sources, targets = examples(model)
-    together = logits_of(model.model, sources, targets)
-    alone = torch.cat(
-        [
-            logits_of(model.model, [source], [target])
-            for source, target in zip(sources, targets, strict=True)
-        ]
-    )
-    torch.testing.assert_close(together, alone, rtol=0, atol=TOLERANCE)

@@ -216,6 +216,16 @@ def test_the_best_model_is_kept(metric: str, best: Any, model: Seq2Seq, tmp_path
     assert again == pytest.approx(result.best_value)
 
 
+def test_progress_goes_to_stderr_and_nothing_to_stdout(
+    model: Seq2Seq, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(model, copy_task(24, 4), replace(quick(tmp_path / "run"), evaluate_every=4))
+    written = capsys.readouterr()
+    assert written.out == ""
+    for step in (4, 6):
+        assert f"step {step}: loss " in written.err
+
+
 def test_without_validation_the_last_model_is_kept(model: Seq2Seq, tmp_path: Path) -> None:
     result = train(model, copy_task(24), quick(tmp_path / "run"))
     assert result.best_metric is None
