@@ -5,7 +5,6 @@ Shape legend: B sequences, T tokens of all of them together, L the longest, H hi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -35,11 +34,6 @@ class Sequences:
         rows = list(rows)
         tokens = torch.tensor([token for row in rows for token in row], dtype=torch.long)
         return cls(tokens.to(device), tuple(len(row) for row in rows))
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """Index of each sequence's first token. Shape: [B]"""
-        return (0, *accumulate(self.lengths))[:-1]
 
     def positions(self) -> Tensor:
         """Each token's place in its own sequence, from 0. Shape: [T]"""
