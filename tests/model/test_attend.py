@@ -144,8 +144,10 @@ def test_cached_attention(
     torch.testing.assert_close(mixed.flatten(0, 1), expected.flatten(1), rtol=0, atol=1e-5)
 
 
-def test_gradients_of_runs_and_of_padding_agree() -> None:
-    config = AttentionConfig(heads=4, key_value_heads=2, head_size=HEAD_SIZE)
+@pytest.mark.parametrize("soft_cap", [None, 2.0])
+def test_gradients_of_runs_and_of_padding_agree(soft_cap: float | None) -> None:
+    """With a window, a padded query sees no key at all, which must not spoil the others."""
+    config = AttentionConfig(heads=4, key_value_heads=2, head_size=HEAD_SIZE, soft_cap=soft_cap)
     lengths = [3, 3, 1, 5]
     gradients = []
     for attend in (attend_runs, attend_padded):

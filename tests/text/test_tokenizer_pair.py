@@ -9,7 +9,7 @@ from tests.tiny import FAMILIES, SENTENCES, Checkpoints, tokenizer_of
 from tokenizers import normalizers
 
 from warmstart.errors import CheckpointError
-from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
+from warmstart.text.tokenizer_pair import Encoded, TokenizerPair, load_tokenizer, same_vocabulary
 
 FRAMED = ("bert", "roberta", "xlm-roberta", "camembert")
 
@@ -85,6 +85,13 @@ def test_a_limit_of_exactly_the_length_cuts_nothing() -> None:
     (target,) = pair.encode_targets([SENTENCES[0]], None).rows
     assert pair.encode_sources([SENTENCES[0]], len(source)).truncated == 0
     assert pair.encode_targets([SENTENCES[0]], len(target)).truncated == 0
+    # And one less cuts one: the end takes the place of the last word.
+    assert pair.encode_sources([SENTENCES[0]], len(source) - 1) == Encoded(
+        rows=[source[:-2] + source[-1:]], truncated=1
+    )
+    assert pair.encode_targets([SENTENCES[0]], len(target) - 1) == Encoded(
+        rows=[target[:-2] + target[-1:]], truncated=1
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
