@@ -128,6 +128,23 @@ def test_every_misfit_is_reported_at_once_with_the_nearest_name() -> None:
     assert "1 misshapen (h.0.mlp.fc.bias is [9] where the config asks for [8])" in message
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"emb.weight": None}, "1 missing (emb.weight)"),
+        ({"extra.weight": (2, 2)}, "1 unexpected (extra.weight)"),
+        ({"emb.weight": (10, 5)}, "1 misshapen (emb.weight is [10, 5]"),
+    ],
+)
+def test_each_kind_of_misfit_alone_is_refused(
+    changes: dict[str, tuple[int, ...] | None], reason: str
+) -> None:
+    theirs = {name: shape for name, shape in {**THEIRS, **changes}.items() if shape is not None}
+    with pytest.raises(ConversionError) as caught:
+        meet(theirs)
+    assert reason in str(caught.value)
+
+
 def test_a_transposed_tensor_of_the_wrong_way_round_is_misshapen() -> None:
     with pytest.raises(ConversionError, match=r"h.0.mlp.fc.weight is \[8, 4\] .* \[4, 8\]"):
         meet({**THEIRS, "h.0.mlp.fc.weight": (8, 4)})

@@ -115,13 +115,14 @@ def test_new_weights_are_normal_and_norms_neutral(checkpoints: Checkpoints) -> N
 def test_the_seed_alone_decides_what_is_new(checkpoints: Checkpoints) -> None:
     bert, gpt2 = checkpoints("bert"), checkpoints("gpt2")
 
-    def cross(seed: int, encoder: str | Path = bert) -> Tensor:
+    def cross(seed: int, encoder: str | Path = bert, layer: int = 1) -> Tensor:
         torch.manual_seed(99 + seed)  # torch's own stream does not matter
         model = Seq2Seq.warm_start(encoder=encoder, decoder=gpt2, seed=seed)
-        return model.model.get_parameter("decoder.blocks.1.cross_attention.query.weight")
+        return model.model.get_parameter(f"decoder.blocks.{layer}.cross_attention.query.weight")
 
     assert torch.equal(cross(0), cross(0))
     assert not torch.equal(cross(0), cross(1))
+    assert not torch.equal(cross(0), cross(0, layer=0)), "each tensor has a stream of its own"
     # And a tensor that is new in two compositions starts equal in both.
     assert torch.equal(cross(0), cross(0, f"random:{bert}"))
     assert torch.equal(cross(0), cross(0, checkpoints("roberta")))

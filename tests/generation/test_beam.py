@@ -4,17 +4,18 @@ from typing import Literal
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationMixin
 
 from warmstart.generation.beam import _Hypotheses
 from warmstart.generation.options import GenerationOptions
 
-MAX_LENGTH, BEAMS = 9, 3
-log_probabilities = st.floats(-20.0, -0.01)
+MAX_LENGTH, BEAMS = 4, 3
+log_probabilities = st.integers(1, 40).map(lambda tenths: -tenths / 10)
 
 
+@settings(max_examples=400)
 @given(
     finished=st.lists(
         st.tuples(log_probabilities, st.integers(1, MAX_LENGTH - 1)), min_size=1, max_size=6
