@@ -148,6 +148,9 @@ def test_two_processes_make_the_same_update(checkpoints: Checkpoints, tmp_path: 
         env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
     )
     assert_same_update(result.folder, tmp_path / "two" / "final")
+    for step in (3, 5):
+        names = {path.name for path in (tmp_path / "two" / f"checkpoint-{step}").iterdir()}
+        assert {"model.safetensors", "rng_state_0.pth", "rng_state_1.pth"} <= names
     for key in ("loss", "grad_norm", "eval_loss"):
         assert log_of(tmp_path / "two", key) == pytest.approx(
             log_of(tmp_path / "one", key), rel=1e-4

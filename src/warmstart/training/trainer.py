@@ -147,7 +147,10 @@ class Seq2SeqTrainer(Trainer):
         return metrics
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        self.seq2seq.save_pretrained(Path(output_dir or str(self.args.output_dir)))
+        if self.args.should_save:  # the first process
+            self.seq2seq.save_pretrained(Path(output_dir or str(self.args.output_dir)))
+        # Every process adds its random state to the folder, which has to be there by then.
+        self.args.distributed_state.wait_for_everyone()
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
