@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from tests import tiny_decoders, tiny_encoders
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
@@ -66,6 +67,9 @@ _PRETRAINED: dict[str, type[PreTrainedModel]] = {
 }
 
 
+_OTHERS = {**tiny_encoders.FAMILIES, **tiny_decoders.FAMILIES}
+
+
 def tokenizer_of(family: str, extra_words: int = 0) -> PreTrainedTokenizerFast:
     """A tokenizer with the special tokens of a family, which frames texts as the family does.
 
@@ -73,7 +77,7 @@ def tokenizer_of(family: str, extra_words: int = 0) -> PreTrainedTokenizerFast:
         family: one of `FAMILIES`.
         extra_words: words beyond the common ones, for vocabularies that differ in size.
     """
-    match family:
+    match _OTHERS[family].tokenizer if family in _OTHERS else family:
         case "gpt2":
             return _byte_tokenizer()
         case "bert":
@@ -127,6 +131,10 @@ def config_of(
     roles = ("pad_token_id", "bos_token_id", "eos_token_id")
     ids = {role: getattr(tokenizer, role) for role in roles}
     ids = {role: token for role, token in ids.items() if token is not None}
+    if family in _OTHERS:
+        return _OTHERS[family].config(
+            vocab_size=len(tokenizer), hidden_size=hidden_size, layers=layers, ids=ids
+        )
     if family == "gpt2":
         return transformers.GPT2Config(
             vocab_size=len(tokenizer),
@@ -153,7 +161,8 @@ def config_of(
 def pretrained(config: PreTrainedConfig, seed: int = 0) -> PreTrainedModel:
     """A random model of the class that the config's family is pre-trained with, head included."""
     torch.manual_seed(seed)
-    model = _PRETRAINED[str(config.model_type)](config)
+    name = str(config.model_type)
+    model = (_OTHERS[name].model if name in _OTHERS else _PRETRAINED[name])(config)
     perturb(model)
     return model
 

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Unpack
 
 import torch
 
-from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.blueprint import Blueprint, of_checkpoints, of_variant
+from warmstart.checkpoint.files import open_checkpoint, read_json, replace_folder
 from warmstart.composition.compose import compose
-from warmstart.composition.composition import Composition, configure
+from warmstart.composition.composition import Composition
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import (
@@ -21,8 +22,6 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
-from warmstart.composition.sharing import check_sharing
-from warmstart.composition.variants import CHECKPOINTS, kind, variant, variant_composition
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions, GenerationOverrides
 from warmstart.generation.saved import FILE as GENERATION
@@ -35,7 +34,6 @@ from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
     TokenizerPair,
     load_tokenizer,
-    same_vocabulary,
 )
 
 __all__ = ["Seq2Seq"]
@@ -85,6 +83,9 @@ class Seq2Seq:
         share: Share = "none",
         cross_attention: CrossAttentionStart = "random",
         lm_head: LmHead = "checkpoint",
+        encoder_layers: int | Sequence[int] | None = None,
+        decoder_layers: int | Sequence[int] | None = None,
+        target_vocabulary: str | os.PathLike[str] = "decoder",
         seed: int = 0,
     ) -> "Seq2Seq":
         """Composes two pre-trained checkpoints.
@@ -96,43 +97,39 @@ class Seq2Seq:
             decoder: likewise. An encoder-only checkpoint becomes causal and gains
                 cross-attention and a language-modelling head.
             share: parameters that both halves hold in common: "none", "embeddings", "layers" or
-                "all". A random half takes the other's vocabulary when embeddings are shared.
-            cross_attention: how the new cross-attention starts: "random", as in the paper.
+                "all"; and "cross", alone or as "all+cross": the decoder's cross-attention uses
+                the projections of its self-attention. A random half takes the other's vocabulary
+                when embeddings are shared.
+            cross_attention: how the new cross-attention starts: "random", as in the paper; "copy"
+                of each layer's self-attention; "gated", behind a gate that begins at zero, so
+                that the decoder starts as what it was; or "merged", without anything new:
+                self-attention's own projections read the source as well, in one softmax.
             lm_head: "checkpoint" is the decoder family's own head (its transform random where
                 the checkpoint has none); "tied" is the word embedding alone, as in the paper.
+            encoder_layers: how many of the checkpoint's layers to take, from the first; or which,
+                from 0. Default: all.
+            decoder_layers: likewise.
+            target_vocabulary: "decoder" or "encoder", whose tokenizer the targets take; or the
+                folder or hub id of another tokenizer. Rows of tokens that the decoder's own
+                tokenizer knows by the same text are kept, in the head too; others start random.
+                Where embeddings are shared the source takes the vocabulary as well.
             seed: of the random tensors.
 
         Raises:
             CheckpointError: if a checkpoint cannot be found or read, or does not fit its config.
             CompositionError: if the two cannot be joined as asked.
         """
-        _check_choices(share=share, cross_attention=cross_attention, lm_head=lm_head)
-        encoder_half, encoder_random = _open(encoder)
-        decoder_half, decoder_random = _open(decoder)
-        assert decoder_half is not None
-        composition = Composition(
-            encoder=None if encoder_half is None else encoder_half.config,
-            decoder=decoder_half.config,
+        blueprint = of_checkpoints(
+            encoder=encoder,
+            decoder=decoder,
             share=share,
             cross_attention=cross_attention,
             lm_head=lm_head,
+            encoder_layers=encoder_layers,
+            decoder_layers=decoder_layers,
+            target_vocabulary=target_vocabulary,
         )
-        if (
-            share in ("embeddings", "all")
-            and encoder_half is not None
-            and encoder_half.folder != decoder_half.folder
-            and encoder_random != decoder_random
-        ):
-            # A random half has no vocabulary of its own to lose.
-            adopted: Literal["encoder", "decoder"] = "decoder" if encoder_random else "encoder"
-            composition = replace(composition, embedding=adopted)
-        return cls._build(
-            composition,
-            encoder_half,
-            decoder_half,
-            random=(encoder_random, decoder_random),
-            seed=seed,
-        )
+        return cls.from_blueprint(blueprint, seed=seed)
 
     @classmethod
     def from_variant(
@@ -159,74 +156,16 @@ class Seq2Seq:
             CheckpointError: see `warm_start`.
             CompositionError: see `warm_start`.
         """
-        chosen = variant(name)
-        given = dict(checkpoints or {})
-        for key in given:
-            if key not in chosen.kinds():
-                raise UsageError(
-                    f"The variant {name} has no checkpoint of the kind '{key}'; "
-                    f"{did_you_mean(key, chosen.kinds())}"
-                )
-        opened = {}
-        for needed in chosen.kinds():
-            only_random = all(
-                half is None or half.startswith(RANDOM) or kind(half) != needed
-                for half in (chosen.encoder, chosen.decoder)
-            )
-            opened[needed] = open_checkpoint(
-                given.get(needed, CHECKPOINTS[needed, size]), weights=not only_random
-            )
-        _check_choices(lm_head=lm_head)
-        composition = replace(
-            variant_composition(name, {kind: found.config for kind, found in opened.items()}),
-            lm_head=lm_head,
-        )
-        return cls._build(
-            composition,
-            None if chosen.encoder is None else opened[kind(chosen.encoder)],
-            opened[kind(chosen.decoder)],
-            random=(
-                chosen.encoder is None or chosen.encoder.startswith(RANDOM),
-                chosen.decoder.startswith(RANDOM),
-            ),
-            seed=seed,
-        )
+        blueprint = of_variant(name, checkpoints=checkpoints, size=size, lm_head=lm_head)
+        return cls.from_blueprint(blueprint, seed=seed)
 
     @classmethod
-    def _build(
-        cls,
-        composition: Composition,
-        encoder: Checkpoint | None,
-        decoder: Checkpoint,
-        *,
-        random: tuple[bool, bool],
-        seed: int,
-    ) -> "Seq2Seq":
-        # First of all: what the two configs alone can tell.
-        check_sharing(configure(composition), composition.share)
-        if encoder is None or composition.embedding == "decoder":
-            source_of, target_of = decoder, decoder
-        elif composition.embedding == "encoder":
-            source_of, target_of = encoder, encoder
-        else:
-            source_of, target_of = encoder, decoder
-        source = load_tokenizer(source_of.folder, f"the source tokenizer of {source_of.name}")
-        target = source
-        if target_of.folder != source_of.folder:
-            target = load_tokenizer(target_of.folder, f"the target tokenizer of {target_of.name}")
-        if composition.share in ("embeddings", "all") and not same_vocabulary(source, target):
-            raise CompositionError(
-                f"share='{composition.share}' needs one vocabulary, but the tokenizers of "
-                f"{source_of.name} and {target_of.name} differ; use share='none' or 'layers'."
-            )
+    def from_blueprint(cls, blueprint: Blueprint, *, seed: int = 0) -> "Seq2Seq":
+        """Composes what a blueprint describes."""
         model, provenance = compose(
-            composition,
-            None if random[0] else encoder,
-            None if random[1] else decoder,
-            seed=seed,
+            blueprint.composition, blueprint.encoder, blueprint.decoder, seed=seed
         )
-        tokenizers = TokenizerPair.of(source, target, target_of.config)
-        return cls(model, tokenizers, composition, provenance=provenance)
+        return cls(model, blueprint.tokenizers, blueprint.composition, provenance=provenance)
 
     @classmethod
     def from_pretrained(
@@ -449,27 +388,6 @@ def shorter(a: int | None, b: int | None) -> int | None:
     """The smaller of two limits, where None is no limit."""
     limits = [limit for limit in (a, b) if limit is not None]
     return min(limits) if limits else None
-
-
-def _open(name: str | os.PathLike[str] | None) -> tuple[Checkpoint | None, bool]:
-    """A half's checkpoint, and whether it is to be random."""
-    if name is None:
-        return None, True
-    text = os.fspath(name)
-    random = text.startswith(RANDOM)
-    return open_checkpoint(text.removeprefix(RANDOM), weights=not random), random
-
-
-def _check_choices(
-    *, share: str = "none", cross_attention: str = "random", lm_head: str = "checkpoint"
-) -> None:
-    for name, value, choices in (
-        ("share", share, get_args(Share)),
-        ("cross_attention", cross_attention, get_args(CrossAttentionStart)),
-        ("lm_head", lm_head, get_args(LmHead)),
-    ):
-        if value not in choices:
-            raise UsageError(f"{name} is '{value}'; {did_you_mean(value, choices)}")
 
 
 def _check_vocabulary(model: Seq2Seq) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from warmstart.composition.compose import plan
 from warmstart.composition.composition import Composition
+from warmstart.composition.half import Source
 from warmstart.composition.options import Share
 from warmstart.composition.variants import (
     CHECKPOINTS,
@@ -137,14 +138,15 @@ def test_the_layout_of_hugging_face(checkpoint: str, share: Share, total: int) -
     """Two embeddings, a pooler and BERT's head transform, as the article counts them."""
     config = published_config(checkpoint)
     composition = Composition(encoder=config, decoder=config, share=share, pooler=True)
-    assert plan(composition, checkpoint, checkpoint).total == total
+    source = Source(checkpoint=checkpoint)
+    assert plan(composition, source, source).total == total
 
 
 def test_the_uncased_vocabulary_in_the_papers_layout() -> None:
     config = published_config("bert-base-uncased")
     composition = Composition(encoder=config, decoder=config, share="embeddings", lm_head="tied")
-    name = "bert-base-uncased"
-    assert plan(composition, name, name).total == 222_312_960
+    source = Source(checkpoint="bert-base-uncased")
+    assert plan(composition, source, source).total == 222_312_960
 
 
 def test_sharing_saves_exactly_the_duplicates() -> None:

@@ -16,7 +16,7 @@ from warmstart.model.sequences import Sequences
 STACK = CONFIGS["post-norm"]
 CONFIG = EncoderDecoderConfig(
     encoder=replace(STACK, causal=False),
-    decoder=replace(STACK, cross_attention=True),
+    decoder=replace(STACK, cross_attention="plain"),
     head=HeadConfig(bias=True),
 )
 SOURCES, TARGETS = (5, 2, 8), (3, 7, 4)

@@ -8,6 +8,7 @@ from tests.model.stacks import CONFIGS, VOCABULARY, random_stack
 from torch import Tensor
 
 from warmstart.model.cache import Cache
+from warmstart.model.config import CrossAttentionKind
 from warmstart.model.sequences import Sequences
 from warmstart.model.stack import Stack
 
@@ -42,9 +43,9 @@ def step_by_step(stack: Stack, cache: Cache, rows: list[list[int]]) -> list[Tens
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("cross_attention", [False, True])
+@pytest.mark.parametrize("cross_attention", [None, "plain", "gated", "merged"])
 @torch.no_grad()
-def test_steps_equal_forward(name: str, cross_attention: bool) -> None:
+def test_steps_equal_forward(name: str, cross_attention: CrossAttentionKind | None) -> None:
     config = replace(CONFIGS[name], cross_attention=cross_attention)
     stack, rows = random_stack(config), rows_of(TARGET_LENGTHS)
     states, lengths = None, ()
@@ -108,7 +109,7 @@ def test_a_window_is_as_wide_as_it_says(place: int) -> None:
 
 @torch.no_grad()
 def test_reordered_rows_go_on_as_if_they_had_been_there() -> None:
-    config = replace(CONFIGS["rotary with local layers"], cross_attention=True)
+    config = replace(CONFIGS["rotary with local layers"], cross_attention="plain")
     stack = random_stack(config)
     states = states_of((5, 3), config.hidden_size)
     first, then = rows_of((4, 4, 4, 4)), rows_of((2, 2, 2, 2))

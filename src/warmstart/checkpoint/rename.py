@@ -30,12 +30,15 @@ class Rule:
         ours: our module.
         transpose: whether their weight is stored as [in, out].
         rows: rows of each of several modules, where they differ; default: equal parts.
+        heads: their rows go head by head, each head's query, key and value together (GPT-NeoX);
+            ours are all queries, all keys, all values. 0: as ours.
     """
 
     theirs: str | tuple[str, ...]
     ours: str
     transpose: bool = False
     rows: tuple[int, ...] | None = None
+    heads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Location:
     names: tuple[str, ...]
     transpose: bool
     rows: tuple[int, ...] | None
+    heads: int = 0
 
     def shapes(self, ours: Shape) -> tuple[Shape, ...]:
         """Shape of each of their tensors, given ours."""
@@ -85,6 +89,7 @@ def locate(ours: str, rules: Iterable[Rule]) -> Location:
             names=names if whole else tuple(f"{name}.{kind}" for name in names),
             transpose=rule.transpose and kind == "weight",
             rows=rule.rows,
+            heads=rule.heads,
         )
     raise AssertionError(f"no rule names {ours}")
 
@@ -146,17 +151,27 @@ def to_ours(location: Location, tensors: Sequence[Tensor]) -> Tensor:
     """Their tensors of one location as one of ours."""
     if location.transpose:
         tensors = [tensor.T for tensor in tensors]
+    if location.heads:
+        tensors = [_regrouped(tensor, location.heads, 3) for tensor in tensors]
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
 
 
 def to_theirs(location: Location, tensor: Tensor) -> dict[str, Tensor]:
     """One of our tensors as theirs: the inverse of `to_ours`."""
     rows = [shape[-1 if location.transpose else 0] for shape in location.shapes(tensor.shape)]
+    if location.heads:
+        tensor = _regrouped(tensor, 3, location.heads)
     pieces = tensor.split(rows)
     return {
         name: (piece.T if location.transpose else piece).contiguous()
         for name, piece in zip(location.names, pieces, strict=True)
     }
+
+
+def _regrouped(tensor: Tensor, outer: int, inner: int) -> Tensor:
+    """Rows in `outer` groups of `inner` parts as rows in `inner` groups of `outer` parts."""
+    parts: Tensor = tensor.unflatten(0, (outer, inner, -1))
+    return parts.transpose(0, 1).flatten(0, 2)
 
 
 def _layer(pattern: str, name: str) -> str | None:

@@ -5,15 +5,28 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from warmstart.checkpoint.rename import Rule
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share
+from warmstart.composition.options import CrossAttentionStart, LmHead, Share, shares
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config, Family
-from warmstart.model.config import EncoderDecoderConfig, HeadConfig, StackConfig
+from warmstart.model.config import (
+    CrossAttentionKind,
+    EncoderDecoderConfig,
+    HeadConfig,
+    StackConfig,
+)
 
 __all__ = ["Composition", "configure"]
 
 EmbeddingOf = Literal["own", "encoder", "decoder"]
+Layers = tuple[int, ...]
+
+_KINDS: Mapping[CrossAttentionStart, CrossAttentionKind] = {
+    "random": "plain",
+    "copy": "plain",
+    "gated": "gated",
+    "merged": "merged",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +37,19 @@ class Composition:
         encoder: the encoder's config.json; None for a decoder that reads the source as prefix.
         decoder: the decoder's config.json.
         share: which parameters are one and the same in both halves.
-        cross_attention: how new cross-attention starts.
+        cross_attention: how new cross-attention starts: "random", "copy" (of the layer's
+            self-attention), "gated" (behind a gate that begins at zero) or "merged" (none of its
+            own: self-attention reads the source as well).
         lm_head: "checkpoint" is the decoder family's own head; "tied" is the word embedding and
             nothing else, as in the paper.
         pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.
         embedding: whose embedding configuration both halves use ("own": each its own). A random
             half takes the other's when embeddings are shared.
+        vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was put in
+            its place.
+        encoder_layers: which of the checkpoint's layers the encoder has, from 0; None: all. The
+            config is that of the chosen layers already.
+        decoder_layers: likewise.
     """
 
     encoder: Config | None
@@ -39,6 +59,9 @@ class Composition:
     lm_head: LmHead = "checkpoint"
     pooler: bool = False
     embedding: EmbeddingOf = "own"
+    vocabulary: Literal["own", "replaced"] = "own"
+    encoder_layers: Layers | None = None
+    decoder_layers: Layers | None = None
 
     @property
     def encoder_family(self) -> Family | None:
@@ -71,7 +94,12 @@ class Composition:
                 f"The model's config has composition options that this version of warmstart does "
                 f"not know: {', '.join(unknown)}. Install the version that wrote it."
             )
-        return cls(encoder=encoder, decoder=decoder, **options)
+        # JSON has no tuples.
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in options.items()
+        }
+        return cls(encoder=encoder, decoder=decoder, **values)
 
     def rules(self) -> tuple[Rule, ...]:
         """Names of the whole model: Hugging Face's EncoderDecoderModel's, and ours."""
@@ -86,14 +114,15 @@ class Composition:
                 for rule in encoder.rules(self._stack("encoder"))
                 if not rule.ours.startswith("head")
             ),
-            *_under(decoder, self._stack("decoder"), "decoder", outer="decoder."),
+            *self._cross_attention_rules(),
             Rule("enc_to_dec_proj", "bridge"),
         )
 
     def in_transformers(self) -> bool:
         """Whether transformers can hold this model, computing the same."""
         encoder, decoder = self.encoder_family, self.decoder_family
-        own_head = configure(self).head == decoder.head(self.decoder)
+        config = configure(self)
+        own_head = config.head == decoder.head(self.decoder)
         if encoder is None:
             return own_head
         return (
@@ -101,7 +130,36 @@ class Composition:
             and decoder.decoder_class is not None
             and own_head
             and self.embedding == "own"
+            and config.decoder.cross_attention == "plain"
+            # There another token may have the id of the checkpoint's pad.
+            and not (self.vocabulary == "replaced" and decoder.positions_skip_pad)
         )
+
+    def _cross_attention_rules(self) -> tuple[Rule, ...]:
+        """The decoder's rules, and names for what only some starts of cross-attention have."""
+        stack = self._stack("decoder")
+        rules = _under(self.decoder_family, stack, "decoder", outer="decoder.")
+        block = "decoder.blocks.{i}.cross_attention"
+        gate = Rule("decoder.cross_attention.{i}", block)
+        if not shares(self.share, "cross"):
+            return (*rules, gate)
+        query, key_value = (
+            next(rule for rule in rules if rule.ours == f"{block}.{name}")
+            for name in ("query", "key_value")
+        )
+        attention = stack.attention
+        size = attention.head_size
+        parts = len(key_value.theirs)
+        whole = replace(
+            query,
+            theirs=(*query.theirs, *key_value.theirs),
+            ours=f"{block}.qkv",
+            rows=(
+                attention.heads * size,
+                *(2 * attention.key_value_heads * size // parts,) * parts,
+            ),
+        )
+        return (*rules, gate, whole)
 
     def _stack(self, half: Literal["encoder", "decoder"]) -> StackConfig:
         config = configure(self)
@@ -138,15 +196,20 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
             "tied to the word embedding cannot be read. Use lm_head='tied' to leave it out."
         )
     encoder_family = composition.encoder_family
+    if composition.encoder is None and composition.cross_attention != "random":
+        raise CompositionError(
+            f"cross_attention='{composition.cross_attention}' needs an encoder to attend to, and a "
+            "decoder that reads the source as its prefix has none; leave it out."
+        )
     if encoder_family is None or composition.encoder is None:
         return EncoderDecoderConfig(encoder=None, decoder=decoder, head=head)
     encoder = replace(
         encoder_family.stack(composition.encoder),
         causal=False,
-        cross_attention=False,
+        cross_attention=None,
         pooler=composition.pooler,
     )
-    decoder = replace(decoder, cross_attention=True)
+    decoder = replace(decoder, cross_attention=_KINDS[composition.cross_attention])
     if composition.embedding == "decoder":
         encoder = replace(encoder, embedding=decoder.embedding)
     elif composition.embedding == "encoder":

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["Entry", "Origin", "Provenance"]
 
-Origin = Literal["leveraged", "shared", "random", "unused"]
+Origin = Literal["leveraged", "copied", "shared", "random", "unused"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,10 +17,13 @@ class Entry:
     Attributes:
         name: ours; for an unused one the checkpoint's.
         part: the part of the model, for the table's rows.
-        origin: leveraged (from a checkpoint), shared (the same parameter as another name's,
-            counted there), random (new), or unused (in a checkpoint, not in the model).
-        shape: as the model holds it.
-        source: the checkpoint, or for a shared tensor the name that it is counted under.
+        origin: leveraged (from a checkpoint), copied (begun equal to another tensor of the
+            model), shared (the same parameter as another name's, counted there), random (new; a
+            gate is zero), or unused (in a checkpoint, not in the model).
+        shape: as the model holds it. Where a vocabulary was replaced, the kept rows and the new
+            ones of a tensor are two entries.
+        source: the checkpoint; for a shared tensor the name that it is counted under, for a copied
+            one the tensor that it was copied from.
     """
 
     name: str
@@ -58,8 +61,8 @@ class Provenance:
 
     @property
     def total(self) -> int:
-        """Parameters of the model, each counted once: leveraged and random."""
-        return self.count("leveraged") + self.count("random")
+        """Parameters of the model, each counted once: leveraged, copied and random."""
+        return self.count("leveraged") + self.count("copied") + self.count("random")
 
     def parts(self) -> tuple[str, ...]:
         """The parts that have tensors, in the model's order."""
@@ -100,12 +103,16 @@ class Provenance:
 
     def __str__(self) -> str:
         counts = self.counts()
-        origins = get_args(Origin)
+        # Most compositions copy nothing.
+        origins = [
+            origin for origin in get_args(Origin) if origin != "copied" or counts["total"][origin]
+        ]
         width = max(len(part) for part in counts)
         lines = [" ".join([" " * width, *(f"{origin:>13}" for origin in origins)])]
         lines += [
             " ".join([f"{part:<{width}}", *(f"{row[origin]:>13,}" for origin in origins)])
             for part, row in counts.items()
         ]
-        lines.append(f"{self.total:,} parameters: leveraged and random; shared are counted once")
+        whose = "leveraged, copied" if "copied" in origins else "leveraged"
+        lines.append(f"{self.total:,} parameters: {whose} and random; shared are counted once")
         return "\n".join(lines)

@@ -62,7 +62,7 @@ def save_model(
     tensors: dict[str, Tensor] = {}
     for names, parameter in _groups(model):
         # Readers that share build the encoder from the decoder's names, so those are kept.
-        for name in _stored(names) if duplicate_shared else _stored(names)[-1:]:
+        for name in _stored(names) if duplicate_shared else _kept(names):
             pieces = to_theirs(locate(name, rules), parameter.detach().cpu())
             tensors.update({key: piece.clone() for key, piece in pieces.items()})
     huggingface_hub.save_torch_state_dict(tensors, folder)
@@ -121,7 +121,7 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
         held = [name for name in candidates if _held(name, rules, spelled)]
         if not held and _held(names[-1], rules, spelled):
             held = names[-1:]  # a writer that stores each tensor once may keep the head's name
-        chosen = (held or candidates)[-1]
+        chosen = _kept(held or candidates)[0]
         expected[chosen] = parameter
         copies += [piece for name in held if name != chosen for piece in locate(name, rules).names]
     found = match(
@@ -174,7 +174,7 @@ def _config_json(
     encoder_family = composition.encoder_family
     assert encoder_family is not None
     # transformers has a word for sharing everything, and would leave a part of it random.
-    if not composition.in_transformers() or composition.share in ("embeddings", "layers"):
+    if not composition.in_transformers() or composition.share not in ("none", "all"):
         decoder["model_type"] = REFUSED + decoder["model_type"]
     encoder = _half_json(composition.encoder, encoder_family.encoder_class)
     encoder |= {"is_decoder": False, "add_cross_attention": False}
@@ -208,6 +208,12 @@ def _groups(model: EncoderDecoder) -> list[tuple[list[str], nn.Parameter]]:
 def _stored(names: list[str]) -> list[str]:
     """Names to store under; a tied head is the word embedding and has none of its own."""
     return [name for name in names if name != "head.weight"] or names
+
+
+def _kept(names: list[str]) -> list[str]:
+    """The one name to store under, where each tensor is stored once."""
+    stored = _stored(names)
+    return [name for name in stored if ".cross_attention." not in name][-1:] or stored[-1:]
 
 
 def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 
-from warmstart.composition.options import Share
+from warmstart.composition.options import Share, shares
 from warmstart.errors import CompositionError
 from warmstart.model.config import EncoderDecoderConfig, StackConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -15,14 +15,16 @@ _FREE = {"embedding", "causal", "cross_attention", "pooler", "initializer_range"
 
 
 def share(model: EncoderDecoder, kind: Share) -> None:
-    """Makes the decoder use the encoder's very parameters.
+    """Makes the decoder use the encoder's very parameters, or its own twice.
 
     Gradients of both uses add up in the one parameter, and it is stored once. Shared layers are
-    self-attention and feed-forward with their norms; cross-attention is the decoder's own.
+    self-attention and feed-forward with their norms; cross-attention is the decoder's own. With
+    "cross" it takes query, key, value and output of the decoder's self-attention within each layer.
 
     Args:
         model: changed in place.
-        kind: "none", "embeddings", "layers" or "all" (both).
+        kind: "none", "embeddings", "layers", "all" (both), or "cross", which also goes with one of
+            the others ("all+cross").
 
     Raises:
         CompositionError: if the two halves differ where they should share.
@@ -32,16 +34,20 @@ def share(model: EncoderDecoder, kind: Share) -> None:
         return
     encoder, decoder = model.encoder, model.decoder
     assert encoder is not None
-    if kind in ("embeddings", "all"):
+    if shares(kind, "embeddings"):
         decoder.embedding = encoder.embedding
         if model.config.head.tied:
             model.head.weight = encoder.embedding.word.weight
-    if kind in ("layers", "all"):
+    if shares(kind, "layers"):
         for ours, theirs in zip(decoder.blocks, encoder.blocks, strict=True):
             assert isinstance(ours, Block) and isinstance(theirs, Block)
             ours.self_attention = theirs.self_attention
             ours.feed_forward = theirs.feed_forward
         decoder.final_norm = encoder.final_norm
+    if shares(kind, "cross"):
+        for block in decoder.blocks:
+            assert isinstance(block, Block) and block.cross_attention is not None
+            block.cross_attention.share_projections(block.self_attention)
 
 
 def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
@@ -57,10 +63,15 @@ def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
             f"share='{kind}' needs two halves, and a decoder that reads the source as its prefix "
             "has only one; use share='none'."
         )
+    if shares(kind, "cross") and config.decoder.cross_attention == "merged":
+        raise CompositionError(
+            f"share='{kind}' shares the projections of cross-attention, but merged cross-attention "
+            "has none of its own; leave 'cross' out, or use another cross_attention."
+        )
     differences = []
-    if kind in ("layers", "all"):
+    if shares(kind, "layers"):
         differences += _differences(config.encoder, config.decoder)
-    if kind in ("embeddings", "all"):
+    if shares(kind, "embeddings"):
         differences += _embedding_differences(config.encoder, config.decoder)
     if differences:
         raise CompositionError(

@@ -182,12 +182,13 @@ def variant_provenance(name: str, size: Size = "base") -> "Provenance":
         size: "base" (12 layers) or "large" (24).
     """
     from warmstart.composition.compose import plan
+    from warmstart.composition.half import Source
 
     chosen = variant(name)
     names = {kind: CHECKPOINTS[kind, size] for kind in chosen.kinds()}
     configs = {kind: published_config(hub.rpartition("/")[2]) for kind, hub in names.items()}
     encoder, decoder = (
-        None if half is None or half.startswith("random:") else names[half]
+        None if half is None or half.startswith("random:") else Source(checkpoint=names[half])
         for half in (chosen.encoder, chosen.decoder)
     )
     return plan(variant_composition(name, configs), encoder, decoder)

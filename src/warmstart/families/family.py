@@ -36,13 +36,14 @@ class Family:
         head: config.json -> the language-modelling head.
         rules: names, theirs and ours; theirs without the prefix.
         prefix: what a model with a head puts before its base model's names.
-        head_prefix: what the names of the language-modelling head begin with.
+        head_prefix: what the names of the language-modelling head begin with; one or several.
         unused: patterns of tensors that we drop, reported as unused.
         ignored: patterns of buffers, and of copies of tied tensors.
         aliases: old spellings inside names, and what they are now.
         encoder_class: the class that transformers takes for it as encoder, for config.json.
         decoder_class: the same as decoder with cross-attention; None where it has none.
         layers_key: the config's name of the number of layers.
+        positions_skip_pad: whether transformers counts positions past tokens with the pad's id.
     """
 
     name: str
@@ -53,13 +54,20 @@ class Family:
     head: Callable[[Config], HeadConfig]
     rules: Callable[[StackConfig], tuple[Rule, ...]]
     prefix: str
-    head_prefix: str
+    head_prefix: str | tuple[str, ...]
     unused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     encoder_class: str | None = None
     decoder_class: str | None = None
     layers_key: str = "num_hidden_layers"
+    positions_skip_pad: bool = False
+
+    @property
+    def head_patterns(self) -> tuple[str, ...]:
+        """Patterns of the names of the language-modelling head."""
+        prefixes = (self.head_prefix,) if isinstance(self.head_prefix, str) else self.head_prefix
+        return tuple(f"{prefix}*" for prefix in prefixes)
 
     def strip(self, name: str) -> str:
         """A tensor's name as the rules spell it: no prefix, no old spelling."""

@@ -38,6 +38,7 @@ def _family(name: str, title: str, class_name: str) -> Family:
         ignored=("embeddings.position_ids", "embeddings.token_type_ids", "lm_head.decoder.*"),
         encoder_class=f"{class_name}Model",
         decoder_class=f"{class_name}ForCausalLM",
+        positions_skip_pad=True,
     )
 
 

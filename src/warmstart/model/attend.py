@@ -1,5 +1,8 @@
 """Scaled dot-product attention over batches that know their lengths.
 
+Merged attention is to the source and to the target at once: each sequence's keys begin with the
+source's, as many as there are more keys than queries, and every query sees those.
+
 Shape legend: B sequences, T query tokens and U key tokens of all of them together, L and S the
 longest query and key sequence, H query heads, K key/value heads, G = H / K, D head size.
 """
@@ -14,7 +17,13 @@ from torch import Tensor
 from warmstart.model.config import AttentionConfig
 from warmstart.model.sequences import pad, unpad
 
-__all__ = ["attend_cached", "attend_packed", "attend_padded", "attend_runs"]
+__all__ = [
+    "attend_cached",
+    "attend_cached_merged",
+    "attend_packed",
+    "attend_padded",
+    "attend_runs",
+]
 
 
 def attend_packed(
@@ -27,6 +36,7 @@ def attend_packed(
     *,
     causal: bool,
     window: int | None = None,
+    merged: bool = False,
     dropout: float = 0.0,
 ) -> Tensor:
     """Attention of each sequence's queries to the same sequence's keys.
@@ -40,6 +50,7 @@ def attend_packed(
         config: scale, grouping and soft cap.
         causal: whether a query sees only keys at its own place and before.
         window: see `StackConfig.window`.
+        merged: whether each sequence's keys begin with its source's, see above.
         dropout: probability of dropping an attention weight.
 
     Returns:
@@ -60,6 +71,7 @@ def attend_packed(
             config,
             causal=causal,
             window=window,
+            merged=merged,
             dropout=dropout,
         )
     return mixed_THD.flatten(1).to(dtype)
@@ -76,6 +88,7 @@ def attend_runs(
     causal: bool,
     window: int | None,
     dropout: float,
+    merged: bool = False,
 ) -> Tensor:
     """`attend_packed` without any padding: one call per run of sequences of equal lengths.
 
@@ -93,7 +106,9 @@ def attend_runs(
     )
     for (count, queries, keys), q, k, v in pieces:
         mask = None
-        if window is not None and max(queries, keys) > window:
+        if merged:
+            mask = _merged_mask(queries, [keys - queries], keys, causal, window, q.device)
+        elif window is not None and max(queries, keys) > window:
             mask = _distance_mask(queries, keys, causal, window, q.device)
         mixed = _attend(
             q.unflatten(0, (count, queries)).transpose(1, 2),
@@ -119,6 +134,7 @@ def attend_padded(
     causal: bool,
     window: int | None,
     dropout: float,
+    merged: bool = False,
 ) -> Tensor:
     """`attend_packed` in one call over padded rectangles, for devices that like few large calls.
 
@@ -129,7 +145,10 @@ def attend_padded(
     lengths_B = torch.tensor(key_lengths, device=device)
     mask_B11S = (torch.arange(longest_key, device=device) < lengths_B[:, None])[:, None, None]
     mask = mask_B11S
-    if causal or window is not None:
+    if merged:
+        sources = [k - q for q, k in zip(query_lengths, key_lengths, strict=True)]
+        mask = mask & _merged_mask(longest_query, sources, longest_key, causal, window, device)
+    elif causal or window is not None:
         mask = mask & _distance_mask(longest_query, longest_key, causal, window, device)
     mixed = _attend(
         pad(q_THD, query_lengths).transpose(1, 2),
@@ -161,6 +180,46 @@ def attend_cached(
     Returns:
         Shape: [B, M, H * D]
     """
+    weights = _cached_scores(q_BMHD, k_BKSD, mask_BMS, config).softmax(-1)
+    return _cached_mix(weights, v_BKSD, q_BMHD.shape[1])
+
+
+def attend_cached_merged(
+    q_RNHD: Tensor,
+    k_RKTD: Tensor,
+    v_RKTD: Tensor,
+    mask_RNT: Tensor | None,
+    source_k_BKSD: Tensor,
+    source_v_BKSD: Tensor,
+    source_mask_B1S: Tensor | None,
+    config: AttentionConfig,
+) -> Tensor:
+    """Attention of a few queries to cached keys of the target and of the source in one softmax.
+
+    R rows, N tokens of each; the rows of a source (its beams) stand side by side and share its
+    keys. Shape: as `attend_cached`, [R, N, H * D] out.
+    """
+    rows, tokens = q_RNHD.shape[:2]
+    beams = rows // source_k_BKSD.shape[0]
+    by_source = q_RNHD.reshape(-1, beams * tokens, *q_RNHD.shape[2:])
+    own = _cached_scores(q_RNHD, k_RKTD, mask_RNT, config)
+    source = _cached_scores(by_source, source_k_BKSD, source_mask_B1S, config)
+    # [B, K, G * beams * N, S] -> [R, K, G * N, S], and back.
+    groups = config.heads // config.key_value_heads
+    parts = source.unflatten(2, (groups, beams, tokens)).permute(0, 3, 1, 2, 4, 5)
+    source = parts.reshape(rows, config.key_value_heads, groups * tokens, -1)
+    weights = torch.cat((own, source), dim=-1).softmax(-1)
+    own, source = weights.split((own.shape[-1], source.shape[-1]), dim=-1)
+    parts = source.reshape(-1, beams, config.key_value_heads, groups, tokens, source.shape[-1])
+    source = parts.permute(0, 2, 3, 1, 4, 5).flatten(2, 4)
+    mixed = _cached_mix(source, source_v_BKSD, beams * tokens).reshape(rows, tokens, -1)
+    return mixed + _cached_mix(own, v_RKTD, tokens)
+
+
+def _cached_scores(
+    q_BMHD: Tensor, k_BKSD: Tensor, mask_BMS: Tensor | None, config: AttentionConfig
+) -> Tensor:
+    """Scaled, capped and masked scores, in float32. Shape: [B, K, G * M, S]"""
     batch, queries, heads, size = q_BMHD.shape
     groups = heads // config.key_value_heads
     scale = config.scale if config.scale is not None else size**-0.5
@@ -172,10 +231,14 @@ def attend_cached(
     if mask_BMS is not None:
         scores = scores.unflatten(2, (groups, queries))
         scores = scores.masked_fill(~mask_BMS[:, None, None], float("-inf")).flatten(2, 3)
-    mixed_BKXD = torch.matmul(scores.softmax(-1).to(v_BKSD.dtype), v_BKSD)
-    mixed = mixed_BKXD.unflatten(2, (groups, queries)).permute(0, 3, 1, 2, 4)
-    joined: Tensor = mixed.reshape(batch, queries, heads * size)
-    return joined
+    return scores
+
+
+def _cached_mix(weights_BKXS: Tensor, v_BKSD: Tensor, queries: int) -> Tensor:
+    """Weighted values, heads side by side. Shape: [B, K, G * M, S] -> [B, M, H * D]"""
+    mixed_BKXD = torch.matmul(weights_BKXS.to(v_BKSD.dtype), v_BKSD)
+    mixed: Tensor = mixed_BKXD.unflatten(2, (-1, queries)).permute(0, 3, 1, 2, 4).flatten(2)
+    return mixed
 
 
 def _attend(
@@ -233,3 +296,24 @@ def _distance_mask(
     distance = torch.arange(queries, device=device)[:, None] - torch.arange(keys, device=device)
     mask = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
     return mask if window is None else mask & (distance.abs() < window)
+
+
+def _merged_mask(
+    queries: int,
+    sources: Sequence[int],
+    keys: int,
+    causal: bool,
+    window: int | None,
+    device: torch.device,
+) -> Tensor:
+    """True where a query may see a key, `sources` keys of each sequence being its source's.
+
+    Shape: [B, 1, queries, keys]
+    """
+    sources_B11 = torch.tensor(sources, device=device)[:, None, None]
+    slots = torch.arange(keys, device=device)
+    distance = torch.arange(queries, device=device)[:, None] + sources_B11 - slots
+    mask = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
+    if window is not None:
+        mask = mask & (distance.abs() < window)
+    return (mask | (slots < sources_B11))[:, None]

@@ -1,18 +1,27 @@
 """The two attention sublayers, with fused projections.
 
+A decoder attends to the source in one of three ways, `CrossAttentionKind`:
+
+- plain: a sublayer of its own between self-attention and feed-forward;
+- gated: the same, times the tanh of a gate (Alayrac et al. 2022, Flamingo, section 2.2);
+- merged: no sublayer; self-attention's own projections make keys and values of the encoder states
+  too, and one softmax runs over both (Zhang et al. 2025, T5Gemma 2, section 2).
+
 Shape legend: T target tokens of all sequences together, S source tokens, R rows decoded side by
-side, N new tokens a row, H hidden size.
+side, N new tokens a row, H hidden size, K key/value heads, D head size.
 """
 
 from collections.abc import Sequence
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmstart.model.attend import attend_cached, attend_packed
+from warmstart.model.attend import attend_cached, attend_cached_merged, attend_packed
 from warmstart.model.cache import Cache
 from warmstart.model.config import StackConfig
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotate
+from warmstart.model.sequences import join
 from warmstart.model.sublayer import Sublayer
 
 __all__ = ["CrossAttention", "SelfAttention"]
@@ -38,34 +47,67 @@ class SelfAttention(Sublayer):
             self.key_norm = norm(self.config.query_key_norm, self.config.head_size)
 
     def forward(
-        self, hidden_TH: Tensor, lengths: Sequence[int], rotation: Rotation | None, *, causal: bool
+        self,
+        hidden_TH: Tensor,
+        lengths: Sequence[int],
+        rotation: Rotation | None,
+        *,
+        causal: bool,
+        states_SH: Tensor | None = None,
+        source_lengths: Sequence[int] = (),
     ) -> Tensor:
         """Over whole sequences. Shape: [T, H] -> [T, H]
 
         ``causal`` is the caller's, so that an encoder and a decoder can share this module.
+        ``states_SH`` are encoder states to attend to as well: merged attention.
         """
         q, k, v = self._project(self.enter(hidden_TH), rotation)
+        key_lengths = lengths
+        if states_SH is not None:
+            source_keys, source_values = self.source_keys_values(states_SH)
+            k = join(source_keys, source_lengths, k, lengths)
+            v = join(source_values, source_lengths, v, lengths)
+            key_lengths = [s + t for s, t in zip(source_lengths, lengths, strict=True)]
         mixed = attend_packed(
             q,
             k,
             v,
             lengths,
-            lengths,
+            key_lengths,
             self.config,
             causal=causal,
             window=self.window,
+            merged=states_SH is not None,
             dropout=self.config.dropout if self.training else 0.0,
         )
         return self.leave(hidden_TH, self.output(mixed))
 
-    def step(self, hidden_RNH: Tensor, cache: Cache, rotation: Rotation | None) -> Tensor:
+    def step(
+        self, hidden_RNH: Tensor, cache: Cache, rotation: Rotation | None, *, merged: bool
+    ) -> Tensor:
         """Over the next tokens of each row. Shape: [R, N, H] -> [R, N, H]"""
         q, k, v = self._project(self.enter(hidden_RNH), rotation)
         keys, values = cache.extend(self.layer, k, v)
         mask = cache.mask(hidden_RNH.shape[1], self.window)
-        return self.leave(
-            hidden_RNH, self.output(attend_cached(q, keys, values, mask, self.config))
+        if merged:
+            source = cache.cross[self.layer]
+            mixed = attend_cached_merged(
+                q, keys, values, mask, *source, cache.source_mask_B1S, self.config
+            )
+        else:
+            mixed = attend_cached(q, keys, values, mask, self.config)
+        return self.leave(hidden_RNH, self.output(mixed))
+
+    def source_keys_values(self, states_SH: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of encoder states, for merged attention. Shape: [S, H] -> two [S, K, D]
+
+        They are not turned: places in the source are the encoder's matter.
+        """
+        kv = _linear_rows(
+            self.qkv, states_SH, slice(self.config.heads * self.config.head_size, None)
         )
+        keys, values = kv.unflatten(-1, (-1, self.config.head_size)).chunk(2, dim=-2)
+        return keys if self.config.query_key_norm is None else self.key_norm(keys), values
 
     def _project(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         heads, kv_heads = self.config.heads, self.config.key_value_heads
@@ -79,18 +121,33 @@ class SelfAttention(Sublayer):
 
 
 class CrossAttention(Sublayer):
-    """Attention of the target to the source. `key_value` holds key rows, then value rows."""
+    """Attention of the target to the source. `key_value` holds key rows, then value rows.
+
+    One that shares its projections with self-attention has `qkv` instead of `query` and
+    `key_value`.
+    """
 
     def __init__(self, config: StackConfig) -> None:
-        super().__init__(config)
+        super().__init__(config, gated=config.cross_attention == "gated")
         self.config = config.attention
         size = self.config.head_size
         bias = self.config.query_key_value_bias
+        self.qkv: nn.Linear | None = None
         self.query = nn.Linear(config.hidden_size, self.config.heads * size, bias)
         self.key_value = nn.Linear(config.hidden_size, 2 * self.config.key_value_heads * size, bias)
         self.output = nn.Linear(
             self.config.heads * size, config.hidden_size, self.config.output_bias
         )
+        if self.config.query_key_norm is not None:
+            self.query_norm = norm(self.config.query_key_norm, size)
+            self.key_norm = norm(self.config.query_key_norm, size)
+
+    def share_projections(self, attention: SelfAttention) -> None:
+        """Takes self-attention's very projections for its own."""
+        del self.query, self.key_value
+        self.qkv, self.output = attention.qkv, attention.output
+        if self.config.query_key_norm is not None:
+            self.query_norm, self.key_norm = attention.query_norm, attention.key_norm
 
     def forward(
         self,
@@ -100,10 +157,9 @@ class CrossAttention(Sublayer):
         source_lengths: Sequence[int],
     ) -> Tensor:
         """Over whole sequences. Shape: [T, H], [S, H] -> [T, H]"""
-        q = self.query(self.enter(hidden_TH)).unflatten(-1, (-1, self.config.head_size))
         k, v = self.keys_values(states_SH)
         mixed = attend_packed(
-            q,
+            self._queries(self.enter(hidden_TH)),
             k,
             v,
             lengths,
@@ -123,13 +179,31 @@ class CrossAttention(Sublayer):
         so keys and values are held once per source.
         """
         keys, values = keys_values
-        q = self.query(self.enter(hidden_RNH)).unflatten(-1, (-1, self.config.head_size))
+        q = self._queries(self.enter(hidden_RNH))
         by_source = q.reshape(keys.shape[0], -1, *q.shape[2:])
         mixed = attend_cached(by_source, keys, values, mask, self.config)
         return self.leave(hidden_RNH, self.output(mixed.reshape(*q.shape[:2], -1)))
 
     def keys_values(self, states_SH: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the source. Shape: [S, H] -> two of [S, kv heads, head size]"""
-        kv = self.key_value(states_SH).unflatten(-1, (-1, self.config.head_size))
-        keys, values = kv.chunk(2, dim=-2)
-        return keys, values
+        """Keys and values of the source. Shape: [S, H] -> two of [S, K, D]"""
+        if self.qkv is None:
+            kv = self.key_value(states_SH)
+        else:
+            rows = slice(self.config.heads * self.config.head_size, None)
+            kv = _linear_rows(self.qkv, states_SH, rows)
+        keys, values = kv.unflatten(-1, (-1, self.config.head_size)).chunk(2, dim=-2)
+        return keys if self.config.query_key_norm is None else self.key_norm(keys), values
+
+    def _queries(self, x: Tensor) -> Tensor:
+        if self.qkv is None:
+            q = self.query(x)
+        else:
+            q = _linear_rows(self.qkv, x, slice(self.config.heads * self.config.head_size))
+        heads: Tensor = q.unflatten(-1, (-1, self.config.head_size))
+        return heads if self.config.query_key_norm is None else self.query_norm(heads)
+
+
+def _linear_rows(linear: nn.Linear, x: Tensor, rows: slice) -> Tensor:
+    """What some rows of a linear layer make of x."""
+    bias: Tensor | None = linear.bias  # torch's types forget that it may be missing
+    return F.linear(x, linear.weight[rows], None if bias is None else bias[rows])

@@ -10,6 +10,7 @@ from typing import Literal
 __all__ = [
     "Activation",
     "AttentionConfig",
+    "CrossAttentionKind",
     "EmbeddingConfig",
     "EncoderDecoderConfig",
     "FeedForwardConfig",
@@ -24,6 +25,7 @@ __all__ = [
 
 Activation = Literal["gelu", "gelu_tanh", "silu", "relu"]
 NormOrder = Literal["pre", "post", "sandwich"]
+CrossAttentionKind = Literal["plain", "gated", "merged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,7 @@ class Rotary:
 
     theta: float = 10_000.0  # base of the frequencies
     limit: int  # the longest sequence in tokens
+    size: int | None = None  # leading values of a head that turn; None: all (GPT-NeoX: a quarter)
     scaling: RotaryScaling | None = None
     local_theta: float | None = None  # base in layers with a window, if another (Gemma 3)
 
@@ -80,6 +83,7 @@ class EmbeddingConfig:
     token_types: int = 0  # rows; every token is of type 0
     norm: NormConfig | None = None
     scale: float = 1.0  # on the word vectors (Gemma: sqrt of the width)
+    projection_bias: bool = True  # of the projection, where there is one (OPT has none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +130,12 @@ class StackConfig:
     norm: NormConfig
     norm_order: NormOrder = "post"
     first_attention_norm: bool = True  # False: none before the first layer's (ModernBERT)
+    parallel_feed_forward: bool = False  # it reads what self-attention reads (GPT-NeoX)
     final_norm: bool = False  # after the last layer
     rotary: Rotary | None = None
     windows: tuple[int | None, ...] | None = None  # by layer: see `window`; None: all global
     causal: bool = False
-    cross_attention: bool = False
+    cross_attention: CrossAttentionKind | None = None  # see `model/attention.py`
     pooler: bool = False  # BERT's pooler, carried for the format's sake and never computed
     dropout: float = 0.0  # on embeddings and on each sublayer's output, in training
     initializer_range: float = 0.02  # std of new weights
@@ -159,6 +164,8 @@ class HeadConfig:
     bias: bool = False
     transform: Activation | None = None  # BERT's dense, activation and norm before the weight
     transform_norm: NormConfig | None = None
+    transform_bias: bool = True  # of the transform's dense layer
+    projection: bool = False  # a plain linear layer to the word vectors' width instead (OPT)
     soft_cap: float | None = None  # logits become soft_cap * tanh(logits / soft_cap) (Gemma 2)
 
 

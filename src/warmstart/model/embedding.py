@@ -25,7 +25,9 @@ class Embedding(nn.Module):
             self.token_type = nn.Embedding(self.config.token_types, size)
         self.norm = norm(self.config.norm, size) if self.config.norm is not None else None
         self.projection = (
-            nn.Linear(size, config.hidden_size) if size != config.hidden_size else None
+            nn.Linear(size, config.hidden_size, self.config.projection_bias)
+            if size != config.hidden_size
+            else None
         )
         self.dropout = nn.Dropout(config.dropout)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from warmstart.model.cache import Cache
 from warmstart.model.config import EncoderDecoderConfig
 from warmstart.model.head import Head
-from warmstart.model.sequences import Sequences, pad
+from warmstart.model.sequences import Sequences, join, pad
 from warmstart.model.stack import Stack
 
 __all__ = ["EncoderDecoder"]
@@ -90,11 +90,9 @@ class EncoderDecoder(nn.Module):
 
     def _continue_prefix(self, source: Sequences, target: Sequences) -> Tensor:
         """Target states of a decoder that has read the source first. Shape: [T, H]"""
-        pieces = zip(
-            source.tokens.split(source.lengths), target.tokens.split(target.lengths), strict=True
-        )
         lengths = tuple(s + t for s, t in zip(source.lengths, target.lengths, strict=True))
-        joined = Sequences(torch.cat([piece for pair in pieces for piece in pair]), lengths)
+        tokens = join(source.tokens, source.lengths, target.tokens, target.lengths)
+        joined = Sequences(tokens, lengths)
         is_target = [
             torch.arange(total) >= prefix
             for total, prefix in zip(lengths, source.lengths, strict=True)

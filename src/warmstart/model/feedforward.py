@@ -32,9 +32,9 @@ class FeedForward(Sublayer):
         self.up = nn.Linear(config.hidden_size, 2 * size if self.config.gated else size, bias)
         self.down = nn.Linear(size, config.hidden_size, bias)
 
-    def forward(self, hidden_TH: Tensor) -> Tensor:
-        """Shape: [T, H] -> [T, H]"""
-        inner = self.up(self.enter(hidden_TH))
+    def forward(self, hidden_TH: Tensor, read_TH: Tensor) -> Tensor:
+        """Adds to one what it makes of the other, mostly the same. Shape: [T, H] -> [T, H]"""
+        inner = self.up(self.enter(read_TH))
         if self.config.gated:
             gate, values = inner.chunk(2, dim=-1)
             inner = activate(gate, self.config.activation) * values

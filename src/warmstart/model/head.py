@@ -27,8 +27,10 @@ class Head(nn.Module):
         size = decoder.embedding.size
         if config.transform is not None:
             assert config.transform_norm is not None
-            self.dense = nn.Linear(decoder.hidden_size, size)
+            self.dense = nn.Linear(decoder.hidden_size, size, config.transform_bias)
             self.norm = norm(config.transform_norm, size)
+        elif config.projection:
+            self.dense = nn.Linear(decoder.hidden_size, size, bias=False)
         self.weight = (
             word.weight if config.tied else nn.Parameter(torch.empty(word.num_embeddings, size))
         )
@@ -55,6 +57,9 @@ class Head(nn.Module):
         return loss
 
     def _transform(self, hidden_TH: Tensor) -> Tensor:
+        if self.config.projection:
+            projected: Tensor = self.dense(hidden_TH)
+            return projected
         if self.config.transform is None:
             return hidden_TH
         x: Tensor = self.norm(activate(self.dense(hidden_TH), self.config.transform))

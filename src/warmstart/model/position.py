@@ -1,6 +1,7 @@
 """Rotary positions. (Learned positions are a table, in `embedding.py`.)
 
-Shape legend: T tokens (any leading shape), D head size, ``D/2`` frequencies.
+Shape legend: T tokens (any leading shape), D head size, R values of it that turn, in R/2
+frequencies.
 """
 
 import math
@@ -12,13 +13,14 @@ from warmstart.model.config import Rotary, RotaryScaling
 
 __all__ = ["Rotation", "rotate", "rotation"]
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, each [T, 1, D]
+Rotation = tuple[Tensor, Tensor]  # cosines and sines, each [T, 1, R]
 
 
 def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool) -> Rotation:
-    """Angles for tokens at some positions, with an axis for the heads. Shape: [T] -> [T, 1, D]"""
+    """Angles for tokens at some positions, with an axis for the heads. Shape: [T] -> [T, 1, R]"""
     theta = config.local_theta if local and config.local_theta is not None else config.theta
-    exponents = torch.arange(0, head_size, 2, device=positions_T.device).float() / head_size
+    size = head_size if config.size is None else config.size
+    exponents = torch.arange(0, size, 2, device=positions_T.device).float() / size
     frequencies = theta**-exponents
     # Gemma 3 stretches its global layers only.
     if config.scaling is not None and not (local and config.local_theta is not None):
@@ -31,8 +33,11 @@ def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool
 def rotate(x: Tensor, angles: Rotation) -> Tensor:
     """Turns each head's vector by its token's angles. Shape: [T, heads, D] -> [T, heads, D]"""
     cosines, sines = (part.to(x.dtype) for part in angles)
-    first, second = x.chunk(2, dim=-1)
-    return x * cosines + torch.cat((-second, first), dim=-1) * sines
+    size = cosines.shape[-1]
+    turning, rest = x[..., :size], x[..., size:]
+    first, second = turning.chunk(2, dim=-1)
+    turned = turning * cosines + torch.cat((-second, first), dim=-1) * sines
+    return turned if size == x.shape[-1] else torch.cat((turned, rest), dim=-1)
 
 
 def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Sequences", "pad", "unpad"]
+__all__ = ["Sequences", "join", "pad", "unpad"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,16 @@ def pad(packed_TX: Tensor, lengths: Sequence[int]) -> Tensor:
 def unpad(padded_BLX: Tensor, lengths: Sequence[int]) -> Tensor:
     """The inverse of `pad`. Shape: [B, L, ...] -> [T, ...]"""
     return torch.cat([row[:length] for row, length in zip(padded_BLX, lengths, strict=True)])
+
+
+def join(
+    first_SX: Tensor, first_lengths: Sequence[int], second_TX: Tensor, second_lengths: Sequence[int]
+) -> Tensor:
+    """Packed sequences, each followed by another's of the same place.
+
+    Shape: [S, ...], [T, ...] -> [S + T, ...]
+    """
+    pairs = zip(
+        first_SX.split(list(first_lengths)), second_TX.split(list(second_lengths)), strict=True
+    )
+    return torch.cat([piece for pair in pairs for piece in pair])

@@ -27,7 +27,9 @@ class Block(nn.Module):
     def __init__(self, config: StackConfig, layer: int) -> None:
         super().__init__()
         self.self_attention = SelfAttention(config, layer)
-        self.cross_attention = CrossAttention(config) if config.cross_attention else None
+        self.cross_attention: CrossAttention | None = None
+        if config.cross_attention in ("plain", "gated"):
+            self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForward(config)
 
 
@@ -60,20 +62,26 @@ class Stack(nn.Module):
         Returns:
             Shape: [T, H]
         """
+        assert states_SH is not None or self.config.cross_attention is None
         positions_T = sequences.positions()
         rotations = self._rotations(positions_T)
         hidden = self.embedding(sequences.tokens, positions_T)
+        merged = self.config.cross_attention == "merged"
         for block in self._blocks():
+            entered = hidden
             hidden = block.self_attention(
                 hidden,
                 sequences.lengths,
                 rotations.get(block.self_attention.window is not None),
                 causal=self.config.causal,
+                states_SH=states_SH if merged else None,
+                source_lengths=source_lengths,
             )
             if block.cross_attention is not None:
-                assert states_SH is not None, "this stack needs encoder states"
                 hidden = block.cross_attention(hidden, sequences.lengths, states_SH, source_lengths)
-            hidden = block.feed_forward(hidden)
+            hidden = block.feed_forward(
+                hidden, entered if self.config.parallel_feed_forward else hidden
+            )
         return self._finish(hidden)
 
     def start_cache(
@@ -96,8 +104,10 @@ class Stack(nn.Module):
         if states_SH is None:
             return cache
         for block in self._blocks():
-            assert block.cross_attention is not None
-            keys, values = block.cross_attention.keys_values(states_SH)
+            if block.cross_attention is None:  # merged
+                keys, values = block.self_attention.source_keys_values(states_SH)
+            else:
+                keys, values = block.cross_attention.keys_values(states_SH)
             cache.cross.append(
                 (
                     pad(keys, source_lengths).transpose(1, 2).contiguous(),
@@ -126,14 +136,19 @@ class Stack(nn.Module):
         positions_RN = cache.positions(tokens_RN.shape[1])
         rotations = self._rotations(positions_RN)
         hidden = self.embedding(tokens_RN, positions_RN)
+        merged = self.config.cross_attention == "merged"
         for block in self._blocks():
+            entered = hidden
             attention = block.self_attention
-            hidden = attention.step(hidden, cache, rotations.get(attention.window is not None))
+            rotation = rotations.get(attention.window is not None)
+            hidden = attention.step(hidden, cache, rotation, merged=merged)
             if block.cross_attention is not None:
                 hidden = block.cross_attention.step(
                     hidden, cache.cross[attention.layer], cache.source_mask_B1S
                 )
-            hidden = block.feed_forward(hidden)
+            hidden = block.feed_forward(
+                hidden, entered if self.config.parallel_feed_forward else hidden
+            )
         cache.advance(tokens_RN.shape[1], lengths)
         return self._finish(hidden)
 

@@ -1,5 +1,6 @@
 """What attention and feed-forward have in common: the residual and where the norms sit."""
 
+import torch
 from torch import Tensor, nn
 
 from warmstart.model.config import StackConfig
@@ -12,15 +13,18 @@ class Sublayer(nn.Module):
     """Computes ``x + f(x)``, with norms by the stack's order.
 
     post: ``norm(x + f(x))``; pre: ``x + f(norm(x))``; sandwich: ``x + output_norm(f(norm(x)))``.
+    A gated sublayer adds ``tanh(gate)`` times as much, and is never post-norm: where the gate is
+    zero it leaves x exactly as it is.
     """
 
-    def __init__(self, config: StackConfig, *, normed: bool = True) -> None:
+    def __init__(self, config: StackConfig, *, normed: bool = True, gated: bool = False) -> None:
         super().__init__()
-        self.order = config.norm_order
+        self.order = "pre" if gated and config.norm_order == "post" else config.norm_order
         self.norm = norm(config.norm, config.hidden_size) if normed else nn.Identity()
         if self.order == "sandwich":
             self.output_norm = norm(config.norm, config.hidden_size)
         self.dropout = nn.Dropout(config.dropout)
+        self.gate = nn.Parameter(torch.empty(1)) if gated else None
 
     def enter(self, hidden: Tensor) -> Tensor:
         """What f sees. Shape: unchanged."""
@@ -42,4 +46,4 @@ class Sublayer(nn.Module):
 
     def _dropped(self, x: Tensor) -> Tensor:
         dropped: Tensor = self.dropout(x)
-        return dropped
+        return dropped if self.gate is None else self.gate.tanh() * dropped

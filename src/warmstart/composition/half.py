@@ -1,0 +1,208 @@
+"""How each half of a composition meets the checkpoint that it starts from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from warmstart.checkpoint.files import Checkpoint
+from warmstart.checkpoint.rename import Location, Rule, locate, match
+from warmstart.composition.composition import Composition, Layers
+from warmstart.families.family import Family
+from warmstart.model.encoder_decoder import EncoderDecoder
+
+__all__ = ["Half", "Source", "match_halves"]
+
+Shapes = Mapping[str, tuple[int, ...]]
+_VOCABULARY = ("embedding.word.weight", "head.weight", "head.bias")  # a row a token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a half starts from.
+
+    Attributes:
+        checkpoint: a name instead stands for one that has every tensor that the half's config
+            describes, so that configs alone suffice.
+        kept_rows: for a vocabulary that is put in the place of the checkpoint's: the checkpoint's
+            row for each row, or -1 for a new one. None: the checkpoint's vocabulary. Shape: [V]
+    """
+
+    checkpoint: Checkpoint | str
+    kept_rows: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    """One half's tensors and what its checkpoint has for them.
+
+    Attributes:
+        source: the checkpoint's name.
+        found: by our whole-model names: where a tensor is, as the family's rules spell it.
+        unused: what is dropped on purpose.
+        spelled: theirs as the rules spell them -> as the checkpoint does.
+        available: shapes of the checkpoint's tensors, as the rules spell them.
+        kept_rows: see `Source`.
+    """
+
+    source: str
+    found: Mapping[str, Location]
+    unused: tuple[str, ...]
+    spelled: Mapping[str, str]
+    available: Shapes
+    kept_rows: Tensor | None
+
+    def rows_of(self, ours: str) -> Tensor | None:
+        """`kept_rows` for a tensor with a row a token, None for another."""
+        return self.kept_rows if ours.endswith(_VOCABULARY) else None
+
+
+def match_halves(
+    model: EncoderDecoder,
+    composition: Composition,
+    encoder: Source | None,
+    decoder: Source | None,
+) -> tuple[Half | None, Half | None]:
+    """Meets both halves with their checkpoints, strictly; None stays None.
+
+    Raises:
+        ConversionError: if a checkpoint does not fit its config.
+    """
+    shapes = {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters(remove_duplicate=False)
+        if not _has_no_source(name, model)
+    }
+    encoder_half = decoder_half = None
+    if encoder is not None:
+        family, stack = composition.encoder_family, model.config.encoder
+        assert family is not None and stack is not None
+        encoder_half = _match(
+            encoder,
+            family,
+            family.rules(stack),
+            {name: shape for name, shape in shapes.items() if name.startswith("encoder.")},
+            unused=(*family.unused, *family.head_patterns),
+            layers=composition.encoder_layers,
+        )
+    if decoder is not None:
+        family = composition.decoder_family
+        drops_head = composition.lm_head == "tied"
+        decoder_half = _match(
+            decoder,
+            family,
+            family.rules(model.config.decoder),
+            {
+                name: shape
+                for name, shape in shapes.items()
+                if name.startswith(("decoder.", "head."))
+            },
+            unused=(*family.unused, *family.head_patterns) if drops_head else family.unused,
+            layers=composition.decoder_layers,
+        )
+    return encoder_half, decoder_half
+
+
+def _has_no_source(name: str, model: EncoderDecoder) -> bool:
+    """Whether a name is of a tensor that no checkpoint can have, or that another name stands for.
+
+    Cross-attention that shares self-attention's projections has them under that name.
+    """
+    tied_head = name == "head.weight" and model.config.head.tied
+    return (
+        tied_head
+        or name.endswith((".cross_attention.gate", ".cross_attention.qkv.weight"))
+        or (name.endswith(".cross_attention.qkv.bias"))
+    )
+
+
+def _match(
+    source: Source,
+    family: Family,
+    rules: Sequence[Rule],
+    expected: Shapes,
+    *,
+    unused: Sequence[str],
+    layers: Layers | None,
+) -> Half:
+    """Meets one half with its checkpoint.
+
+    Cross-attention, the head and the pooler may be absent where the checkpoint has nothing of
+    them; they start random then.
+    """
+    checkpoint = source.checkpoint
+    # Names as the checkpoint's own stack has them: without the half, and with its layer numbers.
+    whole = {_in_checkpoint(name, layers): name for name in expected}
+    bare = {name: expected[whole[name]] for name in whole}
+    if isinstance(checkpoint, str):
+        name, spelled = checkpoint, {}
+        available = {
+            theirs: shape
+            for ours, ours_shape in bare.items()
+            if ".cross_attention." not in ours
+            for location in [locate(ours, rules)]
+            for theirs, shape in zip(location.names, location.shapes(ours_shape), strict=True)
+        }
+    else:
+        name = checkpoint.name
+        spelled = {family.strip(theirs): theirs for theirs in checkpoint.files}
+        shapes = checkpoint.shapes()
+        available = {stripped: shapes[theirs] for stripped, theirs in spelled.items()}
+        stack = family.stack(checkpoint.config)
+        unused = (*unused, *_of_other_layers(rules, layers, stack.layers))
+        if source.kept_rows is not None:
+            rows = stack.embedding.vocabulary
+            bare = {
+                ours: (rows, *shape[1:]) if ours.endswith(_VOCABULARY) else shape
+                for ours, shape in bare.items()
+            }
+    optional: list[str] = []
+    for part in (".cross_attention.", ".head.", ".pooler."):
+        names = [ours for ours in bare if part in f".{ours}"]
+        if not any(piece in available for ours in names for piece in locate(ours, rules).names):
+            optional += names
+    found = match(
+        bare,
+        available,
+        rules,
+        what=f"{name} ({family.name})",
+        optional=optional,
+        unused=unused,
+        ignored=family.ignored,
+    )
+    return Half(
+        source=name,
+        found={whole[ours]: location for ours, location in found.found.items()},
+        unused=found.unused,
+        spelled=spelled,
+        available=available,
+        kept_rows=source.kept_rows,
+    )
+
+
+def _in_checkpoint(name: str, layers: Layers | None) -> str:
+    """The name of one of our tensors in a stack of its own that has all of its layers."""
+    bare = name.removeprefix("encoder.").removeprefix("decoder.")
+    if layers is None or not bare.startswith("blocks."):
+        return bare
+    blocks, layer, rest = bare.split(".", 2)
+    return f"{blocks}.{layers[int(layer)]}.{rest}"
+
+
+def _of_other_layers(rules: Sequence[Rule], layers: Layers | None, count: int) -> list[str]:
+    """Patterns of the tensors in layers that were not chosen."""
+    if layers is None:
+        return []
+    theirs = [
+        name
+        for rule in rules
+        if "{i}" in rule.ours
+        for name in ((rule.theirs,) if isinstance(rule.theirs, str) else rule.theirs)
+    ]
+    return [
+        name.replace("{i}", str(layer)) + ending
+        for layer in range(count)
+        if layer not in layers
+        for name in theirs
+        for ending in ("", ".*")
+    ]
