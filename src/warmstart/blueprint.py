@@ -163,7 +163,7 @@ def _join(
         composition = replace(
             composition,
             decoder=_replaced(composition.decoder, vocabulary, rows),
-            vocabulary="replaced",
+            target_vocabulary="replaced",
         )
         if halves[1] is not None:
             halves[1] = _keeping(halves[1], decoder, target, vocabulary, rows)

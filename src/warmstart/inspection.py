@@ -1,22 +1,24 @@
-"""What `warmstart inspect` tells of a checkpoint, a model or a variant, as JSON values.
+"""What `warmstart inspect` tells of a checkpoint, a model or a plan, as JSON values.
 
 Reads configurations, headers and tokenizers, never a tensor.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from warmstart.blueprint import Blueprint
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition, configure
-from warmstart.composition.options import Size
+from warmstart.composition.options import Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import needs_target_tokenizer, read_composition
+from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import variant, variant_provenance
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
@@ -26,9 +28,14 @@ from warmstart.generation.saved import read_generation
 from warmstart.model.config import StackConfig
 from warmstart.seq2seq import PROVENANCE
 from warmstart.text.special_tokens import SpecialTokens
-from warmstart.text.tokenizer_pair import TARGET_FOLDER, TokenizerPair, load_tokenizer
+from warmstart.text.tokenizer_pair import (
+    TARGET_FOLDER,
+    TokenizerPair,
+    load_tokenizer,
+    same_vocabulary,
+)
 
-__all__ = ["Facts", "facts_of", "facts_of_variant"]
+__all__ = ["Facts", "facts_of", "facts_of_plan", "facts_of_variant", "with_sharing"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +47,14 @@ class Facts:
         values: name of the fact -> a JSON value.
         tensors: name and shape, and where it came from if that is known.
         provenance: of a composed model that says.
+        checkpoint: what it was told from, if that is a single checkpoint.
     """
 
     name: str
     values: Mapping[str, Any]
     tensors: list[dict[str, Any]]
     provenance: Provenance | None = None
+    checkpoint: Checkpoint | None = None
 
 
 def facts_of(name: str) -> Facts:
@@ -85,6 +94,65 @@ def facts_of_variant(name: str, size: Size) -> Facts:
     )
 
 
+def facts_of_plan(name: str, blueprint: Blueprint) -> Facts:
+    """Of a composition before it is made."""
+    provenance = blueprint.provenance()
+    return Facts(
+        name=name,
+        values={
+            "kind": "planned composition",
+            **_joined(blueprint.composition),
+            "parameters": provenance.total,
+            **_tokens(blueprint.tokenizers, blueprint.tokenizers.special),
+        },
+        tensors=provenance.to_json()["tensors"],
+        provenance=provenance,
+    )
+
+
+def with_sharing(found: Sequence[Facts]) -> list[Facts]:
+    """Adds to each checkpoint what it can share with each of the others."""
+    extended = []
+    for facts in found:
+        others = {
+            f"shares_with {other.name}": _sharing(facts.checkpoint, other.checkpoint)
+            for other in found
+            if facts.checkpoint is not None
+            and other.checkpoint is not None
+            and other.checkpoint.folder != facts.checkpoint.folder
+        }
+        extended.append(replace(facts, values={**facts.values, **others}))
+    return extended
+
+
+def _sharing(encoder: Checkpoint | None, decoder: Checkpoint | None) -> str:
+    """What two checkpoints can share, or why nothing."""
+    assert encoder is not None and decoder is not None
+    kinds: list[str] = []
+    reasons: list[str] = []
+    choices: tuple[Share, ...] = ("embeddings", "layers", "all")
+    for share in choices:
+        try:
+            composition = Composition(encoder=encoder.config, decoder=decoder.config, share=share)
+            check_sharing(configure(composition), share)
+            if share != "layers" and not _one_vocabulary(encoder, decoder):
+                raise CompositionError("their vocabularies differ.")
+        except (CheckpointError, CompositionError) as error:
+            reasons.append(str(error))
+        else:
+            kinds.append(share)
+    return ", ".join(kinds) if kinds else f"no: {reasons[0]}"
+
+
+def _one_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
+    if one.folder == other.folder:
+        return True
+    tokenizers = [
+        load_tokenizer(half.folder, f"the tokenizer of {half.name}") for half in (one, other)
+    ]
+    return same_vocabulary(*tokenizers)
+
+
 def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     family = family_of(checkpoint.config, checkpoint.name)
     # Buffers, and copies of tied tensors, are no parameters.
@@ -107,27 +175,28 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     except CheckpointError as error:
         values["tokenizer"] = str(error)
     composed = Composition(encoder=checkpoint.config, decoder=checkpoint.config)
-    gains = "gains cross-attention"
+    sees, gains = "yes", "gains cross-attention"
     if family.pretrained_as == "encoder":
         gains = f"becomes causal, {gains}"
-    values |= {"as_encoder": _possible(composed, "yes"), "as_decoder": _possible(composed, gains)}
-    return Facts(name=checkpoint.name, values=values, tensors=_tensors(shapes))
+    else:
+        sees = "its causal mask is lifted"
+    values |= {
+        "as_encoder": _possible(composed, sees),
+        "as_decoder": _possible(composed, gains),
+        "shares_with_itself": _sharing(checkpoint, checkpoint),
+    }
+    return Facts(
+        name=checkpoint.name, values=values, tensors=_tensors(shapes), checkpoint=checkpoint
+    )
 
 
 def _of_model(checkpoint: Checkpoint) -> Facts:
     composition = read_composition(checkpoint)
-    config = configure(composition)
-    parameters = sum(parameter.numel() for parameter in outline(composition).parameters())
-    values: dict[str, Any] = {"kind": "sequence-to-sequence model"}
-    if config.encoder is not None and composition.encoder_family is not None:
-        values["encoder"] = _architecture(composition.encoder_family, config.encoder)
-    values |= {
-        "decoder": _architecture(composition.decoder_family, config.decoder),
-        **composition.options(),
-        "bridge": config.bridge,
-        "parameters": parameters,
+    values: dict[str, Any] = {
+        "kind": "sequence-to-sequence model",
+        **_joined(composition),
+        "parameters": sum(parameter.numel() for parameter in outline(composition).parameters()),
         "tensors": len(checkpoint.files),
-        "in_transformers": composition.in_transformers(),
     }
     provenance = None
     if (checkpoint.folder / PROVENANCE).is_file():
@@ -140,6 +209,26 @@ def _of_model(checkpoint: Checkpoint) -> Facts:
         ),
         provenance=provenance,
     )
+
+
+def _joined(composition: Composition) -> dict[str, Any]:
+    """Of the two halves and how they are joined."""
+    config = configure(composition)
+    options = composition.options()
+    encoder_layers, decoder_layers = options.pop("encoder_layers"), options.pop("decoder_layers")
+    values: dict[str, Any] = {}
+    if config.encoder is not None and composition.encoder_family is not None:
+        values["encoder"] = _architecture(composition.encoder_family, config.encoder)
+        if encoder_layers is not None:
+            values["encoder"]["layers_taken"] = list(encoder_layers)
+    values["decoder"] = _architecture(composition.decoder_family, config.decoder)
+    if decoder_layers is not None:
+        values["decoder"]["layers_taken"] = list(decoder_layers)
+    return values | {
+        **options,
+        "bridge": config.bridge,
+        "in_transformers": composition.in_transformers(),
+    }
 
 
 def _text(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:

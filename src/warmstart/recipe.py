@@ -60,6 +60,9 @@ class CheckpointPair:
     share: Share = "none"
     cross_attention: CrossAttentionStart = "random"
     lm_head: LmHead = "checkpoint"
+    encoder_layers: int | tuple[int, ...] | None = None  # how many, or which from 0; none: all
+    decoder_layers: int | tuple[int, ...] | None = None
+    target_vocabulary: str = "decoder"  # or "encoder", or the folder or hub id of a tokenizer
     seed: int = 0  # of the random tensors
 
 
@@ -298,6 +301,9 @@ def build_model(source: ModelSource) -> "Seq2Seq":
                 share=source.share,
                 cross_attention=source.cross_attention,
                 lm_head=source.lm_head,
+                encoder_layers=source.encoder_layers,
+                decoder_layers=source.decoder_layers,
+                target_vocabulary=source.target_vocabulary,
                 seed=source.seed,
             )
         case NamedVariant():

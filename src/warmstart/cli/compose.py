@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.options import Json, Overwrite
+from warmstart.cli.options import (
+    DecoderLayers,
+    EncoderLayers,
+    Json,
+    Overwrite,
+    TargetVocabulary,
+    layers,
+)
 from warmstart.cli.output import check_new_folder, print_json
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.errors import OutputError, UsageError
@@ -46,6 +53,9 @@ def compose(
             help="The decoder family's own head, or its word embedding alone. Default: checkpoint."
         ),
     ] = None,
+    encoder_layers: EncoderLayers = None,
+    decoder_layers: DecoderLayers = None,
+    target_vocabulary: TargetVocabulary = None,
     variant: Annotated[
         str | None,
         typer.Option(
@@ -79,7 +89,16 @@ def compose(
     """
     checkpoints = {"bert": bert, "roberta": roberta, "gpt2": gpt2}
     given = {kind: folder for kind, folder in checkpoints.items() if folder is not None}
-    pair_only = {"--share": share, "--cross-attention": cross_attention, "--lm-head": lm_head}
+    pair_only = {
+        "--share": share,
+        "--cross-attention": cross_attention,
+        "--lm-head": lm_head,
+        "--encoder-layers": encoder_layers,
+        "--decoder-layers": decoder_layers,
+        "--target-vocabulary": target_vocabulary,
+    }
+    chosen_encoder_layers = layers(encoder_layers, "--encoder-layers")
+    chosen_decoder_layers = layers(decoder_layers, "--decoder-layers")
     if variant is None:
         variant_only = [f"--{kind}" for kind in given] + (["--size"] if size else [])
         if encoder is None or decoder is None or variant_only:
@@ -109,6 +128,9 @@ def compose(
             share=share or "none",
             cross_attention=cross_attention or "random",
             lm_head=lm_head or "checkpoint",
+            encoder_layers=chosen_encoder_layers,
+            decoder_layers=chosen_decoder_layers,
+            target_vocabulary=target_vocabulary or "decoder",
             seed=seed,
         )
     model.save_pretrained(output)

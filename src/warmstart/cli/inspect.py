@@ -1,13 +1,14 @@
-"""`warmstart inspect`: what a checkpoint, a model or a variant is, side by side with others."""
+"""`warmstart inspect`: what a checkpoint, a model or a plan is, side by side with others."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from warmstart.cli.options import Json
+from warmstart.cli.options import DecoderLayers, EncoderLayers, Json, TargetVocabulary, layers
 from warmstart.cli.output import print_json, print_table
-from warmstart.composition.options import Size
+from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,26 +35,81 @@ def inspect(
         ),
     ] = None,
     size: Annotated[Size, typer.Option(help="Of the variants' checkpoints.")] = "base",
+    plan: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ENCODER,DECODER",
+            help="Also what `warmstart compose` would make of the two. Repeatable. Default: none.",
+        ),
+    ] = None,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help=f"Of the plans ({', '.join(get_args(Share))}); repeatable, a plan for each. "
+            "Default: none.",
+        ),
+    ] = None,
+    cross_attention: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="START",
+            help=f"Of the plans ({', '.join(get_args(CrossAttentionStart))}); repeatable, a plan "
+            "for each. Default: random.",
+        ),
+    ] = None,
+    lm_head: Annotated[LmHead, typer.Option(help="Of the plans.")] = "checkpoint",
+    encoder_layers: EncoderLayers = None,
+    decoder_layers: DecoderLayers = None,
+    target_vocabulary: TargetVocabulary = None,
     tensors: Annotated[
         bool, typer.Option("--tensors", help="Also every tensor. Default: counts by part.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what checkpoints and models are, side by side.
+    """Show what checkpoints, models and planned compositions are, side by side.
 
-    Of a checkpoint: family, sizes, special tokens, and what it can be composed as. Of a composed
-    model also where its tensors come from. No tensor is read.
+    Of a checkpoint: family, sizes, special tokens, what it can be composed as, and what it could
+    share with the other checkpoints. Of a composed model or a plan also where its tensors come
+    from. No tensor is read.
     """
-    if not models and not variant:
-        raise UsageError("Give a MODEL, or --variant NAME.")
-    from warmstart.inspection import facts_of, facts_of_variant
+    if not models and not variant and not plan:
+        raise UsageError("Give a MODEL, --variant NAME, or --plan ENCODER,DECODER.")
+    from warmstart.blueprint import of_checkpoints
+    from warmstart.inspection import facts_of, facts_of_plan, facts_of_variant, with_sharing
 
-    found = [facts_of(model) for model in models or []]
+    found = with_sharing([facts_of(model) for model in models or []])
     found += [facts_of_variant(name, size) for name in variant or []]
+    choices = product(_pairs(plan), share or ["none"], cross_attention or ["random"])
+    for (encoder, decoder), shared, start in choices:
+        blueprint = of_checkpoints(
+            encoder=None if encoder == "none" else encoder,
+            decoder=decoder,
+            share=cast("Share", shared),  # of_checkpoints refuses what is none
+            cross_attention=cast("CrossAttentionStart", start),
+            lm_head=lm_head,
+            encoder_layers=layers(encoder_layers, "--encoder-layers"),
+            decoder_layers=layers(decoder_layers, "--decoder-layers"),
+            target_vocabulary=target_vocabulary or "decoder",
+        )
+        found.append(facts_of_plan(f"{encoder} + {decoder} ({shared}, {start})", blueprint))
     if as_json:
         print_json([_as_json(facts, tensors=tensors) for facts in found])
     else:
         _print(found, tensors=tensors)
+
+
+def _pairs(plans: Sequence[str] | None) -> list[tuple[str, str]]:
+    pairs = []
+    for plan in plans or []:
+        encoder, _, decoder = plan.partition(",")
+        if not encoder or not decoder or "," in decoder:
+            raise UsageError(
+                f"--plan is '{plan}'; give two checkpoints with a comma between them: "
+                "ENCODER,DECODER."
+            )
+        pairs.append((encoder, decoder))
+    return pairs
 
 
 def _as_json(facts: "Facts", *, tensors: bool) -> dict[str, Any]:

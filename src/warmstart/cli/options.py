@@ -4,11 +4,14 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
+from warmstart.errors import UsageError
 from warmstart.generation.options import GenerationOverrides
 
 __all__ = [
     "BatchSize",
+    "DecoderLayers",
     "EarlyStopping",
+    "EncoderLayers",
     "Json",
     "LengthPenalty",
     "MaxLength",
@@ -16,7 +19,9 @@ __all__ = [
     "NoRepeatNgramSize",
     "NumBeams",
     "Overwrite",
+    "TargetVocabulary",
     "decoding",
+    "layers",
 ]
 
 Json: TypeAlias = Annotated[
@@ -28,6 +33,26 @@ Overwrite: TypeAlias = Annotated[
 ]
 BatchSize: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="Texts decoded side by side.")
+]
+
+# Composition.
+EncoderLayers: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|I,J,...",
+        help="How many of the checkpoint's layers to take, or which, from 0. Default: all.",
+    ),
+]
+DecoderLayers: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="N|I,J,...", help="Likewise. Default: all.")
+]
+TargetVocabulary: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHOSE",
+        help="Of the targets: decoder, encoder, or the folder or hub id of a tokenizer. Rows of "
+        "tokens that both know are kept. Default: decoder.",
+    ),
 ]
 
 # Decoding. The default is the model's own in `generate` and the task's in `evaluate`.
@@ -86,3 +111,19 @@ def decoding(
     if no_repeat_ngram_size is not None:
         changes["no_repeat_ngram_size"] = no_repeat_ngram_size
     return changes
+
+
+def layers(given: str | None, option: str) -> int | list[int] | None:
+    """A number of layers, or a list of them.
+
+    Raises:
+        UsageError: if it is neither.
+    """
+    if given is None:
+        return None
+    try:
+        return [int(layer) for layer in given.split(",")] if "," in given else int(given)
+    except ValueError:
+        raise UsageError(
+            f"{option} is '{given}'; give a number of layers (2), or layers from 0 (0,2,5)."
+        ) from None

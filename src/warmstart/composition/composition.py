@@ -45,7 +45,7 @@ class Composition:
         pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.
         embedding: whose embedding configuration both halves use ("own": each its own). A random
             half takes the other's when embeddings are shared.
-        vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was put in
+        target_vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was put in
             its place.
         encoder_layers: which of the checkpoint's layers the encoder has, from 0; None: all. The
             config is that of the chosen layers already.
@@ -59,7 +59,7 @@ class Composition:
     lm_head: LmHead = "checkpoint"
     pooler: bool = False
     embedding: EmbeddingOf = "own"
-    vocabulary: Literal["own", "replaced"] = "own"
+    target_vocabulary: Literal["own", "replaced"] = "own"
     encoder_layers: Layers | None = None
     decoder_layers: Layers | None = None
 
@@ -132,7 +132,7 @@ class Composition:
             and self.embedding == "own"
             and config.decoder.cross_attention == "plain"
             # There another token may have the id of the checkpoint's pad.
-            and not (self.vocabulary == "replaced" and decoder.positions_skip_pad)
+            and not (self.target_vocabulary == "replaced" and decoder.positions_skip_pad)
         )
 
     def _cross_attention_rules(self) -> tuple[Rule, ...]:

@@ -44,6 +44,7 @@ def share(model: EncoderDecoder, kind: Share) -> None:
             ours.self_attention = theirs.self_attention
             ours.feed_forward = theirs.feed_forward
         decoder.final_norm = encoder.final_norm
+        decoder.relative_bias = encoder.relative_bias
     if shares(kind, "cross"):
         for block in decoder.blocks:
             assert isinstance(block, Block) and block.cross_attention is not None

@@ -10,6 +10,8 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = ["trace"]
 
+_LAYERS = ("blocks", "final_norm", "relative_bias")
+
 
 def trace(
     model: EncoderDecoder, halves: Iterable[Half | None], copies: Mapping[str, str]
@@ -111,4 +113,4 @@ def _part(name: str) -> str:
     if side not in ("encoder", "decoder"):
         return side
     kind = rest.partition(".")[0]
-    return f"{side} {'layers' if kind in ('blocks', 'final_norm') else kind}"
+    return f"{side} {'layers' if kind in _LAYERS else kind}"
