@@ -18,6 +18,7 @@ from torch import Tensor
 from warmstart.blueprint import of_checkpoints
 from warmstart.composition.options import Share
 from warmstart.errors import CheckpointError, CompositionError
+from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
 WORDS = ("word_embeddings.weight", "wte.weight")  # as checkpoints name them
@@ -79,6 +80,28 @@ def test_a_deep_encoder_and_a_shallow_decoder(checkpoints: Checkpoints, tmp_path
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+@pytest.mark.parametrize("family", ["qwen3", "gemma2", "gemma3_text", "modernbert", "mistral"])
+def test_chosen_layers_keep_their_windows(
+    family: str, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """And their query/key norms, thetas and whatever else a layer of its own kind has."""
+    deep = checkpoints(family, layers=8)
+    whole = Seq2Seq.warm_start(encoder=None, decoder=deep).model.decoder
+    layers = [0, 2, 5, 7]
+    model = Seq2Seq.warm_start(encoder=None, decoder=deep, decoder_layers=layers)
+    windows = [whole.config.window(layer) for layer in layers]
+    decoder = model.model.decoder
+    assert [decoder.config.window(layer) for layer in range(4)] == windows
+    whole.blocks = torch.nn.ModuleList(whole.blocks[layer] for layer in layers)
+    target = Sequences.of([list(range(1, 30)), [4, 3]])
+    with torch.no_grad():
+        assert torch.equal(decoder.eval()(target), whole.eval()(target))
+    model.save_pretrained(tmp_path / "saved")
+    loaded = Seq2Seq.from_pretrained(tmp_path / "saved").model.decoder.eval()
+    with torch.no_grad():
+        assert torch.equal(loaded(target), decoder(target))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from tests.parity.reference import random_pairs, teach
 from tests.tiny import FAMILIES, SENTENCES, Checkpoints
 
@@ -357,3 +358,22 @@ def test_limits() -> None:
     assert shorter(3, 5) == shorter(5, 3) == shorter(3, None) == shorter(None, 3) == 3
     assert shorter(None, None) is None
     assert default_device() == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_special_tokens_without_a_vector(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """As the image token of Gemma 3's text models: harmless until a text names it."""
+    shutil.copytree(checkpoints("gpt2"), tmp_path / "gpt2")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "gpt2")
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    model = Seq2Seq.warm_start(encoder=tmp_path / "gpt2", decoder=tmp_path / "gpt2")
+    assert len(model.tokenizers.target) == model.model.config.decoder.embedding.vocabulary + 1
+    assert len(model.generate(["the cat"], max_length=3)) == 1
+    with pytest.raises(UsageError, match="Text 2 holds the token <image>, for which the model"):
+        model.generate(["the cat", "an <image> of it"])
+    with pytest.raises(UsageError, match="Text 1 holds the token <image>"):
+        model.encode_targets(["<image>"])
+    tokenizer.add_tokens(["ordinary"])
+    tokenizer.save_pretrained(tmp_path / "gpt2")
+    with pytest.raises(CompositionError, match="the tokenizer belongs to another checkpoint"):
+        Seq2Seq.warm_start(encoder=tmp_path / "gpt2", decoder=tmp_path / "gpt2")

@@ -18,6 +18,7 @@ __all__ = [
     "config_of",
     "perturb",
     "pretrained",
+    "pretrained_class",
     "save_checkpoint",
     "tokenizer_of",
 ]
@@ -57,6 +58,14 @@ _GENERATION = {
     "unk_token": "<unk>",
     "sep_token": "<::::>",
 }
+# Tokenizers of decoder-only families: their special tokens, and whether texts begin with the first.
+_BYTE_LEVEL: dict[str, tuple[dict[str, str], bool]] = {
+    "gpt2": ({"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}, False),
+    "opt": ({"bos_token": "</s>", "eos_token": "</s>", "pad_token": "<pad>"}, True),
+    "llama": ({"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}, True),
+    "qwen": ({"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"}, False),
+    "gemma": ({"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>"}, True),
+}
 _PRETRAINED: dict[str, type[PreTrainedModel]] = {
     "bert": transformers.BertForPreTraining,
     "roberta": transformers.RobertaForMaskedLM,
@@ -78,8 +87,8 @@ def tokenizer_of(family: str, extra_words: int = 0) -> PreTrainedTokenizerFast:
         extra_words: words beyond the common ones, for vocabularies that differ in size.
     """
     match _OTHERS[family].tokenizer if family in _OTHERS else family:
-        case "gpt2":
-            return _byte_tokenizer()
+        case "gpt2" | "opt" | "llama" | "qwen" | "gemma" as kind:
+            return _byte_tokenizer(*_BYTE_LEVEL[kind])
         case "bert":
             return _word_tokenizer(_BERT, framed=True, extra_words=extra_words)
         case "bert-generation":
@@ -106,21 +115,24 @@ def _word_tokenizer(
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
-def _byte_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level with one special token for beginning and end, as GPT-2's."""
+def _byte_tokenizer(special: dict[str, str], framed: bool) -> PreTrainedTokenizerFast:
+    """Byte-level, with the first special token before every text where `framed`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
+    tokens = list(dict.fromkeys(special.values()))
     trainer = trainers.BpeTrainer(
-        vocab_size=300,
-        special_tokens=["<|endoftext|>"],
+        vocab_size=299 + len(tokens),
+        special_tokens=tokens,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(SENTENCES, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
-    )
+    if framed:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{tokens[0]} $A", special_tokens=[(tokens[0], 0)]
+        )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
 def config_of(
@@ -158,11 +170,15 @@ def config_of(
     return config
 
 
+def pretrained_class(family: str) -> type[PreTrainedModel]:
+    """The class that a family is pre-trained with, head included."""
+    return _OTHERS[family].model if family in _OTHERS else _PRETRAINED[family]
+
+
 def pretrained(config: PreTrainedConfig, seed: int = 0) -> PreTrainedModel:
     """A random model of the class that the config's family is pre-trained with, head included."""
     torch.manual_seed(seed)
-    name = str(config.model_type)
-    model = (_OTHERS[name].model if name in _OTHERS else _PRETRAINED[name])(config)
+    model = pretrained_class(str(config.model_type))(config)
     perturb(model)
     return model
 

@@ -8,6 +8,8 @@ from transformers import PreTrainedConfig
 
 __all__ = ["FAMILIES"]
 
+_NO_IDS = {"pad_token_id": None, "bos_token_id": None, "eos_token_id": None}  # theirs are large
+
 
 def _electra(
     *, vocab_size: int, hidden_size: int, layers: int, ids: Mapping[str, int]
@@ -50,10 +52,26 @@ def _modernbert(
         max_position_embeddings=64,
         global_attn_every_n_layers=2,
         local_attention=6,  # a token sees three to either side: less than the sentences are long
+        cls_token_id=None,
+        sep_token_id=None,
         rope_parameters={
             "full_attention": {"rope_type": "default", "rope_theta": 1_000.0},
             "sliding_attention": {"rope_type": "default", "rope_theta": 10.0},
         },
+        **{**_NO_IDS, **ids},
+    )
+
+
+def _mpnet(
+    *, vocab_size: int, hidden_size: int, layers: int, ids: Mapping[str, int]
+) -> PreTrainedConfig:
+    return transformers.MPNetConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden_size,
+        max_position_embeddings=66,  # the first two are never used
         **ids,
     )
 
@@ -84,7 +102,7 @@ def _eurobert(
         intermediate_size=2 * hidden_size,
         max_position_embeddings=64,
         rope_parameters={"rope_type": "default", "rope_theta": 250.0},
-        **ids,
+        **{**_NO_IDS, **ids},
     )
 
 
@@ -96,6 +114,7 @@ FAMILIES: dict[str, TinyFamily] = {
     "modernbert": TinyFamily(
         config=_modernbert, model=transformers.ModernBertForMaskedLM, tokenizer="bert"
     ),
+    "mpnet": TinyFamily(config=_mpnet, model=transformers.MPNetForMaskedLM, tokenizer="roberta"),
     "nomic_bert": TinyFamily(
         config=_nomic_bert, model=transformers.NomicBertForMaskedLM, tokenizer="bert"
     ),

@@ -26,7 +26,7 @@ class TinyFamily:
         config: makes its configuration.
         model: the class that it is pre-trained with, head included.
         tokenizer: which of the tokenizers of `tests.tiny` it takes: "bert", "roberta",
-            "bert-generation" or "gpt2".
+            "bert-generation", "gpt2", "opt", "llama", "qwen" or "gemma".
     """
 
     config: MakeConfig

@@ -8,7 +8,12 @@ from typing import Literal, get_args
 
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.checkpoint.files import Checkpoint, find_folder, open_checkpoint
+from warmstart.checkpoint.files import (
+    Checkpoint,
+    find_folder,
+    open_checkpoint,
+    open_headers,
+)
 from warmstart.composition.compose import plan
 from warmstart.composition.composition import Composition, configure
 from warmstart.composition.half import Source
@@ -59,11 +64,16 @@ def of_checkpoints(
     encoder_layers: int | Sequence[int] | None = None,
     decoder_layers: int | Sequence[int] | None = None,
     target_vocabulary: str | os.PathLike[str] = "decoder",
+    headers_only: bool = False,
 ) -> Blueprint:
-    """Joins two checkpoints; for the arguments and errors see `Seq2Seq.warm_start`."""
+    """Joins two checkpoints; for the arguments and errors see `Seq2Seq.warm_start`.
+
+    With ``headers_only`` no weights of hub ids are fetched: enough for `Blueprint.provenance`, but
+    not to compose.
+    """
     _check_choices(share=share, cross_attention=cross_attention, lm_head=lm_head)
-    encoder_checkpoint, encoder_random = _open(encoder)
-    decoder_checkpoint, decoder_random = _open(decoder)
+    encoder_checkpoint, encoder_random = _open(encoder, headers_only=headers_only)
+    decoder_checkpoint, decoder_random = _open(decoder, headers_only=headers_only)
     assert decoder_checkpoint is not None
     composition = Composition(
         encoder=None if encoder_checkpoint is None else encoder_checkpoint.config,
@@ -211,7 +221,7 @@ def _vocabulary(
 def _tokenizer_folder(name: str) -> Path:
     """A folder with a tokenizer alone, or a checkpoint's."""
     folder = Path(name).expanduser()
-    return folder if folder.is_dir() else find_folder(name)
+    return folder if folder.is_dir() else find_folder(name, weights=False)
 
 
 def _replaced(config: Config, tokenizer: PreTrainedTokenizerBase, rows: int) -> Config:
@@ -248,12 +258,16 @@ def _with_layers(
     return composition
 
 
-def _open(name: str | os.PathLike[str] | None) -> tuple[Checkpoint | None, bool]:
+def _open(
+    name: str | os.PathLike[str] | None, *, headers_only: bool
+) -> tuple[Checkpoint | None, bool]:
     """A half's checkpoint, and whether it is to be random."""
     if name is None:
         return None, True
     text = os.fspath(name)
     random = text.startswith(RANDOM)
+    if headers_only and not random:
+        return open_headers(text), False
     return open_checkpoint(text.removeprefix(RANDOM), weights=not random), random
 
 

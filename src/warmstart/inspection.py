@@ -12,19 +12,17 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from warmstart.blueprint import Blueprint
-from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json
+from warmstart.checkpoint.files import Checkpoint, open_checkpoint, open_headers, read_json
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition, configure
 from warmstart.composition.options import Share, Size
 from warmstart.composition.provenance import Provenance
-from warmstart.composition.saved import needs_target_tokenizer, read_composition
+from warmstart.composition.saved import is_model, needs_target_tokenizer, read_composition
 from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import variant, variant_provenance
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
-from warmstart.families.family import Family
-from warmstart.generation.saved import FILE as GENERATION
-from warmstart.generation.saved import read_generation
+from warmstart.generation.saved import read_generation, saved_settings
 from warmstart.model.config import StackConfig
 from warmstart.seq2seq import PROVENANCE
 from warmstart.text.special_tokens import SpecialTokens
@@ -63,10 +61,9 @@ def facts_of(name: str) -> Facts:
     Raises:
         CheckpointError: if it cannot be read or is of no family that we have.
     """
-    checkpoint = open_checkpoint(name)
-    config = checkpoint.config
-    if "warmstart" in config or str(config["model_type"]).replace("_", "-") == "encoder-decoder":
-        return _of_model(checkpoint)
+    checkpoint = open_headers(name)
+    if is_model(checkpoint.config):
+        return _of_model(open_checkpoint(name))  # whether it shares only its tensors tell
     return _of_checkpoint(checkpoint)
 
 
@@ -163,7 +160,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     }
     values: dict[str, Any] = {
         "kind": "checkpoint",
-        **_architecture(family, family.stack(checkpoint.config)),
+        **_architecture(family.name, family.stack(checkpoint.config)),
         "pretrained_as": family.pretrained_as,
         "parameters": sum(map(prod, shapes.values())),
         "tensors": len(shapes),
@@ -193,7 +190,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
 def _of_model(checkpoint: Checkpoint) -> Facts:
     composition = read_composition(checkpoint)
     values: dict[str, Any] = {
-        "kind": "sequence-to-sequence model",
+        "kind": f"sequence-to-sequence model{', pre-trained whole' if composition.whole else ''}",
         **_joined(composition),
         "parameters": sum(parameter.numel() for parameter in outline(composition).parameters()),
         "tensors": len(checkpoint.files),
@@ -215,13 +212,15 @@ def _joined(composition: Composition) -> dict[str, Any]:
     """Of the two halves and how they are joined."""
     config = configure(composition)
     options = composition.options()
-    encoder_layers, decoder_layers = options.pop("encoder_layers"), options.pop("decoder_layers")
+    encoder_layers = options.pop("encoder_layers", None)
+    decoder_layers = options.pop("decoder_layers", None)
+    encoder_name, decoder_name = composition.family_names
     values: dict[str, Any] = {}
-    if config.encoder is not None and composition.encoder_family is not None:
-        values["encoder"] = _architecture(composition.encoder_family, config.encoder)
+    if config.encoder is not None and encoder_name is not None:
+        values["encoder"] = _architecture(encoder_name, config.encoder)
         if encoder_layers is not None:
             values["encoder"]["layers_taken"] = list(encoder_layers)
-    values["decoder"] = _architecture(composition.decoder_family, config.decoder)
+    values["decoder"] = _architecture(decoder_name, config.decoder)
     if decoder_layers is not None:
         values["decoder"]["layers_taken"] = list(decoder_layers)
     return values | {
@@ -240,15 +239,14 @@ def _text(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
         pair = TokenizerPair.of(source, target, composition.decoder)
     except CheckpointError as error:
         return {"tokenizer": str(error)}
-    saved = checkpoint.folder / GENERATION
-    settings = {**checkpoint.config, **(read_json(saved) if saved.is_file() else {})}
+    settings = saved_settings(checkpoint, composition)
     generation, special = read_generation(settings, pair.special)
     return {**_tokens(pair, special), "generation": asdict(generation)}
 
 
-def _architecture(family: Family, stack: StackConfig) -> dict[str, Any]:
+def _architecture(family: str, stack: StackConfig) -> dict[str, Any]:
     return {
-        "family": family.name,
+        "family": family,
         "layers": stack.layers,
         "hidden_size": stack.hidden_size,
         "attention_heads": stack.attention.heads,

@@ -8,8 +8,8 @@ __all__ = ["model_card"]
 
 def model_card(composition: Composition, provenance: Provenance | None) -> str:
     """Says what the model is made of and how to load it, as Markdown."""
-    encoder, decoder = composition.encoder_family, composition.decoder_family
-    halves = decoder.name if encoder is None else f"{encoder.name} to {decoder.name}"
+    encoder, decoder = composition.family_names
+    halves = decoder if encoder is None or composition.whole else f"{encoder} to {decoder}"
     lines = [
         "---",
         "library_name: warmstart",
@@ -18,8 +18,7 @@ def model_card(composition: Composition, provenance: Provenance | None) -> str:
         "",
         f"# A sequence-to-sequence model: {halves}",
         "",
-        f"Composed by warmstart (share: {composition.share}, language-modelling head: "
-        f"{composition.lm_head}, cross-attention: {composition.cross_attention}).",
+        _origin(composition),
         "",
         "```python",
         "from warmstart import Seq2Seq",
@@ -35,7 +34,18 @@ def model_card(composition: Composition, provenance: Provenance | None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _origin(composition: Composition) -> str:
+    if composition.whole:
+        return "An encoder-decoder that was pre-trained whole, saved by warmstart."
+    return (
+        f"Composed by warmstart (share: {composition.share}, language-modelling head: "
+        f"{composition.lm_head}, cross-attention: {composition.cross_attention})."
+    )
+
+
 def _elsewhere(composition: Composition) -> str:
+    if composition.whole:
+        return "transformers loads it as it is, with `AutoModelForSeq2SeqLM.from_pretrained`."
     if not composition.in_transformers():
         return "transformers has no class that computes this composition."
     if composition.encoder is None:

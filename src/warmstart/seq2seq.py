@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from warmstart.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.checkpoint.files import open_checkpoint, read_json, replace_folder
@@ -23,9 +24,15 @@ from warmstart.composition.saved import (
     save_model,
 )
 from warmstart.errors import CompositionError, UsageError, did_you_mean
-from warmstart.generation.options import GenerationOptions, GenerationOverrides
+from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
 from warmstart.generation.saved import FILE as GENERATION
-from warmstart.generation.saved import read_generation, write_generation
+from warmstart.generation.saved import (
+    read_constraints,
+    read_generation,
+    saved_settings,
+    warn_of_unknown,
+    write_generation,
+)
 from warmstart.generation.search import search
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
@@ -34,6 +41,7 @@ from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
     TokenizerPair,
     load_tokenizer,
+    tokens_beyond,
 )
 
 __all__ = ["Seq2Seq"]
@@ -54,6 +62,7 @@ class Seq2Seq:
         tokenizers: of source and target, and the target's special tokens.
         composition: what it is made of.
         generation: decoding defaults, saved with the model.
+        constraints: what holds for every output, whatever the decoding settings.
         provenance: where every tensor came from when it was composed; None for a folder that
             does not say.
     """
@@ -65,12 +74,14 @@ class Seq2Seq:
         composition: Composition,
         *,
         generation: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         provenance: Provenance | None = None,
     ) -> None:
         self.model = model
         self.tokenizers = tokenizers
         self.composition = composition
         self.generation = generation or GenerationOptions()
+        self.constraints = constraints or Constraints()
         self.provenance = provenance
         _check_vocabulary(self)
 
@@ -177,6 +188,8 @@ class Seq2Seq:
     ) -> "Seq2Seq":
         """Loads a model folder: one of ours, or one that transformers saved.
 
+        A pre-trained encoder-decoder (T5, BART, Marian, T5Gemma) is loaded whole.
+
         Args:
             name: a folder or hub id.
             device: default: a GPU if there is one, else the CPU.
@@ -194,17 +207,23 @@ class Seq2Seq:
             target = load_tokenizer(
                 checkpoint.folder / TARGET_FOLDER, f"the target tokenizer of {name}"
             )
-        tokenizers = TokenizerPair.of(source, target, composition.decoder)
-        saved = checkpoint.folder / GENERATION
-        # Before there was a file of its own, config.json held the decoding settings.
-        settings = {**checkpoint.config, **(read_json(saved) if saved.is_file() else {})}
+        tokenizers = TokenizerPair.of(source, target, composition.decoder, composition.target_start)
+        settings = saved_settings(checkpoint, composition)
+        warn_of_unknown(settings, checkpoint.name)
         generation, special = read_generation(settings, tokenizers.special)
         tokenizers = replace(tokenizers, special=special)
         provenance = None
         if (checkpoint.folder / PROVENANCE).is_file():
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
         model = load_model(composition, checkpoint)
-        loaded = cls(model, tokenizers, composition, generation=generation, provenance=provenance)
+        loaded = cls(
+            model,
+            tokenizers,
+            composition,
+            generation=generation,
+            constraints=read_constraints(settings),
+            provenance=provenance,
+        )
         return loaded.to(device or default_device(), dtype)
 
     def save_pretrained(
@@ -233,7 +252,8 @@ class Seq2Seq:
             )
             self.tokenizers.save(partial)
             _write_json(
-                partial / GENERATION, write_generation(self.generation, self.tokenizers.special)
+                partial / GENERATION,
+                write_generation(self.generation, self.tokenizers.special, self.constraints),
             )
             if self.provenance is not None:
                 _write_json(partial / PROVENANCE, self.provenance.to_json())
@@ -285,6 +305,28 @@ class Seq2Seq:
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, str]]:
         """Like `generate`, but gives (index, output) as batches finish, the longest first."""
+        for index, tokens, _ in self.generate_tokens(
+            texts,
+            batch_size=batch_size,
+            max_source_length=max_source_length,
+            options=options,
+            **overrides,
+        ):
+            yield index, self.tokenizers.decode([tokens])[0]
+
+    def generate_tokens(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        max_source_length: int | None = None,
+        options: GenerationOptions | None = None,
+        **overrides: Unpack[GenerationOverrides],
+    ) -> Iterator[tuple[int, list[int], bool]]:
+        """Like `generate_each`, but gives (index, token ids, whether they hit the length limit).
+
+        The token ids are those behind the start token, up to the end token.
+        """
         if isinstance(texts, str):
             raise UsageError("generate takes a list of texts, not one text; put it in brackets.")
         if batch_size < 1:
@@ -295,8 +337,15 @@ class Seq2Seq:
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             source = Sequences.of([rows[index] for index in batch], self.device)
-            found = search(self.model, source, self.tokenizers.special, settings)
-            yield from zip(batch, self.tokenizers.decode(found), strict=True)
+            special = self.tokenizers.special
+            found = search(self.model, source, special, settings, self.constraints)
+            forced = self.constraints.forced_eos_token_id is not None
+            for index, tokens in zip(batch, found, strict=True):
+                # An end token ends an output before the limit, unless it is forced there.
+                ended = special.end in tokens and not (
+                    forced and len(tokens) >= settings.max_length - 1
+                )
+                yield index, tokens, not ended
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
@@ -316,6 +365,9 @@ class Seq2Seq:
                 len(texts),
                 limit,
             )
+        config = self.model.config
+        stack = config.decoder if config.encoder is None else config.encoder
+        _check_ids(encoded.rows, stack.embedding.vocabulary, self.tokenizers.source)
         return encoded.rows
 
     def encode_targets(
@@ -331,6 +383,8 @@ class Seq2Seq:
                 len(texts),
                 limit,
             )
+        rows = self.model.config.decoder.embedding.vocabulary
+        _check_ids(encoded.rows, rows, self.tokenizers.target)
         return encoded.rows
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Seq2Seq":
@@ -391,14 +445,18 @@ def shorter(a: int | None, b: int | None) -> int | None:
 
 
 def _check_vocabulary(model: Seq2Seq) -> None:
-    """A tokenizer must not make ids that the model has no vector for."""
+    """A tokenizer must not make ids that the model has no vector for.
+
+    Special tokens may be without one (Gemma 3's text models lack the image's): no text has them.
+    """
     config, pair = model.model.config, model.tokenizers
     source = config.decoder if config.encoder is None else config.encoder
     for whose, tokenizer, rows in (
         ("source", pair.source, source.embedding.vocabulary),
         ("target", pair.target, config.decoder.embedding.vocabulary),
     ):
-        if len(tokenizer) > rows:
+        beyond = tokens_beyond(tokenizer, rows)
+        if not all(special for _, special in beyond.values()):
             raise CompositionError(
                 f"The {whose} tokenizer has {len(tokenizer)} tokens, but the {whose} embedding "
                 f"only {rows} rows; the tokenizer belongs to another checkpoint."
@@ -410,6 +468,22 @@ def _check_vocabulary(model: Seq2Seq) -> None:
                 f"The target's {role} token is {token}, but the target embedding has {rows} rows; "
                 f"correct it in {GENERATION} or in the tokenizer."
             )
+
+
+def _check_ids(
+    rows: Sequence[Sequence[int]], known: int, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Texts may hold a token by its name that the model has no vector for."""
+    beyond = tokens_beyond(tokenizer, known)
+    if not beyond:
+        return
+    for place, row in enumerate(rows, start=1):
+        for token in row:
+            if token >= known:
+                raise UsageError(
+                    f"Text {place} holds the token {beyond[token][0]}, for which the model has no "
+                    "vector; take it out of the text."
+                )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

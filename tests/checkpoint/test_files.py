@@ -3,16 +3,30 @@
 import errno
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import NotASafetensorsRepoError
+from huggingface_hub.utils._paths import filter_repo_objects
+from huggingface_hub.utils._safetensors import (
+    SafetensorsFileMetadata,
+    SafetensorsRepoMetadata,
+    TensorInfo,
+)
 from safetensors.torch import save_file
 from torch import Tensor
 
-from warmstart.checkpoint.files import find_folder, open_checkpoint, read_json, replace_folder
+from warmstart.checkpoint.files import (
+    find_folder,
+    open_checkpoint,
+    open_headers,
+    read_json,
+    replace_folder,
+)
 from warmstart.errors import CheckpointError, OutputError
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b.bias": torch.ones(4)}
@@ -250,3 +264,106 @@ def write_half(folder: Path, error: Exception) -> None:
     with replace_folder(folder) as partial:
         (partial / "config.json").write_text("half")
         raise error
+
+
+class Hub:
+    """A hub with one repository, "somebody/tiny": what is asked of it, and what it gives.
+
+    Stands in for two functions of huggingface_hub, with its own way of choosing files.
+    """
+
+    def __init__(self, repository: Path, cache: Path) -> None:
+        self.repository = repository
+        self.snapshot = cache / ("0" * 40)
+        self.asked: list[str] = []
+
+    def snapshot_download(self, name: str, allow_patterns: list[str]) -> str:
+        assert name == "somebody/tiny"
+        files = [str(path.relative_to(self.repository)) for path in self.repository.rglob("*")]
+        for file in filter_repo_objects(files, allow_patterns=allow_patterns):
+            (self.snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(self.repository / file, self.snapshot / file)
+        self.asked.append("files")
+        return str(self.snapshot)
+
+    def get_safetensors_metadata(self, name: str, revision: str) -> SafetensorsRepoMetadata:
+        assert (name, revision) == ("somebody/tiny", self.snapshot.name)
+        self.asked.append("headers")
+        held = {}
+        for path in self.repository.glob("*.safetensors"):
+            size = int.from_bytes(path.read_bytes()[:8], "little")
+            header = json.loads(path.read_bytes()[8 : 8 + size])
+            header.pop("__metadata__", None)
+            held[path.name] = SafetensorsFileMetadata(
+                metadata={}, tensors={name: TensorInfo(**info) for name, info in header.items()}
+            )
+        if not held:
+            raise NotASafetensorsRepoError("none here")
+        weight_map = {name: file for file, found in held.items() for name in found.tensors}
+        return SafetensorsRepoMetadata(
+            metadata=None, sharded=len(held) > 1, weight_map=weight_map, files_metadata=held
+        )
+
+    def fetched(self) -> set[str]:
+        """The names of the files that are here."""
+        return {path.name for path in self.snapshot.iterdir()}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    made = Hub(tmp_path / "repository", tmp_path / "cache")
+    for name in ("snapshot_download", "get_safetensors_metadata"):
+        monkeypatch.setattr(f"huggingface_hub.{name}", getattr(made, name))
+    return made
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_headers_alone_are_fetched_where_no_tensor_is_wanted(sharded: bool, hub: Hub) -> None:
+    folder = make_shards(hub.repository) if sharded else make_folder(hub.repository, TENSORS)
+    (folder / "vocab.txt").write_text("a")
+    texts = {path.name for path in folder.iterdir() if path.suffix != ".safetensors"}
+    checkpoint = open_headers("somebody/tiny")
+    assert checkpoint.shapes() == {"a.weight": (2, 3), "b.bias": (4,)}
+    assert checkpoint.files.keys() == checkpoint.shapes().keys()
+    assert checkpoint.config == {"model_type": "bert"}
+    assert hub.fetched() == texts
+    assert hub.asked == ["files", "headers"]
+    with pytest.raises(AssertionError, match="only the headers"):
+        checkpoint.read(["a.weight"])
+    # Once the weights are here they are read as they are.
+    open_checkpoint("somebody/tiny")
+    again = open_headers("somebody/tiny")
+    assert again.shapes() == checkpoint.shapes()
+    assert torch.equal(again.read(["a.weight"])["a.weight"], TENSORS["a.weight"])
+    assert hub.asked == ["files", "headers", "files", "files"]
+
+
+def test_an_architecture_on_the_hub_is_fetched_without_weights(hub: Hub) -> None:
+    make_folder(hub.repository, TENSORS)
+    assert open_checkpoint("somebody/tiny", weights=False).files == {}
+    assert hub.fetched() == {"config.json"}
+    assert open_checkpoint("somebody/tiny").files.keys() == TENSORS.keys()
+    assert hub.asked == ["files", "files"]
+
+
+def test_a_folder_is_opened_as_ever(tmp_path: Path) -> None:
+    checkpoint = open_headers(make_folder(tmp_path / "model", TENSORS))
+    assert checkpoint.shapes() == {"a.weight": (2, 3), "b.bias": (4,)}
+    assert torch.equal(checkpoint.read(["b.bias"])["b.bias"], TENSORS["b.bias"])
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
+        open_headers(make_folder(tmp_path / "bare"))
+
+
+def test_a_hub_that_has_no_headers_or_does_not_give_them(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_folder(hub.repository)
+    with pytest.raises(CheckpointError, match=r"'somebody/tiny' has no model\.safetensors"):
+        open_headers("somebody/tiny")
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError("no\nroute")
+
+    monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", away)
+    with pytest.raises(CheckpointError, match=r"\(no route\).*hf download somebody/tiny"):
+        open_headers("somebody/tiny")

@@ -49,6 +49,34 @@ def test_options_are_those_of_python(
         assert torch.equal(written[name], tensor), name
 
 
+def test_starts_layers_and_vocabulary(
+    warmstart: Run, checkpoints: "Checkpoints", tmp_path: Path
+) -> None:
+    bert, gpt2 = checkpoints("bert", layers=4), checkpoints("gpt2", hidden_size=48)
+    options = ["--cross-attention", "merged", "--encoder-layers", "0,2,3", "--decoder-layers", 1]
+    options += ["--target-vocabulary", "encoder", "--json"]
+    told = json.loads(warmstart("compose", bert, gpt2, "-o", tmp_path / "model", *options).out)
+    expected = Seq2Seq.warm_start(
+        encoder=bert,
+        decoder=gpt2,
+        cross_attention="merged",
+        encoder_layers=[0, 2, 3],
+        decoder_layers=1,
+        target_vocabulary="encoder",
+    )
+    assert expected.provenance is not None
+    assert told["counts"] == expected.provenance.counts()
+    written = Seq2Seq.from_pretrained(tmp_path / "model")
+    assert written.composition.options() == expected.composition.options()
+    for name, tensor in expected.model.state_dict().items():
+        assert torch.equal(written.model.state_dict()[name], tensor), name
+    layers = ["--decoder-layers", "0,x"]
+    refused = warmstart("compose", bert, gpt2, "-o", tmp_path / "other", *layers)
+    assert refused.code == 2
+    assert "--decoder-layers is '0,x'; give a number of layers (2)" in refused.err
+    assert not (tmp_path / "other").exists()
+
+
 def test_random_and_none(warmstart: Run, checkpoints: "Checkpoints", tmp_path: Path) -> None:
     bert, gpt2 = checkpoints("bert"), checkpoints("gpt2")
     random = warmstart("compose", f"random:{bert}", gpt2, "-o", tmp_path / "random", "--json")

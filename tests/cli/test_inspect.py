@@ -112,3 +112,104 @@ def test_a_missing_tokenizer_is_a_fact(
 
 def test_nothing_to_inspect(warmstart: Run) -> None:
     warmstart("inspect").assert_failed(2, "MODEL", "--variant")
+
+
+def test_plans_side_by_side(warmstart: Run, checkpoints: "Checkpoints") -> None:
+    from warmstart.seq2seq import Seq2Seq
+
+    bert, gpt2 = checkpoints("bert"), checkpoints("gpt2", hidden_size=48)
+    arguments = ["inspect", gpt2, "--plan", f"{bert},{gpt2}", "--plan", f"none,{gpt2}"]
+    starts = ["--cross-attention", "copy", "--cross-attention", "merged", "--decoder-layers", "1"]
+    finished = warmstart(*arguments, *starts[:-2], "--json")
+    assert finished.code == 1  # a plan without an encoder has nothing to attend to
+    assert "needs an encoder to attend to" in finished.err
+    finished = warmstart(*arguments[:4], *starts, "--json")
+    _, *plans = json.loads(finished.out)
+    assert [plan["kind"] for plan in plans] == ["planned composition"] * 2
+    for plan, start in zip(plans, ("copy", "merged"), strict=True):
+        model = Seq2Seq.warm_start(
+            encoder=bert, decoder=gpt2, cross_attention=start, decoder_layers=1
+        )
+        assert model.provenance is not None
+        assert plan["parameters"] == sum(p.numel() for p in model.model.parameters())
+        assert plan["counts"] == model.provenance.counts()
+        assert plan["cross_attention"] == start
+        assert plan["bridge"] is True
+        assert plan["decoder"]["layers"] == 1
+        assert plan["decoder"]["layers_taken"] == [0]
+        assert plan["encoder"]["layers"] == 2
+        assert plan["in_transformers"] == (start == "copy")
+    lines = warmstart(*arguments[:4], *starts).out.splitlines()
+    assert f"{bert} + {gpt2} (none, copy)" in lines[0]
+    assert f"{bert} + {gpt2} (none, merged)" in lines[0]
+
+
+def test_who_can_share_with_whom(warmstart: Run, checkpoints: "Checkpoints") -> None:
+    bert, other = checkpoints("bert"), checkpoints("bert", seed=1)
+    larger, gpt2 = checkpoints("bert", extra_words=4), checkpoints("gpt2")
+    first, *_ = json.loads(warmstart("inspect", bert, other, larger, gpt2, "--json").out)
+    assert first["shares_with_itself"] == "embeddings, layers, all"
+    assert first[f"shares_with {other}"] == "embeddings, layers, all"
+    assert first[f"shares_with {larger}"] == "layers"
+    assert first[f"shares_with {gpt2}"].startswith("no: share='embeddings' needs the same")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--plan", "a"], "give two checkpoints with a comma between them"),
+        (["--plan", "a,b,c"], "give two checkpoints with a comma between them"),
+        (["--plan", "a,b", "--share", "al"], "share is 'al'; did you mean 'all'"),
+        (["--plan", "a,b", "--cross-attention", "gatd"], "did you mean 'gated'"),
+        (["--plan", "a,b", "--decoder-layers", "two"], "--decoder-layers is 'two'"),
+    ],
+)
+def test_plans_that_make_no_sense(warmstart: Run, arguments: list[str], said: str) -> None:
+    finished = warmstart("inspect", *arguments)
+    assert finished.code == 2
+    assert said in finished.err
+
+
+def test_of_the_hub_only_headers_are_fetched(
+    warmstart: Run, checkpoints: "Checkpoints", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is told is what a folder with the weights tells, of a checkpoint and of a plan."""
+    from huggingface_hub.utils._safetensors import (
+        SafetensorsFileMetadata,
+        SafetensorsRepoMetadata,
+        TensorInfo,
+    )
+    from safetensors.torch import load_file
+
+    bert = checkpoints("bert")
+    for path in bert.glob("*.json"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(bert / "model.safetensors")
+
+    def snapshot_download(name: str, allow_patterns: list[str]) -> str:
+        assert name == "somebody/bert"
+        assert not any("safetensors" in pattern for pattern in allow_patterns)
+        return str(tmp_path)
+
+    def get_safetensors_metadata(name: str, revision: str) -> SafetensorsRepoMetadata:
+        file = "model.safetensors"
+        infos = {
+            key: TensorInfo(dtype="F32", shape=list(tensor.shape), data_offsets=(0, 0))
+            for key, tensor in tensors.items()
+        }
+        return SafetensorsRepoMetadata(
+            metadata=None,
+            sharded=False,
+            weight_map=dict.fromkeys(tensors, file),
+            files_metadata={file: SafetensorsFileMetadata(metadata={}, tensors=infos)},
+        )
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", get_safetensors_metadata)
+    plan = ["--plan", "somebody/bert,somebody/bert", "--tensors", "--json"]
+    on_hub = warmstart("inspect", "somebody/bert", *plan)
+    assert on_hub.code == 0, on_hub.err
+    plan[1] = f"{bert},{bert}"
+    here = warmstart("inspect", bert, *plan)
+    assert on_hub.out.replace("somebody/bert", str(bert)) == here.out
+    assert not (tmp_path / "model.safetensors").exists()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from tests import tiny_decoders, tiny_encoders
 from tests.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained
 from tests.tiny import FAMILIES as TINY
 
@@ -22,14 +23,18 @@ BY_NAME = {family.name: family for family in FAMILIES}
 
 
 def test_the_tiny_checkpoints_are_of_every_family() -> None:
-    assert set(TINY) == set(BY_NAME)
+    tiny = (*TINY, *tiny_encoders.FAMILIES, *tiny_decoders.FAMILIES)
+    assert {family_of({"model_type": name}, "A tiny one").name for name in tiny} == set(BY_NAME)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_classes_exist_in_transformers(family: Family) -> None:
     for name in (family.encoder_class, family.decoder_class):
         assert name is None or hasattr(transformers, name)
-    assert family.decoder_class is not None
+    # Those that transformers can have as encoder and as decoder are tested as both against it.
+    assert (None not in (family.encoder_class, family.decoder_class)) == (
+        family.name in (*ENCODER_FAMILIES, "electra")
+    )
     for model_type in family.model_types:
         assert model_type in transformers.CONFIG_MAPPING
     assert family.pretrained_as in ("encoder", "decoder")
@@ -124,4 +129,4 @@ def test_an_unknown_family_gets_the_nearest_and_all_of_them() -> None:
     message = str(caught.value)
     assert message.startswith("some/checkpoint is of the family 'xml-roberta'")
     assert "did you mean 'xlm-roberta'?" in message
-    assert all(name in message for name in BY_NAME)
+    assert all(name in message for family in FAMILIES for name in family.model_types)

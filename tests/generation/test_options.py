@@ -7,8 +7,13 @@ import pytest
 import transformers
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOptions
-from warmstart.generation.saved import read_generation, write_generation
+from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.saved import (
+    read_constraints,
+    read_generation,
+    warn_of_unknown,
+    write_generation,
+)
 from warmstart.text.special_tokens import SpecialTokens
 
 SPECIAL = SpecialTokens(start=5, end=6, pad=0)
@@ -63,3 +68,27 @@ def test_what_a_file_does_not_say_stays() -> None:
     )
     assert options == GenerationOptions()
     assert special == SpecialTokens(start=5, end=7, pad=0)
+
+
+def test_what_a_model_asks_of_every_output_is_read_and_written() -> None:
+    constraints = Constraints(
+        forced_bos_token_id=0, forced_eos_token_id=0, bad_words_ids=((9,), (3, 4))
+    )
+    written = write_generation(GenerationOptions(), SPECIAL, constraints)
+    assert read_constraints(json.loads(json.dumps(written))) == constraints
+    assert "renormalize_logits" not in written
+    plain = write_generation(GenerationOptions(), SPECIAL)
+    assert read_constraints(plain) == read_constraints({}) == Constraints()
+    assert not plain.keys() & {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids"}
+    listed = {"forced_eos_token_id": [2, 5], "bad_words_ids": None}
+    assert read_constraints(listed) == Constraints(forced_eos_token_id=2)
+
+
+def test_settings_that_cannot_be_followed_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    usual = {"do_sample": False, "repetition_penalty": 1.0, "top_k": 50, "suppress_tokens": None}
+    warn_of_unknown({**usual, "num_beams": 4, "sequence_bias": {}}, "it")
+    assert not caplog.records
+    warn_of_unknown({**usual, "do_sample": True, "repetition_penalty": 1.2}, "it")
+    (record,) = caplog.records
+    assert "it asks for" in record.getMessage()
+    assert "do_sample True, repetition_penalty 1.2" in record.getMessage()

@@ -38,7 +38,7 @@ def model_of(seed: int, *, prefix: bool = False) -> EncoderDecoder:
     model = EncoderDecoder(
         EncoderDecoderConfig(
             encoder=None if prefix else replace(stack, causal=False),
-            decoder=replace(stack, cross_attention=not prefix),
+            decoder=replace(stack, cross_attention=None if prefix else "plain"),
             head=HeadConfig(tied=False, bias=True),
         )
     ).eval()

@@ -10,6 +10,7 @@ from warmstart.model.config import (
     FeedForwardConfig,
     LearnedPositions,
     NormConfig,
+    RelativeBias,
     Rotary,
     RotaryScaling,
     StackConfig,
@@ -64,6 +65,18 @@ CONFIGS: dict[str, StackConfig] = {
         rotary=Rotary(
             limit=LIMIT, scaling=RotaryScaling(kind="llama3", factor=4.0, original_limit=10)
         ),
+    ),
+    "relative bias": replace(
+        _PLAIN,
+        embedding=_NO_POSITIONS,
+        attention=AttentionConfig(heads=6, key_value_heads=2, head_size=5),
+        relative_bias=RelativeBias(buckets=8, max_distance=9, bidirectional=False),
+    ),
+    "relative bias both ways, windows and soft cap": replace(
+        _PLAIN,
+        attention=AttentionConfig(heads=4, key_value_heads=2, head_size=4, soft_cap=1.5),
+        relative_bias=RelativeBias(buckets=12, max_distance=7),
+        windows=(None, 2, 5),
     ),
     "windows": replace(_PLAIN, windows=(1, 3, None)),
     "rotary with local layers": replace(

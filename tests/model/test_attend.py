@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from warmstart.errors import CheckpointError
 from warmstart.model.attend import attend_cached, attend_packed, attend_padded, attend_runs
 from warmstart.model.config import AttentionConfig
 
@@ -41,6 +42,7 @@ def by_definition(
     config: AttentionConfig,
     causal: bool,
     window: int | None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Softmax of scaled products, for one sequence, head and query after the other."""
     scale = config.scale if config.scale is not None else 1 / math.sqrt(config.head_size)
@@ -60,6 +62,8 @@ def by_definition(
                 scores = k[seen, head // group] @ q[at, head] * scale
                 if config.soft_cap is not None:
                     scores = config.soft_cap * (scores / config.soft_cap).tanh()
+                if bias is not None:
+                    scores = scores + bias[head, at, seen]
                 outputs.append(scores.softmax(0) @ v[seen, head // group])
     return torch.stack(outputs).view(len(q_THD), config.heads, config.head_size).float()
 
@@ -93,6 +97,95 @@ def test_self_attention(
         torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
     mixed = attend_packed(q, k, v, lengths, lengths, config, causal=causal, window=window)
     torch.testing.assert_close(mixed, expected.flatten(1), rtol=0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    config=attention_configs(),
+    lengths=lengths,
+    causal=st.booleans(),
+    window=st.sampled_from([None, 1, 2, 3, 10]),
+)
+def test_self_attention_with_a_bias(
+    config: AttentionConfig, lengths: list[int], causal: bool, window: int | None
+) -> None:
+    q, k, v = random_inputs(config, sum(lengths), sum(lengths))
+    bias = random_bias(config, max(lengths), causal)
+    expected = by_definition(q, k, v, lengths, lengths, config, causal, window, bias)
+    for attend in (attend_runs, attend_padded):
+        mixed = attend(
+            q,
+            k,
+            v,
+            lengths,
+            lengths,
+            config,
+            causal=causal,
+            window=window,
+            dropout=0.0,
+            bias_HLL=bias,
+        )
+        torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    config=attention_configs(),
+    pairs=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 5)), min_size=1, max_size=4),
+    window=st.sampled_from([None, 1, 3]),
+)
+def test_merged_attention_with_a_bias(
+    config: AttentionConfig, pairs: list[tuple[int, int]], window: int | None
+) -> None:
+    """A sequence at a time: scores to its source's keys have no bias, and all see them."""
+    sources, queries = [source for source, _ in pairs], [query for _, query in pairs]
+    keys = [sum(pair) for pair in pairs]
+    q, k, v = random_inputs(config, sum(queries), sum(keys))
+    bias = random_bias(config, max(queries), causal=True)
+    expected = []
+    for each_q, each_k, each_v, source in zip(
+        q.split(queries), k.split(keys), v.split(keys), sources, strict=True
+    ):
+        for at in range(len(each_q)):
+            first = 0 if window is None else max(0, at - window + 1)
+            seen = [*range(source), *range(source + first, source + at + 1)]
+            row = torch.zeros(config.heads, 1, len(seen))
+            row[:, 0, source:] = bias[:, at, first : at + 1]
+            one = by_definition(
+                each_q[at : at + 1],
+                each_k[seen],
+                each_v[seen],
+                [1],
+                [len(seen)],
+                config,
+                causal=False,
+                window=None,
+                bias=row,
+            )
+            expected.append(one)
+    for attend in (attend_runs, attend_padded):
+        mixed = attend(
+            q,
+            k,
+            v,
+            queries,
+            keys,
+            config,
+            causal=True,
+            window=window,
+            dropout=0.0,
+            merged=True,
+            bias_HLL=bias,
+        )
+        torch.testing.assert_close(mixed, torch.cat(expected), rtol=0, atol=1e-5)
+
+
+def random_bias(config: AttentionConfig, longest: int, causal: bool) -> Tensor:
+    bias = torch.randn(
+        config.heads, longest, longest, generator=torch.Generator().manual_seed(longest)
+    )
+    ahead = torch.ones(longest, longest, dtype=torch.bool).triu(1)
+    return bias.masked_fill(ahead, float("-inf")) if causal else bias
 
 
 @settings(deadline=None, max_examples=40)
@@ -182,5 +275,5 @@ def test_bfloat16_comes_back_as_bfloat16() -> None:
 
 
 def test_heads_that_cannot_be_grouped_are_refused() -> None:
-    with pytest.raises(ValueError, match="4 query heads cannot be grouped over 3"):
+    with pytest.raises(CheckpointError, match="4 query heads cannot be grouped over 3"):
         AttentionConfig(heads=4, key_value_heads=3, head_size=HEAD_SIZE)

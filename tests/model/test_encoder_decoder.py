@@ -57,6 +57,26 @@ def test_loss_is_the_mean_over_target_tokens_or_the_sum_over_a_count(prefix: boo
     torch.testing.assert_close(by_count, expected / 2)
 
 
+@pytest.mark.parametrize("by_example", [True, False])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_weighted_loss_is_the_weighted_mean(by_example: bool, smoothing: float) -> None:
+    model = random_model()
+    source, target, labels = random_batch()
+    weights_B = torch.tensor([0.5, 2.0, 0.0])
+    weights_T = weights_B.repeat_interleave(torch.tensor(TARGETS))
+    losses_T = F.cross_entropy(
+        model(source, target), labels, reduction="none", label_smoothing=smoothing
+    )
+    loss = model(
+        source,
+        target,
+        labels,
+        weights=weights_B if by_example else weights_T,
+        label_smoothing=smoothing,
+    )
+    torch.testing.assert_close(loss, (losses_T * weights_T).sum() / weights_T.sum())
+
+
 def test_loss_of_a_batch_is_the_sum_of_its_parts_divided_by_one_count() -> None:
     model = random_model()
     source, target, labels = random_batch()

@@ -7,6 +7,7 @@ import torch
 from tests.model.stacks import CONFIGS, VOCABULARY, random_stack
 from torch import Tensor
 
+from warmstart.errors import CheckpointError
 from warmstart.model.cache import Cache
 from warmstart.model.config import CrossAttentionKind
 from warmstart.model.sequences import Sequences
@@ -157,5 +158,5 @@ def test_the_position_limit_is_known() -> None:
 
 
 def test_windows_must_be_as_many_as_layers() -> None:
-    with pytest.raises(ValueError, match="2 windows for 3 layers"):
+    with pytest.raises(CheckpointError, match="3 layers, but the kind of 2"):
         replace(CONFIGS["post-norm"], windows=(1, 2))

@@ -185,3 +185,14 @@ def test_a_broken_tokenizer(checkpoints: Checkpoints, tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"The source tokenizer in .* cannot be read: "):
         load_tokenizer(folder, "the source tokenizer")
+
+
+def test_a_tokenizer_beside_a_config_that_transformers_lacks_loads_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer_of("bert").save_pretrained(tmp_path)
+    config = {"model_type": "encoder-decoder", "decoder": {"model_type": "warmstart-bert"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = load_tokenizer(tmp_path, "the source tokenizer")
+    assert found.get_vocab() == tokenizer_of("bert").get_vocab()
+    assert not caplog.records

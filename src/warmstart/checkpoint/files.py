@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    NotASafetensorsRepoError,
+)
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -22,6 +27,7 @@ __all__ = [
     "check_replaceable",
     "find_folder",
     "open_checkpoint",
+    "open_headers",
     "read_json",
     "replace_folder",
 ]
@@ -31,7 +37,8 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # What a model needs from a hub repository: no pickles, no other frameworks' weights.
-_HUB_FILES = ["*.json", "model*.safetensors", "*.txt", "*.model", "decoder_tokenizer/*"]
+_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "decoder_tokenizer/*"]
+_HUB_FILES = [*_HUB_TEXTS, "model*.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +50,20 @@ class Checkpoint:
         folder: where it is on disk.
         config: what config.json says.
         files: tensor name -> the safetensors file that holds it.
+        headers: tensor name -> shape, where only the headers of the files were fetched and no
+            tensor can be read; None where the files are here.
     """
 
     name: str
     folder: Path
     config: Mapping[str, Any]
     files: Mapping[str, Path]
+    headers: Mapping[str, tuple[int, ...]] | None = None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor, from the files' headers."""
+        if self.headers is not None:
+            return dict(self.headers)
         shapes = {}
         for path in sorted(set(self.files.values())):
             with _opened(path) as file:
@@ -61,6 +73,7 @@ class Checkpoint:
 
     def read(self, names: Iterator[str] | list[str]) -> dict[str, Tensor]:
         """The tensors of some names."""
+        assert self.headers is None, "only the headers of these tensors were fetched"
         by_file: dict[Path, list[str]] = {}
         for name in names:
             by_file.setdefault(self.files[name], []).append(name)
@@ -77,26 +90,50 @@ def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Ch
 
     Args:
         name: a folder, or a hub id such as ``google-bert/bert-base-uncased``.
-        weights: False where only config.json is wanted.
+        weights: False where only config.json and the tokenizer are wanted.
 
     Raises:
         CheckpointError: if there is no such checkpoint, or one that cannot be read.
     """
-    folder = find_folder(name)
-    config = read_json(folder / CONFIG)
-    if not isinstance(config.get("model_type"), str):
-        raise CheckpointError(
-            f"{folder / CONFIG} has no model_type, so its architecture is not known. "
-            'Add one, for example "model_type": "bert".'
-        )
+    folder = find_folder(name, weights=weights)
+    config = _config(folder)
     files = _tensor_files(folder) if weights else {}
     return Checkpoint(name=os.fspath(name), folder=folder, config=config, files=files)
 
 
-def find_folder(name: str | os.PathLike[str]) -> Path:
+def open_headers(name: str | os.PathLike[str]) -> Checkpoint:
+    """Like `open_checkpoint`, but does not fetch the weights of a hub id.
+
+    Names and shapes are read from the headers of the files on the hub; the tensors themselves
+    cannot be read. What is here already is opened as it is.
+
+    Args:
+        name: a folder or hub id.
+
+    Raises:
+        CheckpointError: if there is no such checkpoint, or one that cannot be read.
+    """
+    folder = find_folder(name, weights=False)
+    config = _config(folder)
+    files, headers = {}, None
+    if Path(name).expanduser().is_dir() or _weights_are_here(folder):
+        files = _tensor_files(folder)
+    else:
+        headers = _fetch_headers(os.fspath(name), folder)
+        files = dict.fromkeys(headers, folder / WEIGHTS)
+    return Checkpoint(
+        name=os.fspath(name), folder=folder, config=config, files=files, headers=headers
+    )
+
+
+def find_folder(name: str | os.PathLike[str], *, weights: bool = True) -> Path:
     """The local folder of a checkpoint; a hub id is looked up in the cache, then on the hub.
 
     ``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` mean what they mean to huggingface_hub.
+
+    Args:
+        name: a folder or hub id.
+        weights: whether the weights of a hub id are fetched, too.
 
     Raises:
         CheckpointError: if there is none.
@@ -117,7 +154,7 @@ def find_folder(name: str | os.PathLike[str]) -> Path:
             f"There is no folder {name}. Give an existing model folder or a hub id such as "
             "google-bert/bert-base-uncased."
         )
-    return _download(name)
+    return _download(name, _HUB_FILES if weights else _HUB_TEXTS)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -203,9 +240,52 @@ def _sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _download(name: str) -> Path:
+def _config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / CONFIG)
+    if not isinstance(config.get("model_type"), str):
+        raise CheckpointError(
+            f"{folder / CONFIG} has no model_type, so its architecture is not known. "
+            'Add one, for example "model_type": "bert".'
+        )
+    return config
+
+
+def _weights_are_here(folder: Path) -> bool:
+    """Whether all that a snapshot of the hub has of weights was fetched before."""
+    if (folder / WEIGHTS).is_file():
+        return True
+    if not (folder / INDEX).is_file():
+        return False
+    weight_map = read_json(folder / INDEX).get("weight_map")
+    return isinstance(weight_map, dict) and all(
+        (folder / file).is_file() for file in weight_map.values()
+    )
+
+
+def _fetch_headers(name: str, snapshot: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a hub id's tensors. The snapshot's folder is named by its commit."""
     try:
-        folder = huggingface_hub.snapshot_download(name, allow_patterns=_HUB_FILES)
+        metadata = huggingface_hub.get_safetensors_metadata(name, revision=snapshot.name)
+    except NotASafetensorsRepoError:
+        raise CheckpointError(
+            f"The hub repository '{name}' has no {WEIGHTS} and no {INDEX}; there are no weights to "
+            "read. (Pickles, such as pytorch_model.bin, are not.)"
+        ) from None
+    except Exception as error:  # huggingface_hub's own, httpx's, or the system's
+        raise CheckpointError(
+            f"The headers of the weights of '{name}' could not be fetched "
+            f"({' '.join(str(error).split())}). Try again where there is a network, or download "
+            f"it: hf download {name}"
+        ) from None
+    return {
+        tensor: tuple(metadata.files_metadata[file].tensors[tensor].shape)
+        for tensor, file in metadata.weight_map.items()
+    }
+
+
+def _download(name: str, patterns: list[str]) -> Path:
+    try:
+        folder = huggingface_hub.snapshot_download(name, allow_patterns=patterns)
     except HFValidationError:
         raise CheckpointError(
             f"'{name}' is neither an existing folder nor a possible hub id (owner/name)."

@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from warmstart.errors import ConversionError
+
+if TYPE_CHECKING:  # the command line lists families without torch
+    from torch import Tensor
 
 __all__ = ["Location", "Match", "Rule", "locate", "match", "to_ours", "to_theirs"]
 
@@ -32,6 +33,7 @@ class Rule:
         rows: rows of each of several modules, where they differ; default: equal parts.
         heads: their rows go head by head, each head's query, key and value together (GPT-NeoX);
             ours are all queries, all keys, all values. 0: as ours.
+        leading_axis: whether theirs has an axis of one before ours (BART's bias of the head).
     """
 
     theirs: str | tuple[str, ...]
@@ -39,6 +41,7 @@ class Rule:
     transpose: bool = False
     rows: tuple[int, ...] | None = None
     heads: int = 0
+    leading_axis: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,17 @@ class Location:
     transpose: bool
     rows: tuple[int, ...] | None
     heads: int = 0
+    leading_axis: bool = False
 
     def shapes(self, ours: Shape) -> tuple[Shape, ...]:
         """Shape of each of their tensors, given ours."""
-        rows = self._rows(ours[0])
-        shapes = tuple((count, *ours[1:]) for count in rows)
+        shapes = tuple((count, *ours[1:]) for count in self.rows_of_each(ours[0]))
+        if self.leading_axis:
+            return tuple((1, *shape) for shape in shapes)
         return tuple(shape[::-1] for shape in shapes) if self.transpose else shapes
 
-    def _rows(self, total: int) -> tuple[int, ...]:
+    def rows_of_each(self, total: int) -> tuple[int, ...]:
+        """How many of our rows each of their tensors has."""
         return self.rows or (total // len(self.names),) * len(self.names)
 
 
@@ -90,6 +96,7 @@ def locate(ours: str, rules: Iterable[Rule]) -> Location:
             transpose=rule.transpose and kind == "weight",
             rows=rule.rows,
             heads=rule.heads,
+            leading_axis=rule.leading_axis,
         )
     raise AssertionError(f"no rule names {ours}")
 
@@ -147,28 +154,40 @@ def match(
     return Match(found, tuple(absent), tuple(name for name in left if _any(name, unused)))
 
 
-def to_ours(location: Location, tensors: Sequence[Tensor]) -> Tensor:
+def to_ours(location: Location, tensors: "Sequence[Tensor]") -> "Tensor":
     """Their tensors of one location as one of ours."""
+    if location.leading_axis:
+        tensors = [tensor.squeeze(0) for tensor in tensors]
     if location.transpose:
         tensors = [tensor.T for tensor in tensors]
     if location.heads:
         tensors = [_regrouped(tensor, location.heads, 3) for tensor in tensors]
-    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+    if len(tensors) == 1:
+        return tensors[0]
+    import torch
+
+    return torch.cat(list(tensors))
 
 
-def to_theirs(location: Location, tensor: Tensor) -> dict[str, Tensor]:
+def to_theirs(location: Location, tensor: "Tensor") -> "dict[str, Tensor]":
     """One of our tensors as theirs: the inverse of `to_ours`."""
-    rows = [shape[-1 if location.transpose else 0] for shape in location.shapes(tensor.shape)]
+    rows = list(location.rows_of_each(tensor.shape[0]))
     if location.heads:
         tensor = _regrouped(tensor, 3, location.heads)
     pieces = tensor.split(rows)
     return {
-        name: (piece.T if location.transpose else piece).contiguous()
+        name: _laid_out(location, piece).contiguous()
         for name, piece in zip(location.names, pieces, strict=True)
     }
 
 
-def _regrouped(tensor: Tensor, outer: int, inner: int) -> Tensor:
+def _laid_out(location: Location, piece: "Tensor") -> "Tensor":
+    if location.leading_axis:
+        return piece[None]
+    return piece.T if location.transpose else piece
+
+
+def _regrouped(tensor: "Tensor", outer: int, inner: int) -> "Tensor":
     """Rows in `outer` groups of `inner` parts as rows in `inner` groups of `outer` parts."""
     parts: Tensor = tensor.unflatten(0, (outer, inner, -1))
     return parts.transpose(0, 1).flatten(0, 2)

@@ -71,7 +71,7 @@ def inspect(
 
     Of a checkpoint: family, sizes, special tokens, what it can be composed as, and what it could
     share with the other checkpoints. Of a composed model or a plan also where its tensors come
-    from. No tensor is read.
+    from. No tensor is read, and of a checkpoint on the hub none is fetched.
     """
     if not models and not variant and not plan:
         raise UsageError("Give a MODEL, --variant NAME, or --plan ENCODER,DECODER.")
@@ -91,6 +91,7 @@ def inspect(
             encoder_layers=layers(encoder_layers, "--encoder-layers"),
             decoder_layers=layers(decoder_layers, "--decoder-layers"),
             target_vocabulary=target_vocabulary or "decoder",
+            headers_only=True,
         )
         found.append(facts_of_plan(f"{encoder} + {decoder} ({shared}, {start})", blueprint))
     if as_json:

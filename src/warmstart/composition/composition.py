@@ -7,8 +7,9 @@ from typing import Any, Literal
 from warmstart.checkpoint.rename import Rule
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, shares
 from warmstart.errors import CheckpointError, CompositionError
-from warmstart.families.catalogue import family_of
+from warmstart.families.catalogue import family_of, whole_family_of
 from warmstart.families.family import Config, Family
+from warmstart.families.whole import WholeFamily
 from warmstart.model.config import (
     CrossAttentionKind,
     EncoderDecoderConfig,
@@ -21,6 +22,7 @@ __all__ = ["Composition", "configure"]
 EmbeddingOf = Literal["own", "encoder", "decoder"]
 Layers = tuple[int, ...]
 
+_NO_OPTIONS = {"encoder", "decoder", "whole"}
 _KINDS: Mapping[CrossAttentionStart, CrossAttentionKind] = {
     "random": "plain",
     "copy": "plain",
@@ -45,11 +47,13 @@ class Composition:
         pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.
         embedding: whose embedding configuration both halves use ("own": each its own). A random
             half takes the other's when embeddings are shared.
-        target_vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was put in
-            its place.
+        target_vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was
+            put in its place.
         encoder_layers: which of the checkpoint's layers the encoder has, from 0; None: all. The
             config is that of the chosen layers already.
         decoder_layers: likewise.
+        whole: whether nothing is composed: both halves are one pre-trained encoder-decoder, and
+            both configs its config.json.
     """
 
     encoder: Config | None
@@ -62,6 +66,27 @@ class Composition:
     target_vocabulary: Literal["own", "replaced"] = "own"
     encoder_layers: Layers | None = None
     decoder_layers: Layers | None = None
+    whole: bool = False
+
+    @property
+    def whole_family(self) -> WholeFamily | None:
+        """The family of a pre-trained encoder-decoder; None for a composition."""
+        return whole_family_of(self.decoder) if self.whole else None
+
+    @property
+    def family_names(self) -> tuple[str | None, str]:
+        """Of encoder and decoder; None where there is no encoder."""
+        whole = self.whole_family
+        if whole is not None:
+            return whole.name, whole.name
+        encoder = self.encoder_family
+        return None if encoder is None else encoder.name, self.decoder_family.name
+
+    @property
+    def target_start(self) -> tuple[int, ...]:
+        """Tokens that each target begins with, after the start token."""
+        whole = self.whole_family
+        return () if whole is None else whole.target_start(self.decoder)
 
     @property
     def encoder_family(self) -> Family | None:
@@ -74,9 +99,9 @@ class Composition:
         return family_of(self.decoder, "The decoder")
 
     def options(self) -> dict[str, Any]:
-        """Everything but the two configs, as JSON values."""
-        values = asdict(self)
-        return {key: values[key] for key in values if key not in ("encoder", "decoder")}
+        """Everything but the two configs, as JSON values; nothing of what is not composed."""
+        values = {} if self.whole else asdict(self)
+        return {key: values[key] for key in values if key not in _NO_OPTIONS}
 
     @classmethod
     def from_options(
@@ -87,7 +112,7 @@ class Composition:
         Raises:
             CheckpointError: if a newer version wrote options that this one does not know.
         """
-        known = cls.__dataclass_fields__.keys() - {"encoder", "decoder"}
+        known = cls.__dataclass_fields__.keys() - _NO_OPTIONS
         unknown = sorted(options.keys() - known)
         if unknown:
             raise CheckpointError(
@@ -103,6 +128,8 @@ class Composition:
 
     def rules(self) -> tuple[Rule, ...]:
         """Names of the whole model: Hugging Face's EncoderDecoderModel's, and ours."""
+        if self.whole_family is not None:
+            return self.whole_family.rules(configure(self))
         decoder = self.decoder_family
         if self.encoder is None:
             return _under(decoder, self._stack("decoder"), "decoder", outer="")
@@ -120,6 +147,8 @@ class Composition:
 
     def in_transformers(self) -> bool:
         """Whether transformers can hold this model, computing the same."""
+        if self.whole:
+            return True
         encoder, decoder = self.encoder_family, self.decoder_family
         config = configure(self)
         own_head = config.head == decoder.head(self.decoder)
@@ -178,6 +207,8 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
         CheckpointError: if a config is of no family that we have, or not complete.
         CompositionError: if the halves cannot be joined as asked.
     """
+    if composition.whole_family is not None:
+        return composition.whole_family.configure(composition.decoder)
     family = composition.decoder_family
     decoder = replace(family.stack(composition.decoder), causal=True)
     head = family.head(composition.decoder)

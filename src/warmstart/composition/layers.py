@@ -43,9 +43,10 @@ def choose_layers(config: Config, choice: int | Sequence[int], whose: str) -> tu
             "the others (its attention has no norm), so it must be among them; begin with 0."
         )
     chosen = {**config, family.layers_key: len(layers)}
-    if stack.windows is not None:
+    # Layers that differ, or a list of all of them, say which kind each one is.
+    if config.get("layer_types") is not None or len(set(stack.windows or ())) > 1:
         chosen["layer_types"] = [
-            "full_attention" if stack.windows[layer] is None else "sliding_attention"
+            "full_attention" if stack.window(layer) is None else "sliding_attention"
             for layer in layers
         ]
     return chosen, layers

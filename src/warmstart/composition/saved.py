@@ -20,12 +20,24 @@ from warmstart.checkpoint.files import CONFIG, Checkpoint
 from warmstart.checkpoint.rename import Rule, locate, match, to_ours, to_theirs
 from warmstart.composition.compose import materialise, outline
 from warmstart.composition.composition import Composition
+from warmstart.composition.names import (
+    ignored_names,
+    may_lack,
+    spelled_as_rules,
+    unused_names,
+)
+from warmstart.composition.whole import read_whole, whole_config_json
 from warmstart.errors import CheckpointError
-from warmstart.families.catalogue import family_of
-from warmstart.families.family import Family
+from warmstart.families.catalogue import family_of, whole_family_of
 from warmstart.model.encoder_decoder import EncoderDecoder
 
-__all__ = ["load_model", "needs_target_tokenizer", "read_composition", "save_model"]
+__all__ = [
+    "is_model",
+    "load_model",
+    "needs_target_tokenizer",
+    "read_composition",
+    "save_model",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +80,12 @@ def save_model(
     huggingface_hub.save_torch_state_dict(tensors, folder)
 
 
+def is_model(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is an encoder-decoder's, or of a single checkpoint to compose."""
+    composed = KEY in config or config.get("model_type") in _ENCODER_DECODER
+    return composed or whole_family_of(config) is not None
+
+
 def read_composition(checkpoint: Checkpoint) -> Composition:
     """What a model folder is composed of.
 
@@ -75,6 +93,9 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
         CheckpointError: if it is no encoder-decoder, or of families that we do not have.
     """
     config = checkpoint.config
+    whole = whole_family_of(config)
+    if whole is not None:
+        return read_whole(checkpoint, whole)
     ours = config.get(KEY)
     if config["model_type"] not in _ENCODER_DECODER:
         if not isinstance(ours, Mapping):
@@ -112,7 +133,7 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
     """
     model = outline(composition)
     rules = composition.rules()
-    spelled = {_modern(name, composition): name for name in checkpoint.files}
+    spelled = spelled_as_rules(checkpoint, composition)
     shapes = checkpoint.shapes()
     expected: dict[str, nn.Parameter] = {}
     copies: list[str] = []
@@ -129,8 +150,9 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
         {name: shapes[theirs] for name, theirs in spelled.items()},
         rules,
         what=checkpoint.name,
-        unused=_unused(composition),
-        ignored=(*_ignored(composition), *copies),
+        optional=may_lack(composition),
+        unused=unused_names(composition),
+        ignored=(*ignored_names(composition), *copies),
     )
     materialise(model)
     parameters = dict(model.named_parameters(remove_duplicate=False))
@@ -139,6 +161,8 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
         tensors = checkpoint.read(names)
         with torch.no_grad():
             parameters[ours].copy_(to_ours(location, [tensors[name] for name in names]))
+    for ours in found.absent:
+        nn.init.zeros_(parameters[ours])
     return model
 
 
@@ -163,6 +187,8 @@ def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> 
 def _config_json(
     composition: Composition, special: Mapping[str, int], two_tokenizers: bool
 ) -> dict[str, Any]:
+    if composition.whole:
+        return whole_config_json(composition.decoder)
     ours = {"composition": composition.options(), "two_tokenizers": two_tokenizers}
     family = composition.decoder_family
     decoder = _half_json(composition.decoder, family.decoder_class)
@@ -223,7 +249,7 @@ def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> b
 def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
     """Whether a folder that says it shares does: what transformers 5 saves again does not."""
     rules = composition.rules()
-    spelled = {_modern(name, composition): name for name in checkpoint.files}
+    spelled = spelled_as_rules(checkpoint, composition)
     for names, _ in _groups(outline(composition)):
         copies = [
             [spelled[piece] for piece in locate(name, rules).names]
@@ -239,29 +265,3 @@ def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
                 )
                 return False
     return True
-
-
-def _halves(composition: Composition) -> list[tuple[Family, str]]:
-    """Each family with what its base model's names begin with in a saved model."""
-    if composition.encoder_family is None:
-        return [(composition.decoder_family, "")]
-    return [(composition.encoder_family, "encoder."), (composition.decoder_family, "decoder.")]
-
-
-def _modern(name: str, composition: Composition) -> str:
-    for family, _ in _halves(composition):
-        for old, new in family.aliases:
-            name = name.replace(old, new)
-    return name
-
-
-def _unused(composition: Composition) -> list[str]:
-    return [
-        f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.unused
-    ]
-
-
-def _ignored(composition: Composition) -> list[str]:
-    return [
-        f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.ignored
-    ]

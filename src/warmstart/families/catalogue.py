@@ -1,13 +1,29 @@
-"""The families that can be composed."""
+"""The families that can be composed, and those that are loaded whole."""
 
 from warmstart.errors import CheckpointError, did_you_mean
+from warmstart.families.bart import BART
 from warmstart.families.bert import BERT
 from warmstart.families.bert_generation import BERT_GENERATION
+from warmstart.families.distilbert import DISTILBERT
+from warmstart.families.electra import ELECTRA
+from warmstart.families.eurobert import EUROBERT
 from warmstart.families.family import Config, Family
+from warmstart.families.gemma import GEMMA, GEMMA2, GEMMA3
 from warmstart.families.gpt2 import GPT2
+from warmstart.families.gpt_neox import GPT_NEOX
+from warmstart.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
+from warmstart.families.marian import MARIAN
+from warmstart.families.modernbert import MODERNBERT
+from warmstart.families.modernbert_decoder import MODERNBERT_DECODER
+from warmstart.families.mpnet import MPNET
+from warmstart.families.nomic_bert import NOMIC_BERT
+from warmstart.families.opt import OPT
 from warmstart.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from warmstart.families.t5 import MT5, T5
+from warmstart.families.t5gemma import T5GEMMA
+from warmstart.families.whole import WholeFamily
 
-__all__ = ["FAMILIES", "family_of"]
+__all__ = ["FAMILIES", "WHOLE_FAMILIES", "family_of", "whole_family_of"]
 
 FAMILIES: tuple[Family, ...] = (
     BERT,
@@ -15,8 +31,42 @@ FAMILIES: tuple[Family, ...] = (
     XLM_ROBERTA,
     CAMEMBERT,
     BERT_GENERATION,
+    ELECTRA,
+    DISTILBERT,
+    MODERNBERT,
+    MPNET,
+    NOMIC_BERT,
+    EUROBERT,
     GPT2,
+    GPT_NEOX,
+    OPT,
+    LLAMA,
+    MISTRAL,
+    QWEN2,
+    QWEN3,
+    GEMMA,
+    GEMMA2,
+    GEMMA3,
+    MODERNBERT_DECODER,
 )
+WHOLE_FAMILIES: tuple[WholeFamily, ...] = (T5, MT5, BART, MARIAN, T5GEMMA)
+_DISENTANGLED = (
+    "its attention multiplies queries and keys with relative positions, pair by pair, which no "
+    "position kind of the stack does"
+)
+_ALIBI = "its positions are a penalty that grows with distance (ALiBi), which the stack has not"
+# Known and left out: (model_type, why).
+_LEFT_OUT: tuple[tuple[str, str], ...] = (
+    ("albert", "one layer's weights serve all of its layers"),
+    ("bloom", _ALIBI),
+    ("deberta", _DISENTANGLED),
+    ("deberta-v2", _DISENTANGLED),
+    ("gemma3", "it reads images too; one saved as 'gemma3_text', such as the 1B, can be composed"),
+    ("longformer", "its global tokens have projections of their own"),
+    ("mpt", _ALIBI),
+    ("xlnet", _DISENTANGLED),
+)
+_PAGE = "docs/adding-a-family.md"
 
 
 def family_of(config: Config, name: str) -> Family:
@@ -27,14 +77,33 @@ def family_of(config: Config, name: str) -> Family:
         name: names the checkpoint in the error.
 
     Raises:
-        CheckpointError: if no family has its model_type; names the nearest and all of them.
+        CheckpointError: if no family has its model_type; names the nearest and all of them, and
+            says why it is left out where we know.
     """
     model_type = str(config.get("model_type"))
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
     known = [known for family in FAMILIES for known in family.model_types]
+    if whole_family_of(config) is not None:
+        raise CheckpointError(
+            f"{name} is of the family '{model_type}', an encoder-decoder already; it is loaded "
+            "whole, as a model. To compose, choose a checkpoint of another family. "
+            f"Allowed: {', '.join(known)}."
+        )
+    reason = dict(_LEFT_OUT).get(model_type)
+    if reason is not None:
+        raise CheckpointError(
+            f"{name} is of the family '{model_type}', which cannot be composed: {reason}. "
+            f"Choose a checkpoint of another family. Allowed: {', '.join(known)}."
+        )
     raise CheckpointError(
         f"{name} is of the family '{model_type}', which cannot be composed; "
-        f"{did_you_mean(model_type, known)}"
+        f"{did_you_mean(model_type, known)} How to add one: {_PAGE}."
     )
+
+
+def whole_family_of(config: Config) -> WholeFamily | None:
+    """The family of a pre-trained encoder-decoder's config, None for any other."""
+    model_type = config.get("model_type")
+    return next((family for family in WHOLE_FAMILIES if model_type in family.model_types), None)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from warmstart.generation.greedy import up_to_end
-from warmstart.generation.logits import constrain
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.logits import NONE, constrain
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
@@ -58,7 +58,11 @@ class _Hypotheses:
 
 
 def beam_search(
-    model: EncoderDecoder, source: Sequences, special: SpecialTokens, options: GenerationOptions
+    model: EncoderDecoder,
+    source: Sequences,
+    special: SpecialTokens,
+    options: GenerationOptions,
+    constraints: Constraints = NONE,
 ) -> list[list[int]]:
     """Keeps the K likeliest beginnings of each output.
 
@@ -67,6 +71,7 @@ def beam_search(
         source: B sources.
         special: start and end token.
         options: all of them.
+        constraints: what the model asks for.
 
     Returns:
         The best output of each source, without the start token and up to the end token.
@@ -82,7 +87,7 @@ def beam_search(
     tokens_R1 = source.tokens.new_full((sources * beams, 1), special.start)
     while True:
         scores_RV = model.step(tokens_R1, cache)[:, -1].float().log_softmax(-1)
-        scores_RV = constrain(scores_RV, written, special.end, options)
+        scores_RV = constrain(scores_RV, written, special.end, options, constraints)
         going = [
             going
             for hypothesis, candidates in zip(

@@ -1,7 +1,7 @@
 """Greedy search. Shape legend: B sources, V vocabulary."""
 
-from warmstart.generation.logits import constrain
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.logits import NONE, constrain
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
@@ -10,7 +10,11 @@ __all__ = ["greedy_search"]
 
 
 def greedy_search(
-    model: EncoderDecoder, source: Sequences, special: SpecialTokens, options: GenerationOptions
+    model: EncoderDecoder,
+    source: Sequences,
+    special: SpecialTokens,
+    options: GenerationOptions,
+    constraints: Constraints = NONE,
 ) -> list[list[int]]:
     """Writes the likeliest token, one after the other.
 
@@ -19,6 +23,7 @@ def greedy_search(
         source: B sources.
         special: start and end token.
         options: `num_beams` is not looked at.
+        constraints: what the model asks for.
 
     Returns:
         Tokens of each output, without the start token and up to the end token. Shape: [B, ...]
@@ -30,7 +35,8 @@ def greedy_search(
     while len(written[0]) < options.max_length:
         # In float32: bfloat16 scores over a whole vocabulary tie.
         scores_BV = model.step(tokens_B1, cache)[:, -1].float()
-        tokens_B1 = constrain(scores_BV, written, special.end, options).argmax(-1, keepdim=True)
+        scores_BV = constrain(scores_BV, written, special.end, options, constraints)
+        tokens_B1 = scores_BV.argmax(-1, keepdim=True)
         for row, token in enumerate(tokens_B1[:, 0].tolist()):
             written[row].append(token)
             finished[row] = finished[row] or token == special.end

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict  # pydantic, which checks recipes, needs
 
 from warmstart.errors import UsageError
 
-__all__ = ["GenerationOptions", "GenerationOverrides"]
+__all__ = ["Constraints", "GenerationOptions", "GenerationOverrides"]
 
 
 class GenerationOverrides(TypedDict, total=False):
@@ -56,3 +56,16 @@ class GenerationOptions:
             raise UsageError(
                 f"early_stopping is {self.early_stopping!r}; allowed are true, false and 'never'."
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraints:
+    """What holds for every output of a model, however it is decoded.
+
+    A pre-trained encoder-decoder brings them in its files, under transformers' names.
+    """
+
+    forced_bos_token_id: int | None = None  # the first token after the start token
+    forced_eos_token_id: int | None = None  # the last token of an output that reaches max_length
+    bad_words_ids: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are never written
+    renormalize_logits: bool = False  # whether probabilities sum to one without what is forbidden

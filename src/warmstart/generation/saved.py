@@ -1,24 +1,68 @@
 """Decoding defaults and special tokens in a model folder's generation_config.json."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from warmstart.generation.options import GenerationOptions
+from warmstart.checkpoint.files import Checkpoint, read_json
+from warmstart.composition.composition import Composition
+from warmstart.generation.logits import NONE
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.text.special_tokens import SpecialTokens
 
-__all__ = ["FILE", "read_generation", "write_generation"]
+__all__ = [
+    "FILE",
+    "read_constraints",
+    "read_generation",
+    "saved_settings",
+    "warn_of_unknown",
+    "write_generation",
+]
+
+logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
+# Settings that change what transformers writes and that we do not have: values that are none.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "begin_suppress_tokens": (None, []),
+    "diversity_penalty": (0.0,),
+    "do_sample": (False,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "encoder_repetition_penalty": (1.0,),
+    "exponential_decay_length_penalty": (None,),
+    "force_words_ids": (None, []),
+    "guidance_scale": (None, 1, 1.0),
+    "num_beam_groups": (1,),
+    "penalty_alpha": (None, 0),
+    "repetition_penalty": (1.0,),
+    "sequence_bias": (None, {}),
+    "suppress_tokens": (None, []),
+}
 
 
-def write_generation(options: GenerationOptions, special: SpecialTokens) -> dict[str, Any]:
+def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
+    """What a folder's files say of decoding and of special tokens.
+
+    Before there was a file of its own, config.json held the decoding settings.
+    """
+    whole = composition.whole_family
+    usual = {} if whole is None else whole.settings(composition.decoder)
+    path = checkpoint.folder / FILE
+    return {**usual, **checkpoint.config, **(read_json(path) if path.is_file() else {})}
+
+
+def write_generation(
+    options: GenerationOptions, special: SpecialTokens, constraints: Constraints = NONE
+) -> dict[str, Any]:
     """What transformers reads too: its names are ours."""
+    asked = asdict(constraints)
     return {
         "decoder_start_token_id": special.start,
         "bos_token_id": special.start,
         "eos_token_id": special.end,
         "pad_token_id": special.pad,
+        **{key: asked[key] for key in asked if asked[key] != getattr(NONE, key)},
         **asdict(options),
     }
 
@@ -44,8 +88,45 @@ def read_generation(
     )
 
 
+def read_constraints(config: Mapping[str, Any]) -> Constraints:
+    """What the files ask of every output, likewise."""
+    words = config.get("bad_words_ids") or ()
+    return Constraints(
+        forced_bos_token_id=_first(config.get("forced_bos_token_id")),
+        forced_eos_token_id=_first(config.get("forced_eos_token_id")),
+        bad_words_ids=tuple(tuple(int(token) for token in word) for word in words),
+        renormalize_logits=bool(config.get("renormalize_logits")),
+    )
+
+
+def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
+    """Says which of a folder's decoding settings cannot be followed.
+
+    Args:
+        config: what the files hold.
+        name: the model's.
+    """
+    left_out = [
+        f"{key} {config[key]}"
+        for key, neutral in _NEUTRAL.items()
+        if config.get(key, neutral[0]) not in neutral and config[key] is not None
+    ]
+    if left_out:
+        logger.warning(
+            "%s asks for decoding settings that are not available and are left out: %s. "
+            "Outputs are the likeliest that greedy or beam search finds.",
+            name,
+            ", ".join(left_out),
+        )
+
+
 def _id(config: Mapping[str, Any], key: str, default: int) -> int:
-    value = config.get(key)
+    value = _first(config.get(key))
+    return default if value is None else value
+
+
+def _first(value: Any) -> int | None:
+    """An id; of several the first."""
     if isinstance(value, list):
         value = value[0] if value else None
-    return default if value is None else int(value)
+    return None if value is None else int(value)

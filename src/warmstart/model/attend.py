@@ -3,6 +3,10 @@
 Merged attention is to the source and to the target at once: each sequence's keys begin with the
 source's, as many as there are more keys than queries, and every query sees those.
 
+Relative positions come as a bias that is added to the scores. That of whole sequences is of minus
+infinity where a query may not see a key ahead, so it brings causality with it; it is none towards
+a source.
+
 Shape legend: B sequences, T query tokens and U key tokens of all of them together, L and S the
 longest query and key sequence, H query heads, K key/value heads, G = H / K, D head size.
 """
@@ -37,6 +41,7 @@ def attend_packed(
     causal: bool,
     window: int | None = None,
     merged: bool = False,
+    bias_HLL: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
     """Attention of each sequence's queries to the same sequence's keys.
@@ -51,6 +56,8 @@ def attend_packed(
         causal: whether a query sees only keys at its own place and before.
         window: see `StackConfig.window`.
         merged: whether each sequence's keys begin with its source's, see above.
+        bias_HLL: added to the scores, by the places of query and key in their sequence; see above.
+            Shape: [H, L, L]
         dropout: probability of dropping an attention weight.
 
     Returns:
@@ -72,6 +79,7 @@ def attend_packed(
             causal=causal,
             window=window,
             merged=merged,
+            bias_HLL=None if bias_HLL is None else bias_HLL.to(q_THD.dtype),
             dropout=dropout,
         )
     return mixed_THD.flatten(1).to(dtype)
@@ -89,6 +97,7 @@ def attend_runs(
     window: int | None,
     dropout: float,
     merged: bool = False,
+    bias_HLL: Tensor | None = None,
 ) -> Tensor:
     """`attend_packed` without any padding: one call per run of sequences of equal lengths.
 
@@ -110,6 +119,8 @@ def attend_runs(
             mask = _merged_mask(queries, [keys - queries], keys, causal, window, q.device)
         elif window is not None and max(queries, keys) > window:
             mask = _distance_mask(queries, keys, causal, window, q.device)
+        if bias_HLL is not None:
+            mask = _biased(mask, bias_HLL, queries, [keys - queries] if merged else (), keys)
         mixed = _attend(
             q.unflatten(0, (count, queries)).transpose(1, 2),
             k.unflatten(0, (count, keys)).transpose(1, 2),
@@ -135,6 +146,7 @@ def attend_padded(
     window: int | None,
     dropout: float,
     merged: bool = False,
+    bias_HLL: Tensor | None = None,
 ) -> Tensor:
     """`attend_packed` in one call over padded rectangles, for devices that like few large calls.
 
@@ -145,18 +157,22 @@ def attend_padded(
     lengths_B = torch.tensor(key_lengths, device=device)
     mask_B11S = (torch.arange(longest_key, device=device) < lengths_B[:, None])[:, None, None]
     mask = mask_B11S
+    sources: Sequence[int] = ()
     if merged:
         sources = [k - q for q, k in zip(query_lengths, key_lengths, strict=True)]
         mask = mask & _merged_mask(longest_query, sources, longest_key, causal, window, device)
     elif causal or window is not None:
         mask = mask & _distance_mask(longest_query, longest_key, causal, window, device)
+    # A padded query with a window may see no key at all, and softmax would give NaN.
+    mask = mask | ~mask.any(-1, keepdim=True)
+    if bias_HLL is not None:
+        mask = _biased(mask, bias_HLL, longest_query, sources, longest_key)
     mixed = _attend(
         pad(q_THD, query_lengths).transpose(1, 2),
         pad(k_UKD, key_lengths).transpose(1, 2),
         pad(v_UKD, key_lengths).transpose(1, 2),
         config,
-        # A padded query with a window may see no key at all, and softmax would give NaN.
-        mask=mask | ~mask.any(-1, keepdim=True),
+        mask=mask,
         causal=False,
         dropout=dropout,
     )
@@ -164,7 +180,12 @@ def attend_padded(
 
 
 def attend_cached(
-    q_BMHD: Tensor, k_BKSD: Tensor, v_BKSD: Tensor, mask_BMS: Tensor | None, config: AttentionConfig
+    q_BMHD: Tensor,
+    k_BKSD: Tensor,
+    v_BKSD: Tensor,
+    mask_BMS: Tensor | None,
+    config: AttentionConfig,
+    bias_BHMS: Tensor | None = None,
 ) -> Tensor:
     """Attention of a few queries to cached keys, as plain batched products.
 
@@ -176,11 +197,12 @@ def attend_cached(
         v_BKSD: values. Shape: [B, K, S, D]
         mask_BMS: what each query may see; None: everything. Shape: [B, M or 1, S]
         config: scale, grouping and soft cap.
+        bias_BHMS: added to the scores. Shape: [B, H, M, S]
 
     Returns:
         Shape: [B, M, H * D]
     """
-    weights = _cached_scores(q_BMHD, k_BKSD, mask_BMS, config).softmax(-1)
+    weights = _cached_scores(q_BMHD, k_BKSD, mask_BMS, config, bias_BHMS).softmax(-1)
     return _cached_mix(weights, v_BKSD, q_BMHD.shape[1])
 
 
@@ -193,6 +215,7 @@ def attend_cached_merged(
     source_v_BKSD: Tensor,
     source_mask_B1S: Tensor | None,
     config: AttentionConfig,
+    bias_RHNT: Tensor | None = None,
 ) -> Tensor:
     """Attention of a few queries to cached keys of the target and of the source in one softmax.
 
@@ -202,7 +225,7 @@ def attend_cached_merged(
     rows, tokens = q_RNHD.shape[:2]
     beams = rows // source_k_BKSD.shape[0]
     by_source = q_RNHD.reshape(-1, beams * tokens, *q_RNHD.shape[2:])
-    own = _cached_scores(q_RNHD, k_RKTD, mask_RNT, config)
+    own = _cached_scores(q_RNHD, k_RKTD, mask_RNT, config, bias_RHNT)
     source = _cached_scores(by_source, source_k_BKSD, source_mask_B1S, config)
     # [B, K, G * beams * N, S] -> [R, K, G * N, S], and back.
     groups = config.heads // config.key_value_heads
@@ -217,9 +240,13 @@ def attend_cached_merged(
 
 
 def _cached_scores(
-    q_BMHD: Tensor, k_BKSD: Tensor, mask_BMS: Tensor | None, config: AttentionConfig
+    q_BMHD: Tensor,
+    k_BKSD: Tensor,
+    mask_BMS: Tensor | None,
+    config: AttentionConfig,
+    bias_BHMS: Tensor | None = None,
 ) -> Tensor:
-    """Scaled, capped and masked scores, in float32. Shape: [B, K, G * M, S]"""
+    """Scaled, capped, biased and masked scores, in float32. Shape: [B, K, G * M, S]"""
     batch, queries, heads, size = q_BMHD.shape
     groups = heads // config.key_value_heads
     scale = config.scale if config.scale is not None else size**-0.5
@@ -228,6 +255,9 @@ def _cached_scores(
     scores = torch.matmul(q_BKXD, k_BKSD.mT).float()
     if config.soft_cap is not None:
         scores = config.soft_cap * torch.tanh(scores / config.soft_cap)
+    if bias_BHMS is not None:
+        bias = bias_BHMS.unflatten(1, (config.key_value_heads, groups))
+        scores = (scores.unflatten(2, (groups, queries)) + bias).flatten(2, 3)
     if mask_BMS is not None:
         scores = scores.unflatten(2, (groups, queries))
         scores = scores.masked_fill(~mask_BMS[:, None, None], float("-inf")).flatten(2, 3)
@@ -275,7 +305,9 @@ def _attend(
     if causal:
         mask = _distance_mask(q_BHLD.shape[2], k_BKSD.shape[2], True, None, q_BHLD.device)
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = (
+            scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+        )
     weights = F.dropout(scores.softmax(-1), dropout).to(v_BKSD.dtype)
     mixed: Tensor = weights @ v_BKSD
     return mixed
@@ -287,6 +319,26 @@ def _runs(
     """(sequences, queries of each, keys of each) of each run of equal lengths."""
     for (queries, keys), run in groupby(zip(query_lengths, key_lengths, strict=True)):
         yield sum(1 for _ in run), queries, keys
+
+
+def _biased(
+    mask: Tensor | None, bias_HLL: Tensor, queries: int, sources: Sequence[int], keys: int
+) -> Tensor:
+    """What is added to the scores: the bias, and minus infinity where the mask is false.
+
+    Shape: [B, H, queries, keys], or with 1 for B where all are alike. Four axes, because the fused
+    kernels take no three.
+    """
+    bias = bias_HLL[None, :, :queries, :keys]
+    if sources:
+        longest = bias_HLL.shape[-1]
+        own = [min(keys - source, longest) for source in sources]
+        pieces = [
+            F.pad(bias_HLL[:, :queries, :count], (source, keys - source - count))
+            for source, count in zip(sources, own, strict=True)
+        ]
+        bias = torch.stack(pieces)
+    return bias if mask is None else bias.masked_fill(~mask, float("-inf"))
 
 
 def _distance_mask(

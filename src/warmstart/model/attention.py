@@ -53,12 +53,14 @@ class SelfAttention(Sublayer):
         rotation: Rotation | None,
         *,
         causal: bool,
+        bias_HLL: Tensor | None = None,
         states_SH: Tensor | None = None,
         source_lengths: Sequence[int] = (),
     ) -> Tensor:
         """Over whole sequences. Shape: [T, H] -> [T, H]
 
         ``causal`` is the caller's, so that an encoder and a decoder can share this module.
+        ``bias_HLL`` is added to the scores, see `attend.py`.
         ``states_SH`` are encoder states to attend to as well: merged attention.
         """
         q, k, v = self._project(self.enter(hidden_TH), rotation)
@@ -78,12 +80,19 @@ class SelfAttention(Sublayer):
             causal=causal,
             window=self.window,
             merged=states_SH is not None,
+            bias_HLL=bias_HLL,
             dropout=self.config.dropout if self.training else 0.0,
         )
         return self.leave(hidden_TH, self.output(mixed))
 
     def step(
-        self, hidden_RNH: Tensor, cache: Cache, rotation: Rotation | None, *, merged: bool
+        self,
+        hidden_RNH: Tensor,
+        cache: Cache,
+        rotation: Rotation | None,
+        *,
+        merged: bool,
+        bias_RHNS: Tensor | None = None,
     ) -> Tensor:
         """Over the next tokens of each row. Shape: [R, N, H] -> [R, N, H]"""
         q, k, v = self._project(self.enter(hidden_RNH), rotation)
@@ -92,10 +101,10 @@ class SelfAttention(Sublayer):
         if merged:
             source = cache.cross[self.layer]
             mixed = attend_cached_merged(
-                q, keys, values, mask, *source, cache.source_mask_B1S, self.config
+                q, keys, values, mask, *source, cache.source_mask_B1S, self.config, bias_RHNS
             )
         else:
-            mixed = attend_cached(q, keys, values, mask, self.config)
+            mixed = attend_cached(q, keys, values, mask, self.config, bias_RHNS)
         return self.leave(hidden_RNH, self.output(mixed))
 
     def source_keys_values(self, states_SH: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +143,9 @@ class CrossAttention(Sublayer):
         bias = self.config.query_key_value_bias
         self.qkv: nn.Linear | None = None
         self.query = nn.Linear(config.hidden_size, self.config.heads * size, bias)
-        self.key_value = nn.Linear(config.hidden_size, 2 * self.config.key_value_heads * size, bias)
+        self.key_value = nn.Linear(
+            config.source_size or config.hidden_size, 2 * self.config.key_value_heads * size, bias
+        )
         self.output = nn.Linear(
             self.config.heads * size, config.hidden_size, self.config.output_bias
         )

@@ -46,6 +46,10 @@ class Cache:
         """Places of the next tokens. Shape: [R, N]"""
         return self.lengths_R[:, None] + torch.arange(tokens, device=self.lengths_R.device)
 
+    def slots(self, tokens: int) -> int:
+        """How many there are to look at, the next tokens' own included."""
+        return self._longest + tokens
+
     def extend(self, layer: int, k_RNKD: Tensor, v_RNKD: Tensor) -> tuple[Tensor, Tensor]:
         """Writes a layer's new keys and values and returns all of them.
 
@@ -70,7 +74,7 @@ class Cache:
 
     def mask(self, tokens: int, window: int | None) -> Tensor | None:
         """What each new token may see; None: every slot. Shape: [R, N, S]"""
-        slots = self._longest + tokens
+        slots = self.slots(tokens)
         if self._even and tokens == 1 and (window is None or slots <= window):
             return None
         distance = self.positions(tokens)[:, :, None] - torch.arange(

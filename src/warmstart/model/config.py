@@ -7,6 +7,8 @@ changed copy is made with `dataclasses.replace`.
 from dataclasses import dataclass
 from typing import Literal
 
+from warmstart.errors import CheckpointError
+
 __all__ = [
     "Activation",
     "AttentionConfig",
@@ -18,8 +20,10 @@ __all__ = [
     "LearnedPositions",
     "NormConfig",
     "NormOrder",
+    "RelativeBias",
     "Rotary",
     "RotaryScaling",
+    "SinusoidalPositions",
     "StackConfig",
 ]
 
@@ -44,11 +48,19 @@ class LearnedPositions:
 
     rows: int  # rows of the table, offset included
     offset: int = 0  # row of the first token: RoBERTa's is 2
+    projected: bool = True  # False: of the stack's width, added after the projection (OPT)
 
     @property
     def limit(self) -> int:
         """The longest sequence in tokens."""
         return self.rows - self.offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinusoidalPositions:
+    """Fixed position vectors: sines, then cosines (Vaswani et al. 2017, section 3.5)."""
+
+    limit: int  # the longest sequence in tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +86,22 @@ class Rotary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RelativeBias:
+    """A learned bias on self-attention's scores by distance, one table for all layers (T5)."""
+
+    buckets: int = 32  # rows of the table; see `model/relative_bias.py`
+    max_distance: int = 128  # tokens; all beyond are in one bucket
+    bidirectional: bool = True  # whether keys ahead have buckets of their own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingConfig:
     """Token ids to vectors."""
 
     vocabulary: int  # rows of the word embedding
     size: int  # width of the rows; a stack of another width gets a projection (ELECTRA)
-    positions: LearnedPositions | None = None  # None: the position is elsewhere (rotary)
+    # None: the position is elsewhere (rotary)
+    positions: LearnedPositions | SinusoidalPositions | None = None
     token_types: int = 0  # rows; every token is of type 0
     norm: NormConfig | None = None
     scale: float = 1.0  # on the word vectors (Gemma: sqrt of the width)
@@ -102,7 +124,7 @@ class AttentionConfig:
 
     def __post_init__(self) -> None:
         if self.heads % self.key_value_heads:
-            raise ValueError(
+            raise CheckpointError(
                 f"{self.heads} query heads cannot be grouped over {self.key_value_heads} "
                 "key/value heads; the second must divide the first."
             )
@@ -116,6 +138,7 @@ class FeedForwardConfig:
     activation: Activation = "gelu"
     gated: bool = False
     bias: bool = True
+    dropout: float = 0.0  # on the inner values, in training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,16 +156,22 @@ class StackConfig:
     parallel_feed_forward: bool = False  # it reads what self-attention reads (GPT-NeoX)
     final_norm: bool = False  # after the last layer
     rotary: Rotary | None = None
+    relative_bias: RelativeBias | None = None
     windows: tuple[int | None, ...] | None = None  # by layer: see `window`; None: all global
     causal: bool = False
     cross_attention: CrossAttentionKind | None = None  # see `model/attention.py`
     pooler: bool = False  # BERT's pooler, carried for the format's sake and never computed
+    source_size: int | None = None  # width of the encoder states it reads; None: its own
     dropout: float = 0.0  # on embeddings and on each sublayer's output, in training
+    final_dropout: bool = False  # as much after the final norm (T5)
     initializer_range: float = 0.02  # std of new weights
 
     def __post_init__(self) -> None:
         if self.windows is not None and len(self.windows) != self.layers:
-            raise ValueError(f"{len(self.windows)} windows for {self.layers} layers.")
+            raise CheckpointError(
+                f"The config describes {self.layers} layers, but the kind of {len(self.windows)}; "
+                "restore the config.json that the checkpoint was saved with."
+            )
 
     def window(self, layer: int) -> int | None:
         """How far a layer sees: a token attends to tokens less than this away; None: to all."""
@@ -161,7 +190,9 @@ class HeadConfig:
     """Decoder states to logits over the target vocabulary."""
 
     tied: bool = True  # the weight is the decoder's word embedding
+    scale: float = 1.0  # on the decoder states (T5: width ** -0.5)
     bias: bool = False
+    bias_trained: bool = True  # False: it stays as it was loaded (BART)
     transform: Activation | None = None  # BERT's dense, activation and norm before the weight
     transform_norm: NormConfig | None = None
     transform_bias: bool = True  # of the transform's dense layer
@@ -179,8 +210,10 @@ class EncoderDecoderConfig:
     encoder: StackConfig | None
     decoder: StackConfig
     head: HeadConfig
+    shared_words: bool = False  # one word embedding for both, whatever else they have (BART)
 
     @property
     def bridge(self) -> bool:
         """Whether a linear layer maps encoder states to the decoder's width."""
-        return self.encoder is not None and self.encoder.hidden_size != self.decoder.hidden_size
+        reads = self.decoder.source_size or self.decoder.hidden_size
+        return self.encoder is not None and self.encoder.hidden_size != reads

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from warmstart.model.config import StackConfig
+from warmstart.model.config import LearnedPositions, SinusoidalPositions, StackConfig
 from warmstart.model.norm import norm
+from warmstart.model.position import sinusoids
 
 __all__ = ["Embedding"]
 
@@ -18,8 +19,9 @@ class Embedding(nn.Module):
         size = self.config.size
         self.word = nn.Embedding(self.config.vocabulary, size)
         self.position: nn.Embedding | None = None
-        if self.config.positions is not None:
-            self.position = nn.Embedding(self.config.positions.rows, size)
+        if isinstance(self.config.positions, LearnedPositions):
+            width = size if self.config.positions.projected else config.hidden_size
+            self.position = nn.Embedding(self.config.positions.rows, width)
         self.token_type: nn.Embedding | None = None
         if self.config.token_types:
             self.token_type = nn.Embedding(self.config.token_types, size)
@@ -37,9 +39,16 @@ class Embedding(nn.Module):
         if self.config.scale != 1.0:
             # Rounded to the weight's type first, as Gemma was trained.
             x = x * torch.tensor(self.config.scale, dtype=x.dtype)
+        late: Tensor | None = None
         if self.position is not None:
-            assert self.config.positions is not None
-            x = x + self.position(positions_T + self.config.positions.offset)
+            assert isinstance(self.config.positions, LearnedPositions)
+            vectors: Tensor = self.position(positions_T + self.config.positions.offset)
+            if self.config.positions.projected:
+                x = x + vectors
+            else:
+                late = vectors
+        elif isinstance(self.config.positions, SinusoidalPositions):
+            x = x + sinusoids(positions_T, self.config.size).to(x.dtype)
         if self.token_type is not None:
             x = x + self.token_type.weight[0]
         if self.norm is not None:
@@ -47,4 +56,4 @@ class Embedding(nn.Module):
         x = self.dropout(x)
         if self.projection is not None:
             x = self.projection(x)
-        return x
+        return x if late is None else x + late

@@ -24,6 +24,9 @@ class EncoderDecoder(nn.Module):
         self.config = config
         self.encoder = Stack(config.encoder) if config.encoder is not None else None
         self.decoder = Stack(config.decoder)
+        if config.shared_words:
+            assert self.encoder is not None
+            self.decoder.embedding.word.weight = self.encoder.embedding.word.weight
         self.head = Head(config.head, config.decoder, self.decoder.embedding.word)
         self.bridge: nn.Linear | None = None
         if config.bridge:
@@ -36,6 +39,9 @@ class EncoderDecoder(nn.Module):
         target: Sequences,
         labels_T: Tensor | None = None,
         label_count: float | Tensor | None = None,
+        *,
+        weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
         """Logits, or the loss where labels are given.
 
@@ -44,7 +50,11 @@ class EncoderDecoder(nn.Module):
             target: what the decoder has written so far, beginning with the start token.
             labels_T: the token that should follow each target token. Shape: [T]
             label_count: what the summed loss is divided by: the labels of the whole effective
-                batch, so that it does not matter how a batch is cut. Default: T.
+                batch, or the sum of their weights, so that it does not matter how a batch is cut.
+                Default: those of this batch.
+            weights: how much each label counts, or each target with all of its labels.
+                Default: 1. Shape: [T] or [B]
+            label_smoothing: see `Head.loss`.
 
         Returns:
             Logits, shape [T, V]; with labels the loss in nats, shape [].
@@ -56,9 +66,12 @@ class EncoderDecoder(nn.Module):
         if labels_T is None:
             logits: Tensor = self.head(hidden_TH)
             return logits
-        return self.head.loss(hidden_TH, labels_T) / (
-            labels_T.shape[0] if label_count is None else label_count
-        )
+        if weights is not None and weights.shape[0] == len(target.lengths):
+            lengths_B = torch.tensor(target.lengths, device=weights.device)
+            weights = weights.repeat_interleave(lengths_B)
+        if label_count is None:
+            label_count = labels_T.shape[0] if weights is None else weights.sum()
+        return self.head.loss(hidden_TH, labels_T, weights, label_smoothing) / label_count
 
     def encode(self, source: Sequences) -> Tensor:
         """Encoder states in the decoder's width. Shape: [S, H]"""

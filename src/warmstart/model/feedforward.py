@@ -31,6 +31,9 @@ class FeedForward(Sublayer):
         size, bias = self.config.size, self.config.bias
         self.up = nn.Linear(config.hidden_size, 2 * size if self.config.gated else size, bias)
         self.down = nn.Linear(size, config.hidden_size, bias)
+        # No module where there is none: a rate that is set for training is for those that are.
+        rate = self.config.dropout
+        self.inner_dropout = nn.Dropout(rate) if rate else nn.Identity()
 
     def forward(self, hidden_TH: Tensor, read_TH: Tensor) -> Tensor:
         """Adds to one what it makes of the other, mostly the same. Shape: [T, H] -> [T, H]"""
@@ -40,4 +43,4 @@ class FeedForward(Sublayer):
             inner = activate(gate, self.config.activation) * values
         else:
             inner = activate(inner, self.config.activation)
-        return self.leave(hidden_TH, self.down(inner))
+        return self.leave(hidden_TH, self.down(self.inner_dropout(inner)))

@@ -34,16 +34,34 @@ class Head(nn.Module):
         self.weight = (
             word.weight if config.tied else nn.Parameter(torch.empty(word.num_embeddings, size))
         )
-        self.bias = nn.Parameter(torch.empty(word.num_embeddings)) if config.bias else None
+        self.bias: nn.Parameter | None = None
+        if config.bias:
+            empty = torch.empty(word.num_embeddings)
+            self.bias = nn.Parameter(empty, requires_grad=config.bias_trained)
 
     def forward(self, hidden_TH: Tensor) -> Tensor:
         """Logits. Shape: [T, H] -> [T, V]"""
         return self._cap(F.linear(self._transform(hidden_TH), self.weight, self.bias))
 
-    def loss(self, hidden_TH: Tensor, labels_T: Tensor) -> Tensor:
+    def loss(
+        self,
+        hidden_TH: Tensor,
+        labels_T: Tensor,
+        weights_T: Tensor | None = None,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
         """Cross-entropy in nats, summed over the tokens, in chunks.
 
-        Shape: [T, H], [T] -> []
+        Args:
+            hidden_TH: decoder states. Shape: [T, H]
+            labels_T: the token that each should give. Shape: [T]
+            weights_T: what each token's loss is multiplied by; default: 1. Shape: [T]
+            label_smoothing: the share of the target distribution that is spread evenly over the
+                vocabulary, the label's own entry included, as `torch.nn.functional.cross_entropy`
+                has it (Szegedy et al. 2016, section 7). At least 0, at most 1.
+
+        Returns:
+            Shape: []
         """
         x_TE = self._transform(hidden_TH)
         weight: Tensor = self.weight
@@ -52,7 +70,7 @@ class Head(nn.Module):
             # Inside the function below a parameter would still ask for its gradient.
             weight, bias = weight.detach(), None if bias is None else bias.detach()
         loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x_TE, weight, bias, labels_T, self.config.soft_cap
+            x_TE, weight, bias, labels_T, weights_T, self.config.soft_cap, label_smoothing
         )
         return loss
 
@@ -61,7 +79,7 @@ class Head(nn.Module):
             projected: Tensor = self.dense(hidden_TH)
             return projected
         if self.config.transform is None:
-            return hidden_TH
+            return hidden_TH if self.config.scale == 1.0 else hidden_TH * self.config.scale
         x: Tensor = self.norm(activate(self.dense(hidden_TH), self.config.transform))
         return x
 
@@ -84,7 +102,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_VE: Tensor,
         bias_V: Tensor | None,
         labels_T: Tensor,
+        weights_T: Tensor | None,
         soft_cap: float | None,
+        smoothing: float,
     ) -> Tensor:
         device = x_TE.device.type
         autocast = torch.is_autocast_enabled(device)
@@ -96,6 +116,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = None
         if bias_V is not None and needs_bias:
             grad_bias = torch.zeros_like(bias_V, dtype=torch.float32)
+        weights_T = None if weights_T is None else weights_T.to(torch.float32)
         total = torch.zeros((), dtype=torch.float32, device=x_TE.device)
         # Two buffers serve all chunks: fresh ones would cost more in page faults than the sums.
         rows = min(CHUNK_TOKENS, x_TE.shape[0])
@@ -113,11 +134,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if soft_cap is not None:
                     capped_CV = soft_cap * torch.tanh(scores_CV.float() / soft_cap)
                 torch.log_softmax(capped_CV, -1, dtype=torch.float32, out=log_probs_CV)
-                total -= log_probs_CV.gather(1, labels_C1).sum()
+                losses_C = log_probs_CV.gather(1, labels_C1)[:, 0].mul_(smoothing - 1)
+                if smoothing:
+                    losses_C.sub_(log_probs_CV.mean(1), alpha=smoothing)
+                total += losses_C.sum() if weights_T is None else losses_C.dot(weights_T[chunk])
                 if not (needs_x or needs_weight or needs_bias):
                     continue
                 grad_CV = log_probs_CV.exp_()
-                grad_CV.scatter_add_(1, labels_C1, grad_CV.new_full(labels_C1.shape, -1.0))
+                if smoothing:
+                    grad_CV.sub_(smoothing / grad_CV.shape[1])
+                grad_CV.scatter_add_(1, labels_C1, grad_CV.new_full(labels_C1.shape, smoothing - 1))
+                if weights_T is not None:
+                    grad_CV.mul_(weights_T[chunk, None])
                 if soft_cap is not None:
                     grad_CV.mul_(1 - (capped_CV / soft_cap).square())
                 if grad_bias is not None:
@@ -139,6 +167,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             None if grad_x is None else grad_x * grad.to(grad_x.dtype),
             None if grad_weight is None else (grad_weight * grad).to(weight_dtype),
             None if grad_bias is None else (grad_bias * grad).to(bias_dtype),
+            None,
+            None,
             None,
             None,
         )

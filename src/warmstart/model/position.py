@@ -1,7 +1,7 @@
-"""Rotary positions. (Learned positions are a table, in `embedding.py`.)
+"""Rotary and sinusoidal positions. (Learned positions are a table, in `embedding.py`.)
 
 Shape legend: T tokens (any leading shape), D head size, R values of it that turn, in R/2
-frequencies.
+frequencies, E embedding.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from warmstart.model.config import Rotary, RotaryScaling
 
-__all__ = ["Rotation", "rotate", "rotation"]
+__all__ = ["Rotation", "rotate", "rotation", "sinusoids"]
 
 Rotation = tuple[Tensor, Tensor]  # cosines and sines, each [T, 1, R]
 
@@ -38,6 +38,17 @@ def rotate(x: Tensor, angles: Rotation) -> Tensor:
     first, second = turning.chunk(2, dim=-1)
     turned = turning * cosines + torch.cat((-second, first), dim=-1) * sines
     return turned if size == x.shape[-1] else torch.cat((turned, rest), dim=-1)
+
+
+def sinusoids(positions_T: Tensor, size: int) -> Tensor:
+    """Vectors of positions, their sines before their cosines. Shape: [T] -> [T, E]
+
+    Vaswani et al. (2017), section 3.5, has them in turns; Marian does not.
+    """
+    # In double precision: angles are large, and the models were trained with exact ones.
+    exponents = torch.arange(0, size, 2, device=positions_T.device).double() / size
+    angles = positions_T.double()[..., None] * 10_000.0**-exponents
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)[..., :size].float()
 
 
 def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:

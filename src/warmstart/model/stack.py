@@ -16,6 +16,7 @@ from warmstart.model.embedding import Embedding
 from warmstart.model.feedforward import FeedForward
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotation
+from warmstart.model.relative_bias import RelativeBiasTable
 from warmstart.model.sequences import Sequences, pad
 
 __all__ = ["Block", "Stack"]
@@ -40,8 +41,12 @@ class Stack(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = Embedding(config)
+        self.relative_bias: RelativeBiasTable | None = None
+        if config.relative_bias is not None:
+            self.relative_bias = RelativeBiasTable(config.relative_bias, config.attention.heads)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = norm(config.norm, config.hidden_size) if config.final_norm else None
+        self.final_dropout = nn.Dropout(config.dropout) if config.final_dropout else None
         self.pooler: nn.Linear | None = None
         if config.pooler:
             self.pooler = nn.Linear(config.hidden_size, config.hidden_size).requires_grad_(False)
@@ -65,6 +70,9 @@ class Stack(nn.Module):
         assert states_SH is not None or self.config.cross_attention is None
         positions_T = sequences.positions()
         rotations = self._rotations(positions_T)
+        bias_HLL = None
+        if self.relative_bias is not None:
+            bias_HLL = self.relative_bias(max(sequences.lengths), causal=self.config.causal)
         hidden = self.embedding(sequences.tokens, positions_T)
         merged = self.config.cross_attention == "merged"
         for block in self._blocks():
@@ -74,6 +82,7 @@ class Stack(nn.Module):
                 sequences.lengths,
                 rotations.get(block.self_attention.window is not None),
                 causal=self.config.causal,
+                bias_HLL=bias_HLL,
                 states_SH=states_SH if merged else None,
                 source_lengths=source_lengths,
             )
@@ -135,13 +144,16 @@ class Stack(nn.Module):
         """
         positions_RN = cache.positions(tokens_RN.shape[1])
         rotations = self._rotations(positions_RN)
+        bias_RHNS = None
+        if self.relative_bias is not None:
+            bias_RHNS = self.relative_bias.step(positions_RN, cache.slots(tokens_RN.shape[1]))
         hidden = self.embedding(tokens_RN, positions_RN)
         merged = self.config.cross_attention == "merged"
         for block in self._blocks():
             entered = hidden
             attention = block.self_attention
             rotation = rotations.get(attention.window is not None)
-            hidden = attention.step(hidden, cache, rotation, merged=merged)
+            hidden = attention.step(hidden, cache, rotation, merged=merged, bias_RHNS=bias_RHNS)
             if block.cross_attention is not None:
                 hidden = block.cross_attention.step(
                     hidden, cache.cross[attention.layer], cache.source_mask_B1S
@@ -156,7 +168,8 @@ class Stack(nn.Module):
         return list(self.blocks)  # type: ignore[arg-type]  # a ModuleList forgets its type
 
     def _finish(self, hidden: Tensor) -> Tensor:
-        return hidden if self.final_norm is None else self.final_norm(hidden)
+        finished = hidden if self.final_norm is None else self.final_norm(hidden)
+        return finished if self.final_dropout is None else self.final_dropout(finished)
 
     def _rotations(self, positions_T: Tensor) -> dict[bool, Rotation]:
         """Angles for global layers (False) and layers with a window (True), computed once."""

@@ -29,8 +29,10 @@ def resolve_special_tokens(
     """Finds the three for any family.
 
     A tokenizer with a classification token frames its texts with it and the separator (BERT's
-    [CLS] and [SEP], RoBERTa's <s> and </s>). Others have a beginning and an end of text, or one
-    token for both (GPT-2's <|endoftext|>). What the tokenizer does not say the config may.
+    [CLS] and [SEP], RoBERTa's <s> and </s>). Others have a beginning and an end of text (Llama's
+    <s> and </s>), or one token for both (GPT-2's <|endoftext|>, OPT's </s>). What the tokenizer
+    does not say the config may: Qwen's has no beginning, its config names <|endoftext|>. A chat
+    checkpoint's config lists several ends; the tokenizer's, which closes a turn, is the one.
 
     Args:
         tokenizer: the target's.
@@ -59,7 +61,7 @@ def resolve_special_tokens(
 def _first(*candidates: Any) -> int | None:
     for candidate in candidates:
         if isinstance(candidate, list):  # several end tokens: the first is the one written
-            candidate = candidate[0]
-        if candidate is not None:
+            candidate = candidate[0] if candidate else None
+        if candidate is not None and int(candidate) >= 0:  # some configs say -1 for none
             return int(candidate)
     return None

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -14,7 +16,14 @@ from transformers import PreTrainedTokenizerBase
 from warmstart.errors import CheckpointError
 from warmstart.text.special_tokens import SpecialTokens, resolve_special_tokens
 
-__all__ = ["TARGET_FOLDER", "Encoded", "TokenizerPair", "load_tokenizer", "same_vocabulary"]
+__all__ = [
+    "TARGET_FOLDER",
+    "Encoded",
+    "TokenizerPair",
+    "load_tokenizer",
+    "same_vocabulary",
+    "tokens_beyond",
+]
 
 TARGET_FOLDER = "decoder_tokenizer"  # inside a model folder, where the two differ
 _TOKENIZER_FILES = (
@@ -48,11 +57,13 @@ class TokenizerPair:
         source: tokenizer of what the model reads.
         target: tokenizer of what it writes; the same object where they do not differ.
         special: start, end and pad of the target.
+        target_start: tokens that each target begins with, after the start token (BART: <s>).
     """
 
     source: PreTrainedTokenizerBase
     target: PreTrainedTokenizerBase
     special: SpecialTokens
+    target_start: tuple[int, ...] = ()
 
     @classmethod
     def of(
@@ -60,11 +71,13 @@ class TokenizerPair:
         source: PreTrainedTokenizerBase,
         target: PreTrainedTokenizerBase,
         decoder_config: Mapping[str, Any],
+        target_start: tuple[int, ...] = (),
     ) -> "TokenizerPair":
         """Joins two tokenizers; equal ones become one."""
         if same_vocabulary(source, target) and _same_rules(source, target):
             target = source
-        return cls(source, target, resolve_special_tokens(target, decoder_config))
+        special = resolve_special_tokens(target, decoder_config)
+        return cls(source, target, special, target_start)
 
     def encode_sources(self, texts: Sequence[str], max_length: int | None) -> Encoded:
         """Token ids of sources, framed as the encoder was pre-trained to see them.
@@ -90,13 +103,16 @@ class TokenizerPair:
         return Encoded([row or [filler] for row in rows], len(long))
 
     def encode_targets(self, texts: Sequence[str], max_length: int | None) -> Encoded:
-        """Token ids of targets, each ended by the end token and without the start token.
+        """Token ids of targets, each framed and ended, and without the start token.
 
         Args:
             texts: the targets.
             max_length: tokens, the end token included; longer targets are cut and still ended.
         """
-        rows = _ids(self.target, texts, special=False)
+        rows = [
+            [*self.target_start, *row]
+            for row in _ids(self.target, texts, special=False, as_targets=True)
+        ]
         truncated = 0
         for row in rows:
             if max_length is not None and len(row) >= max_length:
@@ -138,9 +154,10 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
             f"{', '.join(_TOKENIZER_FILES)}. Copy the tokenizer's files there."
         )
     try:
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            path, local_files_only=True
-        )
+        with _no_talk_of_configs():
+            tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+                path, local_files_only=True
+            )
     except Exception as error:  # transformers raises anything, from KeyError to pyo3's
         reason = shorten(str(error) or repr(error), width=300)
         raise CheckpointError(
@@ -149,9 +166,38 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
     return tokenizer
 
 
+@contextmanager
+def _no_talk_of_configs() -> Iterator[None]:
+    """Silences warnings of a config that transformers cannot hold: a tokenizer is all we want.
+
+    And of a package that its Marian tokenizer looks for and never uses.
+    """
+    talker = logging.getLogger("transformers.configuration_utils")
+    level = talker.level
+    talker.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+            yield
+    finally:
+        talker.setLevel(level)
+
+
 def same_vocabulary(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
     """Whether two tokenizers give every token the same id."""
     return a is b or (a.get_vocab() == b.get_vocab() and type(a) is type(b))
+
+
+def tokens_beyond(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[int, tuple[str, bool]]:
+    """Tokens whose id is past an embedding's rows: id -> the token, and whether it is special."""
+    if len(tokenizer) <= rows:
+        return {}
+    added = tokenizer.added_tokens_decoder
+    return {
+        token: (text, token in added and added[token].special)
+        for text, token in tokenizer.get_vocab().items()
+        if token >= rows
+    }
 
 
 def _same_rules(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
@@ -165,11 +211,20 @@ def _same_rules(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
 
 
 def _ids(
-    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, special: bool
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    special: bool,
+    as_targets: bool = False,
 ) -> list[list[int]]:
     if not texts:
         return []
-    encoded = tokenizer(list(texts), add_special_tokens=special, verbose=False)
+    # Some tokenizers cut the two languages of a translation model in two ways (Marian).
+    encoded = (
+        tokenizer(text_target=list(texts), add_special_tokens=special, verbose=False)
+        if as_targets
+        else tokenizer(list(texts), add_special_tokens=special, verbose=False)
+    )
     return [list(row) for row in encoded["input_ids"]]
 
 

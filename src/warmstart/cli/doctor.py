@@ -1,0 +1,96 @@
+"""`warmstart doctor`: what is wrong with a model, why it matters, and how to mend it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from warmstart.cli.evaluate import parse_columns
+from warmstart.cli.options import Json
+from warmstart.cli.output import print_json
+from warmstart.errors import UsageError
+
+if TYPE_CHECKING:
+    from warmstart.doctor.finding import Finding, Status
+
+__all__ = ["doctor"]
+
+_STATUSES: Final[tuple["Status", ...]] = ("ok", "warning", "problem", "skipped")
+
+
+def doctor(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Model folder or hub id. Of a checkpoint that is not composed yet, what can be "
+            "said is said.",
+            show_default=False,
+        ),
+    ],
+    *,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Pairs of the model's task, on which to see whether it reads its source: TSV, CSV "
+            "or JSON Lines; or parallel text files, the source's first, each with --data. Default: "
+            "some plain English sentences.",
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="source=A,target=B",
+            help="Names of columns, or numbers from 1. Default: well-known names.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=3, metavar="N", help="Take the first N pairs of the data.")
+    ] = 100,
+    as_json: Json = False,
+) -> None:
+    """Test a model: tokens, limits, tensors, whether it reads its source, whether it saves well.
+
+    Each finding says what was seen, and if something is wrong why it matters and how to mend it.
+    The exit status is 1 if there is a problem; warnings alone leave it 0.
+    """
+    if columns is not None and data is None:
+        raise UsageError("--columns are those of --data FILE; give both or neither.")
+    pairs = None if data is None else _read(data, columns, limit)
+
+    from warmstart.doctor.examine import examine
+
+    findings = examine(model, pairs)
+    if as_json:
+        print_json({"model": model, "findings": [finding.to_json() for finding in findings]})
+    else:
+        _print(findings)
+    if any(finding.status == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def _read(data: list[Path], columns: str | None, limit: int) -> list[tuple[str, str]]:
+    from warmstart.tasks.catalogue import load_task
+
+    split = load_task(
+        "pairs",
+        {"test": data[0] if len(data) == 1 else data},
+        columns=None if columns is None else parse_columns(columns),
+        limits={"test": limit},
+    ).split("test")
+    return [(example.source, example.target) for example in split.examples]
+
+
+def _print(findings: "Sequence[Finding]") -> None:
+    width = max(len(status) for status in _STATUSES)
+    for finding in findings:
+        typer.echo(f"{finding.status:<{width}}  {finding.check}: {finding.what}")
+        if finding.status in ("warning", "problem"):
+            typer.echo(f"{'':<{width}}  Why it matters: {finding.why}")
+            typer.echo(f"{'':<{width}}  What to do: {finding.remedy}")
+    counts = Counter(finding.status for finding in findings)
+    told = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
+    typer.echo(f"\n{len(findings)} checks: {told}")

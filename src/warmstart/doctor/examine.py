@@ -1,0 +1,75 @@
+"""All checks of a model, one after the other."""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from warmstart.doctor.cross_attention import CROSS_ATTENTION
+from warmstart.doctor.finding import Check, Finding, Verdict
+from warmstart.doctor.loading import LOADING
+from warmstart.doctor.pairs import BUILT_IN
+from warmstart.doctor.positions import POSITIONS
+from warmstart.doctor.round_trip import ROUND_TRIP
+from warmstart.doctor.sharing import SHARING
+from warmstart.doctor.source_dependence import SOURCE_DEPENDENCE
+from warmstart.doctor.special_tokens import SPECIAL_TOKENS
+from warmstart.doctor.subject import Pair, Subject, open_subject
+from warmstart.doctor.tensors import TENSORS
+from warmstart.doctor.vocabulary import VOCABULARY
+
+__all__ = ["CHECKS", "examine"]
+
+CHECKS: Final[tuple[Check, ...]] = (
+    LOADING,
+    SPECIAL_TOKENS,
+    VOCABULARY,
+    POSITIONS,
+    TENSORS,
+    SHARING,
+    SOURCE_DEPENDENCE,
+    CROSS_ATTENTION,
+    ROUND_TRIP,
+)
+
+
+def examine(
+    name: str | os.PathLike[str], pairs: Sequence[Pair] | None = None
+) -> tuple[Finding, ...]:
+    """Looks for what is wrong with a model, or with a checkpoint as far as that goes.
+
+    Args:
+        name: a folder or hub id.
+        pairs: sources and targets to try it on, best of its own task; default: some plain
+            English sentences.
+
+    Returns:
+        A finding by check, in the order of `CHECKS`.
+
+    Raises:
+        CheckpointError: if its config or tensors cannot be read at all, or are of no family that
+            we have.
+        CompositionError: if its config describes what cannot be composed.
+    """
+    subject = open_subject(
+        name, BUILT_IN if pairs is None else pairs, pairs_given=pairs is not None
+    )
+    return tuple(_finding(check, subject) for check in CHECKS)
+
+
+def _finding(check: Check, subject: Subject) -> Finding:
+    try:
+        verdict = check.run(subject)
+    except Exception as error:  # a model may be broken in any way, and the other checks go on
+        verdict = Verdict(
+            status="problem",
+            what=f"The check ended with {type(error).__name__}: {' '.join(str(error).split())}",
+            remedy="See what the other findings say; mend that, and examine it again.",
+        )
+    return Finding(
+        check=check.name,
+        status=verdict.status,
+        what=verdict.what,
+        why=check.why,
+        remedy=verdict.remedy,
+        figures=verdict.figures,
+    )

@@ -1,0 +1,70 @@
+"""Relative positions as a learned bias on attention scores.
+
+Shape legend: L longest sequence, R rows decoded side by side, N new tokens a row, S slots, H query
+heads.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from warmstart.model.config import RelativeBias
+
+__all__ = ["RelativeBiasTable", "buckets"]
+
+
+class RelativeBiasTable(nn.Module):
+    """One bias a bucket of distances and head, for all layers of a stack."""
+
+    def __init__(self, config: RelativeBias, heads: int) -> None:
+        super().__init__()
+        self.config = config
+        self.weight = nn.Parameter(torch.empty(config.buckets, heads))
+
+    def forward(self, longest: int, *, causal: bool) -> Tensor:
+        """Biases between all places of a sequence, by query and key; no future where causal.
+
+        Shape: [H, L, L]
+        """
+        far = longest - 1
+        # From the farthest key behind to the farthest ahead, then one window of it a query: a
+        # look-up of every pair would be slower, and much slower backwards.
+        distances = torch.arange(far, -longest, -1, device=self.weight.device)
+        by_distance_HD = self.weight[buckets(distances, self.config)].T
+        if causal:
+            by_distance_HD = by_distance_HD.masked_fill(distances < 0, float("-inf"))
+        return by_distance_HD.unfold(1, longest, 1).flip(1)
+
+    def step(self, positions_RN: Tensor, slots: int) -> Tensor:
+        """Biases between tokens at some places and the first places of their row.
+
+        Shape: [R, N] -> [R, H, N, S]
+        """
+        distances = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
+        return self.weight[buckets(distances, self.config)].permute(0, 3, 1, 2)
+
+
+def buckets(distances: Tensor, config: RelativeBias) -> Tensor:
+    """Bucket of each distance, query's place minus key's. Shape: unchanged.
+
+    Half of the buckets are for one distance each, the other half for ranges that grow with the
+    logarithm up to the greatest distance, and the last for all beyond (Raffel et al. 2020, T5,
+    section 2.1). A bidirectional table has two such sets; its second is for keys ahead. In one
+    that is not, keys ahead count as at the query's own place.
+    """
+    count = config.buckets
+    if config.bidirectional:
+        count //= 2
+        first = (distances < 0) * count
+        distances = distances.abs()
+    else:
+        first = torch.zeros_like(distances)
+        distances = distances.clamp(min=0)
+    exact = count // 2
+    # The order of the operations decides how the borders of the ranges are rounded.
+    growth = torch.log(distances.clamp(min=1).float() / exact) / math.log(
+        config.max_distance / exact
+    )
+    ranged = (exact + (growth * (count - exact)).long()).clamp(max=count - 1)
+    return first + torch.where(distances < exact, distances, ranged)

@@ -1,0 +1,71 @@
+"""What the pages of docs/ show works, and what they say of families is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from tests.tiny import save_checkpoint
+
+from warmstart.cli.main import run
+from warmstart.families.catalogue import FAMILIES
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
+
+
+def test_the_composing_page_composes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(DOCS / "composing.md", "python")
+    for hub_id, family in (
+        ("answerdotai/ModernBERT-base", "modernbert"),
+        ("Qwen/Qwen3-0.6B", "qwen3"),
+    ):
+        assert hub_id in code
+        folder = save_checkpoint(tmp_path / family, family, layers=6)
+        code = code.replace(hub_id, str(folder))
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert "cross-attention" in capsys.readouterr().out
+    assert len(names["model"].model.decoder.blocks) == 6  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for block in blocks(page, "console"):
+        for line in block.splitlines():
+            name, verb, *arguments = shlex.split(line)
+            assert name == "warmstart"
+            assert run([verb, "--help"]) == 0
+            described = capsys.readouterr().out
+            for argument in arguments:
+                if argument.startswith("-"):
+                    assert re.search(rf"(^|[ ,]){argument}\b", described, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (DOCS / target).exists(), target
+
+
+def test_the_table_of_families_is_whole_and_within_rounding() -> None:
+    """`scripts/compare_families.py` writes it; the parity tests hold the figures."""
+    text = (DOCS / "families.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    table = {row[0]: row[1:] for row in rows if row[0] != "family"}
+    assert [*table] == [family.name for family in FAMILIES]
+    for family in FAMILIES:
+        pretrained_as, _, encoder, decoder, shared, bfloat16, _ = table[family.name]
+        assert pretrained_as == family.pretrained_as
+        assert max(float(encoder), float(decoder)) < 1e-5
+        assert float(shared) == 0
+        assert float(bfloat16) <= 3
