@@ -112,9 +112,9 @@ class Seq2Seq:
                 the projections of its self-attention. A random half takes the other's vocabulary
                 when embeddings are shared.
             cross_attention: how the new cross-attention starts: "random", as in the paper; "copy"
-                of each layer's self-attention; "gated", behind a gate that begins at zero, so
-                that the decoder starts as what it was; or "merged", without anything new:
-                self-attention's own projections read the source as well, in one softmax.
+                of each layer's self-attention; "gated", such a copy behind a gate that begins at
+                zero, so that the decoder starts as what it was; or "merged", without anything
+                new: self-attention's own projections read the source as well, in one softmax.
             lm_head: "checkpoint" is the decoder family's own head (its transform random where
                 the checkpoint has none); "tied" is the word embedding alone, as in the paper.
             encoder_layers: how many of the checkpoint's layers to take, from the first; or which,

@@ -110,6 +110,12 @@ def test_behind_a_closed_gate_the_decoder_is_its_checkpoint(
     reference = causal_logits(checkpoints(decoder), targets)
     torch.testing.assert_close(gated, reference, rtol=1e-4, atol=1e-4)
 
+    assert model.provenance is not None
+    cross = {e.name: e.origin for e in model.provenance if e.part == "cross-attention"}
+    assert {name.rpartition(".")[2] for name, origin in cross.items() if origin == "random"} == {
+        "gate"
+    }
+    assert {origin for name, origin in cross.items() if "gate" not in name} == {"copied"}
     gates = [p for name, p in model.model.named_parameters() if name.endswith(".gate")]
     assert [gate.tolist() for gate in gates] == [[0.0], [0.0]]
     with torch.no_grad():

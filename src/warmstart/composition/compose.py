@@ -96,7 +96,10 @@ def materialise(model: nn.Module) -> None:
 
 
 def _copies(model: EncoderDecoder, composition: Composition) -> dict[str, str]:
-    return copies_of_self_attention(model) if composition.cross_attention == "copy" else {}
+    # Behind a closed gate anything would do, but random projections say little at first, and the
+    # gate opens many times slower (docs/results.md).
+    copied = composition.cross_attention in ("copy", "gated")
+    return copies_of_self_attention(model) if copied else {}
 
 
 def _load(

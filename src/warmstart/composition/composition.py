@@ -40,8 +40,8 @@ class Composition:
         decoder: the decoder's config.json.
         share: which parameters are one and the same in both halves.
         cross_attention: how new cross-attention starts: "random", "copy" (of the layer's
-            self-attention), "gated" (behind a gate that begins at zero) or "merged" (none of its
-            own: self-attention reads the source as well).
+            self-attention), "gated" (such a copy behind a gate that begins at zero) or "merged"
+            (none of its own: self-attention reads the source as well).
         lm_head: "checkpoint" is the decoder family's own head; "tied" is the word embedding and
             nothing else, as in the paper.
         pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.

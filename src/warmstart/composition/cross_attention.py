@@ -13,7 +13,7 @@ __all__ = ["copies_of_self_attention", "copy_self_attention"]
 
 
 def copies_of_self_attention(model: EncoderDecoder) -> dict[str, str]:
-    """For `cross_attention="copy"`: each tensor of cross-attention and what it begins equal to.
+    """For "copy" and "gated": each tensor of cross-attention, and what it begins equal to.
 
     Query, key, value and output projections, the query and key norms, and the norm beside them,
     which gives the projections what they were trained on. A layer without that norm (ModernBERT's
