@@ -1,8 +1,9 @@
-"""Compares every family with transformers, and writes the table of docs/families.md.
+"""Compares every family with transformers, and writes the tables of docs/families.md.
 
 Each family is a tiny random checkpoint that transformers makes and saves here. As an encoder its
 states are compared, as a decoder its logits; where the family was pre-trained the other way round,
-transformers gets our mask: nothing hidden, or what comes later. Run from the root of the project:
+transformers gets our mask: nothing hidden, or what comes later. An encoder-decoder that was
+pre-trained whole is compared by its logits. Run from the root of the project:
 
     python scripts/compare_families.py
 """
@@ -18,7 +19,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from tests.parity.reference import examples, logits_of, reference_logits
 from tests.tiny import SENTENCES, pretrained_class, save_checkpoint
+from tests.tiny_whole import WHOLE, save_whole
 
 from warmstart.families.catalogue import FAMILIES
 from warmstart.families.family import Family
@@ -27,7 +30,7 @@ from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
 PAGE = Path(__file__).parents[1] / "docs" / "families.md"
-BEGIN, END = "<!-- table: scripts/compare_families.py -->\n", "<!-- end of table -->\n"
+END = "<!-- end of table -->\n"
 LAYERS = 4
 
 
@@ -146,16 +149,44 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def compare_whole(name: str, folder: Path) -> str:
+    """A row for one kind of pre-trained encoder-decoder, made in an empty folder."""
+    save_whole(folder, name)
+    model = Seq2Seq.from_pretrained(folder, device="cpu")
+    reference = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    sources, targets = examples(model)
+    exact = reference_logits(reference, model, sources, targets)
+    ours = logits_of(model.model, sources, targets)
+    reference.to(torch.bfloat16)
+    their_half = reference_logits(reference, model, sources, targets)
+    our_half = logits_of(model.to("cpu", torch.bfloat16).model, sources, targets)
+    error = largest(our_half - exact) / largest(their_half - exact)
+    return (
+        f"| {name} | `{type(reference).__name__}` | {largest(ours - exact):.1e} | {error:.1f} |\n"
+    )
+
+
+def write(name: str, lines: str) -> None:
+    """Puts a table in its place in the page."""
+    begin = f"<!-- table of {name}: scripts/compare_families.py -->\n"
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{begin}{lines}{END}{after}", encoding="utf-8")
+
+
 def main() -> None:
-    """Writes the table into the page."""
+    """Writes the tables into the page."""
     rows = []
     for family in FAMILIES:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(compare(family, Path(folder)))
         sys.stderr.write(f"{rows[-1]}\n")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}{table(rows)}{END}{after}", encoding="utf-8")
+    write("families", table(rows))
+    whole = "| model | reference | logits | bfloat16 |\n|---|---|---:|---:|\n"
+    for name in WHOLE:
+        with tempfile.TemporaryDirectory() as folder:
+            whole += compare_whole(name, Path(folder))
+    write("whole encoder-decoders", whole)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.tiny import save_checkpoint
+from tests.tiny_whole import WHOLE, save_whole
 
 from warmstart.cli.main import run
 from warmstart.families.catalogue import FAMILIES
@@ -38,6 +39,15 @@ def test_the_composing_page_composes(
     assert len(names["model"].model.decoder.blocks) == 6  # type: ignore[attr-defined]
 
 
+def test_the_families_page_loads_a_whole_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = blocks(DOCS / "families.md", "python")
+    folder = save_whole(tmp_path / "bart", "bart")
+    exec(code.replace("facebook/bart-base", str(folder)), {})
+    assert capsys.readouterr().out.startswith("[")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks(page, "console"):
@@ -61,8 +71,11 @@ def test_the_table_of_families_is_whole_and_within_rounding() -> None:
     """`scripts/compare_families.py` writes it; the parity tests hold the figures."""
     text = (DOCS / "families.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    table = {row[0]: row[1:] for row in rows if row[0] != "family"}
+    table = {row[0]: row[1:] for row in rows if len(row) == 8 and row[0] != "family"}
     assert [*table] == [family.name for family in FAMILIES]
+    whole = {row[0]: row[1:] for row in rows if len(row) == 4 and row[0] != "model"}
+    assert [*whole] == [*WHOLE]
+    assert all(float(logits) < 1e-5 and float(bf) <= 3 for _, logits, bf in whole.values())
     for family in FAMILIES:
         pretrained_as, _, encoder, decoder, shared, bfloat16, _ = table[family.name]
         assert pretrained_as == family.pretrained_as

@@ -14,6 +14,9 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 __all__ = ["Half", "Source", "match_halves"]
 
 Shapes = Mapping[str, tuple[int, ...]]
+_NEVER_IN_A_CHECKPOINT = tuple(
+    f".cross_attention.{name}" for name in ("gate", "qkv.weight", "qkv.bias")
+)
 _VOCABULARY = ("embedding.word.weight", "head.weight", "head.bias")  # a row a token
 
 
@@ -109,11 +112,7 @@ def _has_no_source(name: str, model: EncoderDecoder) -> bool:
     Cross-attention that shares self-attention's projections has them under that name.
     """
     tied_head = name == "head.weight" and model.config.head.tied
-    return (
-        tied_head
-        or name.endswith((".cross_attention.gate", ".cross_attention.qkv.weight"))
-        or (name.endswith(".cross_attention.qkv.bias"))
-    )
+    return tied_head or name.endswith(_NEVER_IN_A_CHECKPOINT)
 
 
 def _match(
