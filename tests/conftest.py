@@ -19,6 +19,12 @@ os.environ["COLUMNS"] = "100"  # and may not wrap with the width of somebody's t
 os.environ.pop("FORCE_COLOR", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test leaves anything in somebody's cache, or finds what is there."""
+    os.environ["WARMSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> "Checkpoints":
     """Tiny checkpoints, each made once: ``checkpoints("bert")`` is its folder."""

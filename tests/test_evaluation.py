@@ -123,7 +123,29 @@ def test_outputs_are_kept_with_what_they_are_for(
     assert [row["source"] for row in rows] == list(split.sources)
     assert [row["references"] for row in rows] == [list(r) for r in split.references]
     assert [row["output"] for row in rows] == model.generate(split.sources, max_length=14)
+    assert not any(row["at_limit"] for row in rows)
     assert [path.name for path in tmp_path.iterdir()] == ["outputs.jsonl"]
+
+
+def test_outputs_that_decoding_cut_off_are_told(
+    model: Seq2Seq, split: Split, tmp_path: Path
+) -> None:
+    file = tmp_path / "outputs.jsonl"
+    scores = evaluate(model, split, metrics=["length_limit"], outputs_file=file, max_length=5)
+    found = list(model.generate_tokens(split.sources, options=split.generation, max_length=5))
+    end = model.tokenizers.special.end
+    cut = {index for index, tokens, _ in found if end not in tokens}
+    assert cut
+    assert {index for index, _, limited in found if limited} == cut
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert {index for index, row in enumerate(rows) if row["at_limit"]} == cut
+    assert scores["length_limit"].value == pytest.approx(100 * len(cut) / len(split))
+
+
+def test_scores_of_each_example(model: Seq2Seq, split: Split) -> None:
+    score = evaluate(model, split, metrics=["exact_match"], per_example=True)["exact_match"]
+    assert score.per_example is not None
+    assert sum(score.per_example) / len(split) == pytest.approx(score.value)
 
 
 def test_a_folder_that_is_not_there_is_told_before_decoding(

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -75,6 +76,18 @@ def test_the_smallest_recipe_has_the_defaults(file: Path) -> None:
             CheckpointPair(encoder="a", decoder="b", share="all", lm_head="tied", seed=3),
         ),
         (
+            "{encoder: a, decoder: b, cross_attention: copy, encoder_layers: [0, 3], "
+            "decoder_layers: 2, target_vocabulary: encoder}",
+            CheckpointPair(
+                encoder="a",
+                decoder="b",
+                cross_attention="copy",
+                encoder_layers=(0, 3),
+                decoder_layers=2,
+                target_vocabulary="encoder",
+            ),
+        ),
+        (
             "{variant: bertShare, checkpoints: {bert: a}, size: large}",
             NamedVariant(variant="bertShare", checkpoints={"bert": "a"}, size="large"),
         ),
@@ -103,6 +116,41 @@ def test_values_become_what_they_stand_for(file: Path) -> None:
     assert recipe.task.limits == {"train": 5}
     assert recipe.generation == {"num_beams": 4, "early_stopping": "never"}
     assert recipe.evaluation == EvaluationSettings()
+
+
+def test_data_is_files_folders_hub_names_or_a_mixture(file: Path, tmp_path: Path) -> None:
+    parts = [
+        {"file": "a.tsv", "weight": 2, "columns": {"source": 1, "target": 2}},
+        {"file": "hub:a/b:c", "weight": 1, "split": "dev"},
+    ]
+    for data in ("a", "hub:a/b", parts, {"train": parts, "test": ["a.en", "a.de"]}, parts[0]):
+        recipe = load_recipe(file, [f"task.data={json.dumps(data)}", "task.fraction=0.1"])
+        assert recipe.task.data == data
+        assert recipe.task.fraction == 0.1
+        (tmp_path / "again.yaml").write_text(recipe.to_yaml())
+        assert load_recipe(tmp_path / "again.yaml") == recipe
+
+
+def test_a_task_may_have_data_of_its_own(file: Path) -> None:
+    recipe = load_recipe(file, ["task={name: wmt14/de-en}"])
+    assert recipe.task.data is None
+    assert recipe.task.definition().origin.languages == ("de", "en")
+
+
+def test_a_mixture_is_read_as_a_recipe_says(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("".join(f"a{n}\tx\n" for n in range(60)))
+    (tmp_path / "b.csv").write_text("p,q\nb,y\n")
+    parts = [
+        {"file": str(tmp_path / "a.tsv"), "weight": 2},
+        {"file": str(tmp_path / "b.csv"), "weight": 1, "columns": {"source": "p", "target": "q"}},
+    ]
+    data = {"train": parts, "validation": str(tmp_path / "a.tsv")}
+    task = build_task(load_recipe(file, [f"task.data={json.dumps(data)}"]))
+    train = task.split("train").sources
+    assert len(train) == 60 + train.count("b")
+    assert 10 < train.count("b") < 60
+    halved = build_task(load_recipe(file, [f"task.data={json.dumps(data)}", "task.fraction=0.5"]))
+    assert 20 < len(halved.split("train")) < len(train) - 20
 
 
 def test_a_recipe_written_out_is_the_same_recipe(file: Path, tmp_path: Path) -> None:
@@ -145,9 +193,16 @@ def test_a_recipe_written_out_is_the_same_recipe(file: Path, tmp_path: Path) -> 
         ("training.max_steps=0", "training: max_steps is 0; it must be 1 or more."),
         ("training.best_metric=srai", "training.best_metric is 'srai', which the task does not"),
         ("task.name=wikisplt", "task.name: there is no task 'wikisplt'; did you mean 'wikisplit'?"),
-        ("task.data=5", "task.data: train is 5; give a path"),
+        ("task.data=5", "task.data: train: 5 is no data; give a path"),
         ("task.data={trian: a}", "task.data: there is no split 'trian'; did you mean 'train'?"),
         ("task.data={}", "task.data: it names no file"),
+        ("task.data=null", "task: the task pairs has no data of its own; add data: FILE"),
+        ("task.data=[{file: a, weight: 0}]", "task.data: train: the weight of a is 0; it must be"),
+        ("task.data={test: {file: a, wieght: 1}}", "test: data has no setting 'wieght'; did you"),
+        ("task.data=[a.tsv]", "which needs two text files or more"),
+        ("task.data='hub:'", "task.data: train: hub: names no data set; give hub:NAME"),
+        ("task.fraction=0", "task.fraction is 0"),
+        ("task.fraction=2", "task.fraction is 2"),
         ("task.columns={source: a}", "task.columns: columns name source; they need"),
         ("task.columns=a", "task.columns: 'a' is no mapping"),
         (

@@ -4,6 +4,7 @@ The public names are imported when they are first asked for, so that ``import wa
 ``warmstart --help`` load no torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ __all__ = [
     "TrainConfig",
     "WarmstartError",
     "__version__",
+    "compare",
     "evaluate",
     "load_task",
     "train",
@@ -22,12 +24,20 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+# What torch prepares for bfloat16 products on a CPU is kept by shape: 1024 times by oneDNN, and
+# as often by the layer above it. Batches without padding seldom have a shape twice, and memory grew
+# until both were full. A step of a model has fewer shapes than 128. Both variables are read once,
+# at the first product, hence here; docs/training.md has the figures.
+for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+    os.environ.setdefault(_cache, "128")
+
 if TYPE_CHECKING:
     from warmstart.composition.provenance import Provenance
     from warmstart.errors import WarmstartError
     from warmstart.evaluation import evaluate
     from warmstart.generation.options import GenerationOptions
     from warmstart.metrics.score import Score
+    from warmstart.scoring.compare import compare
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.catalogue import load_task
     from warmstart.training.config import TrainConfig
@@ -40,6 +50,7 @@ else:
         "Seq2Seq": "warmstart.seq2seq",
         "TrainConfig": "warmstart.training.config",
         "WarmstartError": "warmstart.errors",
+        "compare": "warmstart.scoring.compare",
         "evaluate": "warmstart.evaluation",
         "load_task": "warmstart.tasks.catalogue",
         "train": "warmstart.training.train",

@@ -13,6 +13,7 @@ __all__ = [
     "CompositionError",
     "ConversionError",
     "DataError",
+    "Interrupted",
     "OutputError",
     "TrainingError",
     "UsageError",
@@ -55,6 +56,14 @@ class OutputError(WarmstartError):
 
 class TrainingError(WarmstartError):
     """A run that cannot start, resume or go on."""
+
+
+class Interrupted(WarmstartError):
+    """A run that was told to stop, and did so in good order. Nothing has to be mended."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # 128 and the signal's number, as a shell has it
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -1,9 +1,7 @@
 """A model and examples to scores with confidence intervals."""
 
-import json
 import logging
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Unpack
@@ -13,9 +11,12 @@ import torch
 from warmstart.errors import OutputError, UsageError
 from warmstart.generation.options import GenerationOverrides
 from warmstart.metrics.catalogue import get_metric
-from warmstart.metrics.compute import compute
+from warmstart.metrics.metric import Metric
 from warmstart.metrics.score import Score
+from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.model.sequences import Sequences
+from warmstart.scoring.files import write_json_lines
+from warmstart.scoring.score import score
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 
@@ -37,10 +38,11 @@ def evaluate(
     model: Seq2Seq,
     split: Split,
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
     reference_text: ReferenceText = "as_given",
     batch_size: int = 32,
     outputs_file: str | os.PathLike[str] | None = None,
+    per_example: bool = False,
     **generation: Unpack[GenerationOverrides],
 ) -> dict[str, Score]:
     """Decodes every source of a split and scores the outputs.
@@ -48,12 +50,13 @@ def evaluate(
     Args:
         model: what to evaluate.
         split: examples, with their task's metrics and decoding settings.
-        metrics: names of metrics; default: the task's.
+        metrics: names of metrics, or metrics with options; default: the task's.
         reference_text: "as_given", or "round_trip": sources and references as the target
             tokenizer writes them back, so that an uncased model is compared with uncased text.
             The signatures name it.
         batch_size: examples decoded side by side.
         outputs_file: where to keep source, output and references, a JSON object a line.
+        per_example: whether to give each example's values, too.
         **generation: decoding settings that differ from the task's.
 
     Returns:
@@ -67,33 +70,46 @@ def evaluate(
         raise OutputError(  # now, and not after an hour of decoding
             f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
         )
-    outputs = model.generate(
+    outputs, at_limit = [""] * len(split), [False] * len(split)
+    for index, tokens, limited in model.generate_tokens(
         split.sources,
         batch_size=batch_size,
         max_source_length=split.max_source_length,
         options=split.generation,
         **generation,
-    )
+    ):
+        outputs[index] = model.tokenizers.decode([tokens])[0]
+        at_limit[index] = limited
     if outputs_file is not None:
-        write_outputs(Path(outputs_file), split, outputs)
-    tokenizer = model if reference_text == "round_trip" else None
-    return score_outputs(split, outputs, metrics=metrics, round_trip=tokenizer)
+        write_outputs(Path(outputs_file), split, outputs, at_limit=at_limit)
+    return score_outputs(
+        split,
+        outputs,
+        metrics=metrics,
+        round_trip=model if reference_text == "round_trip" else None,
+        at_limit=at_limit,
+        per_example=per_example,
+    )
 
 
 def score_outputs(
     split: Split,
     outputs: Sequence[str],
     *,
-    metrics: Sequence[str] | None = None,
+    metrics: Sequence[str | Metric] | None = None,
     round_trip: Seq2Seq | None = None,
+    at_limit: Sequence[bool] | None = None,
+    per_example: bool = False,
 ) -> dict[str, Score]:
     """Scores finished outputs, whoever wrote them.
 
     Args:
         split: the examples.
         outputs: one for each.
-        metrics: names of metrics; default: the task's.
+        metrics: names of metrics, or metrics with options; default: the task's.
         round_trip: a model through whose target tokenizer sources and references are passed.
+        at_limit: whether each output hit the length limit, for the metric that counts them.
+        per_example: whether to give each example's values, too.
 
     Raises:
         UsageError: if a metric is unknown or the counts differ.
@@ -102,16 +118,15 @@ def score_outputs(
     if round_trip is not None:
         sources = rewrite(round_trip, sources)
         references = [rewrite(round_trip, texts) for texts in references]
-    scores = {}
-    for name in metrics or split.metrics:
-        score = compute(
-            get_metric(name, tokenize=split.tokenize), sources, list(outputs), references
-        )
-        if round_trip is not None:
-            signature = f"{score.signature}|references:round-trip"
-            score = Score(value=score.value, ci=score.ci, signature=signature)
-        scores[name] = score
-    return scores
+    chosen = [
+        get_metric(metric, tokenize=split.tokenize) if isinstance(metric, str) else metric
+        for metric in metrics or split.metrics
+    ]
+    system = SystemOutputs(
+        outputs=list(outputs), references=references, sources=sources, at_limit=at_limit
+    )
+    note = None if round_trip is None else "references:round-trip"
+    return score(system, chosen, note=note, per_example=per_example)
 
 
 def rewrite(model: Seq2Seq, texts: Sequence[str]) -> list[str]:
@@ -153,31 +168,24 @@ def target_loss(model: Seq2Seq, split: Split, *, batch_size: int = 32) -> float:
     return total / count
 
 
-def write_outputs(path: Path, split: Split, outputs: Sequence[str]) -> None:
+def write_outputs(
+    path: Path, split: Split, outputs: Sequence[str], *, at_limit: Sequence[bool] | None = None
+) -> None:
     """Writes source, output and references of each example, whole or not at all.
+
+    Args:
+        path: a JSON Lines file.
+        split: the examples.
+        outputs: one for each.
+        at_limit: whether each hit the length limit, to be written, too.
 
     Raises:
         OutputError: if the file cannot be written.
     """
-    partial: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            partial = Path(file.name)
-            for example, output in zip(split.examples, outputs, strict=True):
-                row = {
-                    "source": example.source,
-                    "output": output,
-                    "references": list(example.targets),
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        partial.chmod(0o644)
-        partial.rename(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}. Check the folder and the free space."
-        ) from None
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+    rows: list[dict[str, object]] = [
+        {"source": example.source, "output": output, "references": list(example.targets)}
+        for example, output in zip(split.examples, outputs, strict=True)
+    ]
+    for row, limited in zip(rows, at_limit or (), strict=at_limit is not None):
+        row["at_limit"] = limited
+    write_json_lines(path, rows)

@@ -27,6 +27,7 @@ from pydantic import (
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.variants import variant
 from warmstart.data.columns import ColumnMapping, Columns
+from warmstart.data.source import is_part, parse_source
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions, GenerationOverrides
 from warmstart.metrics.catalogue import get_metric
@@ -120,16 +121,17 @@ def _checked(value: Any, check: Any) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _data(value: object) -> DataFiles:
-    files = value if isinstance(value, Mapping) else {"train": value}
+def _data(value: object) -> DataFiles | None:
+    if value is None:
+        return None
+    files = value if isinstance(value, Mapping) and not is_part(value) else {"train": value}
     for split, file in files.items():
         if split not in SPLITS:
             raise UsageError(f"there is no split '{split}'; {did_you_mean(str(split), SPLITS)}")
-        paths = file if isinstance(file, list) else [file]
-        if not paths or not all(isinstance(path, str | Path) for path in paths):
-            raise UsageError(
-                f"{split} is {file!r}; give a path, or a list of paths of parallel text files."
-            )
+        try:
+            parse_source(file)
+        except UsageError as error:
+            raise UsageError(f"{split}: {error}") from None
     if not files:
         raise UsageError(f"it names no file; give one for at least one of {', '.join(SPLITS)}.")
     return value  # type: ignore[return-value]  # checked above
@@ -165,23 +167,34 @@ class TaskData:
     """`task`: a task by name and its files, see `load_task`."""
 
     name: Annotated[str, PlainValidator(lambda value: _checked(value, _task_name))]
-    data: Annotated[DataFiles, PlainValidator(lambda value: _checked(value, _data))]
+    data: Annotated[DataFiles | None, PlainValidator(lambda value: _checked(value, _data))] = (
+        None  # None: the task's own data set on the hub
+    )
     columns: Annotated[
         ColumnMapping | None, PlainValidator(lambda value: _checked(value, _columns))
     ] = None
     limits: Mapping[Literal["train", "validation", "test"], _Count] = field(default_factory=dict)
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1  # of the training examples, drawn by seed
     max_source_length: _Length | None = None  # tokens; None: the task's own
     max_target_length: _Length | None = None  # tokens; None: the task's own
     metrics: _Metrics | None = None  # None: the task's own
+    skip_empty: bool | None = None  # leave out rows with an empty text; None: in train only
+    drop_duplicates: bool = False  # leave out training examples that stood before
     validation_size: _Count | None = None  # examples held out; None: a tenth, at most 1000
-    seed: int = 0  # chooses the examples held out
+    seed: int = 0  # chooses the examples held out and drawn, and the order of mixed files
+
+    def __post_init__(self) -> None:
+        if self.data is None and get_task_definition(self.name).origin.hub is None:
+            raise ValueError(
+                f"the task {self.name} has no data of its own; add data: FILE, a folder, or "
+                "hub:NAME"
+            )
 
     def definition(self) -> TaskDefinition:
         """The task without data, with this section's lengths and metrics."""
         definition = get_task_definition(self.name)
         if self.max_target_length is not None:
-            generation = replace(definition.generation, max_length=self.max_target_length)
-            definition = replace(definition, generation=generation)
+            definition = definition.with_target_length(self.max_target_length)
         if self.metrics is not None:
             definition = replace(definition, metrics=tuple(self.metrics))
         return definition
@@ -334,6 +347,9 @@ def build_task(recipe: Recipe) -> Task:
         max_target_length=source.max_target_length,
         metrics=source.metrics,
         limits=dict(source.limits.items()),
+        fraction=source.fraction,
+        skip_empty=source.skip_empty,
+        drop_duplicates=source.drop_duplicates,
         validation_size=source.validation_size,
         seed=source.seed,
     )

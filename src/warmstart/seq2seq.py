@@ -24,7 +24,16 @@ from warmstart.composition.saved import (
     save_model,
 )
 from warmstart.errors import CompositionError, UsageError, did_you_mean
-from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
+from warmstart.generation.alignment import AlignmentLayers, cross_attention_weights
+from warmstart.generation.guide import Guide
+from warmstart.generation.hypothesis import Hypothesis
+from warmstart.generation.options import (
+    SAMPLING,
+    Constraints,
+    GenerationOptions,
+    GenerationOverrides,
+)
+from warmstart.generation.result import Alignment, Generated
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.generation.saved import (
     read_constraints,
@@ -33,7 +42,8 @@ from warmstart.generation.saved import (
     warn_of_unknown,
     write_generation,
 )
-from warmstart.generation.search import search
+from warmstart.generation.search import search_all
+from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.model_card import model_card
@@ -267,6 +277,8 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        prefix: str | Sequence[str] | None = None,
+        choices: Sequence[str] | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> list[str]:
@@ -278,21 +290,85 @@ class Seq2Seq:
             texts: the sources.
             batch_size: texts decoded side by side; texts of like length go together.
             max_source_length: tokens, if sources are to be cut below what the positions allow.
+            prefix: what each output begins with, a text for all or one for each; end it with a
+                whole word and without a space.
+            choices: the outputs that are allowed. Default: any.
             options: decoding settings; default: `generation`.
             **overrides: single settings to change, such as ``num_beams=4``.
 
+        Returns:
+            `num_return_sequences` outputs of the first text, best first, then of the second, and
+            so on. An output is empty if there are not as many.
+
         Raises:
-            UsageError: if a setting is unknown or not allowed.
+            UsageError: if a setting is unknown or not allowed, or contradicts another.
         """
-        outputs = [""] * len(texts)
-        for index, text in self.generate_each(
-            texts,
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            options=options,
-            **overrides,
+        settings = self._settings(options, overrides)
+        outputs = [[""] * settings.num_return_sequences for _ in texts]
+        for index, found, _ in self._decode(
+            texts, batch_size, max_source_length, prefix, choices, settings
         ):
-            outputs[index] = text
+            outputs[index] = self.tokenizers.decode([output.tokens for output in found])
+        return [output for of_text in outputs for output in of_text]
+
+    def generate_detailed(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 32,
+        max_source_length: int | None = None,
+        prefix: str | Sequence[str] | None = None,
+        choices: Sequence[str] | None = None,
+        alignments: AlignmentLayers | None = None,
+        options: GenerationOptions | None = None,
+        **overrides: Unpack[GenerationOverrides],
+    ) -> list[list[Generated]]:
+        """Like `generate`, but gives tokens, scores and alignments, too.
+
+        Args:
+            texts: the sources.
+            batch_size: see `generate`.
+            max_source_length: see `generate`.
+            prefix: see `generate`.
+            choices: see `generate`.
+            alignments: "mean" (over heads and layers) or "last" (over the last layer's heads):
+                which cross-attention tells the source tokens that an output token came from.
+                Default: none.
+            options: see `generate`.
+            **overrides: see `generate`.
+
+        Returns:
+            The outputs of each text, best first.
+
+        Raises:
+            UsageError: as `generate`; and if the model has no cross-attention to align by.
+        """
+        settings = self._settings(options, overrides)
+        if alignments not in (None, "mean", "last"):
+            raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
+        if alignments is not None and self.model.encoder is None:
+            raise UsageError(
+                "The model has no encoder, so there is no cross-attention to align by; leave "
+                "alignments out."
+            )
+        outputs: list[list[Generated]] = [[] for _ in texts]
+        for index, found, row in self._decode(
+            texts, batch_size, max_source_length, prefix, choices, settings, scored=True
+        ):
+            aligned: list[Alignment | None] = [None] * len(found)
+            if alignments is not None:
+                aligned = self._align(texts[index], row, found, alignments)
+            outputs[index] = [
+                Generated(
+                    text=self.tokenizers.decode([output.tokens])[0],
+                    tokens=tuple(output.tokens),
+                    score=output.score,
+                    token_scores=tuple(output.token_scores),
+                    at_limit=self._at_limit(output.tokens, settings),
+                    alignment=alignment,
+                )
+                for output, alignment in zip(found, aligned, strict=True)
+            ]
         return outputs
 
     def generate_each(
@@ -301,14 +377,21 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        prefix: str | Sequence[str] | None = None,
+        choices: Sequence[str] | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, str]]:
-        """Like `generate`, but gives (index, output) as batches finish, the longest first."""
+        """Like `generate`, but gives (index, output) as batches finish, the longest first.
+
+        It is the first output, if there are several of a text.
+        """
         for index, tokens, _ in self.generate_tokens(
             texts,
             batch_size=batch_size,
             max_source_length=max_source_length,
+            prefix=prefix,
+            choices=choices,
             options=options,
             **overrides,
         ):
@@ -320,6 +403,8 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        prefix: str | Sequence[str] | None = None,
+        choices: Sequence[str] | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, list[int], bool]]:
@@ -327,25 +412,163 @@ class Seq2Seq:
 
         The token ids are those behind the start token, up to the end token.
         """
+        settings = replace(self._settings(options, overrides), num_return_sequences=1)
+        for index, found, _ in self._decode(
+            texts, batch_size, max_source_length, prefix, choices, settings
+        ):
+            tokens = found[0].tokens
+            yield index, tokens, self._at_limit(tokens, settings)
+
+    def _decode(
+        self,
+        texts: Sequence[str],
+        batch_size: int,
+        max_source_length: int | None,
+        prefix: str | Sequence[str] | None,
+        choices: Sequence[str] | None,
+        settings: GenerationOptions,
+        *,
+        scored: bool = False,
+    ) -> Iterator[tuple[int, list[Hypothesis], list[int]]]:
+        """Outputs of each text with its index and its tokens, as batches finish."""
         if isinstance(texts, str):
             raise UsageError("generate takes a list of texts, not one text; put it in brackets.")
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
-        settings = self._settings(options, overrides)
+        _check_texts(texts, "Text")
+        prefixes = self._prefixes(prefix, len(texts), settings)
+        allowed = self._choices(choices, settings, prefix=prefix is not None)
         rows = self.encode_sources(texts, max_source_length)
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             source = Sequences.of([rows[index] for index in batch], self.device)
-            special = self.tokenizers.special
-            found = search(self.model, source, special, settings, self.constraints)
-            forced = self.constraints.forced_eos_token_id is not None
-            for index, tokens in zip(batch, found, strict=True):
-                # An end token ends an output before the limit, unless it is forced there.
-                ended = special.end in tokens and not (
-                    forced and len(tokens) >= settings.max_length - 1
+            guide = Guide(
+                prefixes=[prefixes[index] for index in batch] if prefixes else (),
+                source_rows=self._as_targets(batch, texts, rows)
+                if settings.encoder_no_repeat_ngram_size
+                else (),
+                choices=allowed,
+            )
+            found = search_all(
+                self.model,
+                source,
+                self.tokenizers.special,
+                settings,
+                self.constraints,
+                guide,
+                scored=scored,
+            )
+            for index, outputs in zip(batch, found, strict=True):
+                yield index, outputs, rows[index]
+
+    def _at_limit(self, tokens: Sequence[int], settings: GenerationOptions) -> bool:
+        """Whether the limit ended an output. An end token does before, unless it is forced."""
+        forced = self.constraints.forced_eos_token_id is not None
+        return self.tokenizers.special.end not in tokens or (
+            forced and len(tokens) >= settings.max_length - 1
+        )
+
+    def _prefixes(
+        self, prefix: str | Sequence[str] | None, texts: int, settings: GenerationOptions
+    ) -> list[list[int]]:
+        """Tokens that each output begins with."""
+        if prefix is None:
+            return []
+        given = [prefix] * texts if isinstance(prefix, str) else list(prefix)
+        if len(given) != texts:
+            raise UsageError(
+                f"There are {len(given)} prefixes for {texts} texts; give one for each, or a "
+                "single text for all."
+            )
+        _check_texts(given, "Prefix")
+        room, end = settings.max_length - 2, self.tokenizers.special.end
+        rows = [row[:-1] for row in self.tokenizers.encode_targets(given, None).rows]
+        for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
+            if not text:
+                row.clear()
+            if len(row) > room:
+                raise UsageError(
+                    f"Prefix {place} has {len(row)} tokens, but max_length is "
+                    f"{settings.max_length}, which with the start token and one token to write "
+                    f"leaves room for {room}; shorten it or raise max_length."
                 )
-                yield index, tokens, not ended
+            if end in row:
+                raise UsageError(
+                    f"Prefix {place} holds the end token, so nothing could follow; take it out."
+                )
+        _check_ids(rows, self.model.config.decoder.embedding.vocabulary, self.tokenizers.target)
+        return rows
+
+    def _choices(
+        self, choices: Sequence[str] | None, settings: GenerationOptions, *, prefix: bool
+    ) -> Trie | None:
+        """The tree of the outputs that are allowed."""
+        if choices is None:
+            return None
+        if isinstance(choices, str) or not choices:
+            raise UsageError("choices takes a list of the texts that are allowed, at least one.")
+        if prefix:
+            raise UsageError(
+                "prefix and choices are both given; give the choices that begin with the prefix."
+            )
+        _check_texts(choices, "Choice")
+        rows = self.tokenizers.encode_targets(choices, None).rows
+        vocabulary = self.model.config.decoder.embedding.vocabulary
+        _check_ids(rows, vocabulary, self.tokenizers.target)
+        for place, row in enumerate(rows, start=1):
+            if len(row) > settings.max_length - 1:
+                raise UsageError(
+                    f"Choice {place} has {len(row)} tokens with its end, but max_length is "
+                    f"{settings.max_length}, start token included; raise it or leave the choice "
+                    "out."
+                )
+        return Trie(rows, self.tokenizers.special.end, vocabulary)
+
+    def _as_targets(
+        self, batch: Sequence[int], texts: Sequence[str], rows: Sequence[list[int]]
+    ) -> list[list[int]]:
+        """Sources in the target's vocabulary."""
+        if self.tokenizers.source is self.tokenizers.target:
+            return [rows[index] for index in batch]
+        written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
+        return [row[len(self.tokenizers.target_start) : -1] for row in written]
+
+    def _align(
+        self, text: str, row: list[int], found: Sequence[Hypothesis], layers: AlignmentLayers
+    ) -> list[Alignment | None]:
+        """Where the tokens of a text's outputs came from."""
+        outputs = [output.tokens for output in found if output.tokens]
+        source = Sequences.of([row] * len(outputs), self.device)
+        weights = iter(
+            cross_attention_weights(
+                self.model, source, outputs, self.tokenizers.special.start, layers
+            )
+            if outputs
+            else ()
+        )
+        spans: list[tuple[int, int]] = []
+        if self.tokenizers.source.is_fast:
+            encoded = self.tokenizers.source(
+                text,
+                truncation=True,
+                max_length=len(row),
+                return_offsets_mapping=True,
+                verbose=False,
+            )
+            # An empty text may have got a token of its own.
+            spans = encoded["offset_mapping"] if list(encoded["input_ids"]) == row else []
+        return [
+            Alignment(
+                weights=next(weights).cpu(),
+                target_tokens=tuple(self.tokenizers.target.convert_ids_to_tokens(output.tokens)),
+                source_tokens=tuple(self.tokenizers.source.convert_ids_to_tokens(row)),
+                source_spans=tuple((first, behind) for first, behind in spans),
+            )
+            if output.tokens
+            else None
+            for output in found
+        ]
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
@@ -425,6 +648,12 @@ class Seq2Seq:
                     f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
                 )
         settings = replace(options or self.generation, **overrides)
+        unheard = [name for name in SAMPLING if name in overrides]
+        if unheard and not settings.do_sample:
+            raise UsageError(
+                f"{unheard[0]} is given, which only sampling looks at, but do_sample is not set; "
+                "set it, or leave the other out."
+            )
         limit = self.target_limit
         if limit is not None and settings.max_length > limit:
             settings = replace(
@@ -468,6 +697,22 @@ def _check_vocabulary(model: Seq2Seq) -> None:
                 f"The target's {role} token is {token}, but the target embedding has {rows} rows; "
                 f"correct it in {GENERATION} or in the tokenizer."
             )
+
+
+def _check_texts(texts: Sequence[str], what: str) -> None:
+    """Texts must be text, which half a pair of surrogates is not."""
+    for place, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise UsageError(f"{what} {place} is {text!r:.80}, which is no text; give a str.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            code = ord(text[error.start])
+            raise UsageError(
+                f"{what} {place} has the lone surrogate U+{code:04X} at character "
+                f"{error.start + 1}, which is half a character; read the text as UTF-8, or take "
+                "it out."
+            ) from None
 
 
 def _check_ids(

@@ -31,6 +31,7 @@ _WANTED: Mapping[str, str] = {
     "sequence_str": "a list",
     "string_type": "text",
     "too_short": "a list with something in it",
+    "tuple_type": "a list",
 }
 
 

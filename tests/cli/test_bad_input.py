@@ -96,7 +96,6 @@ def test_an_output_folder_that_holds_something_else(
     [
         (b"complex\tsimple\na b\tc\n", "source=complx,target=simple", ["'complx'", "'complex'"]),
         (b"one\ttwo\tthree\na\tb\tc\n", None, ["3 columns"]),
-        (b"source\ttarget\na\tb\nc\t\n", None, ["line 3", "'target' is empty"]),
         (b"source\ttarget\na\tb\nc\n", None, ["line 3", "1 fields"]),
         (b"source\ttarget\na\tb\n\xffc\td\n", None, ["line 3 is not UTF-8", "0xff"]),
         (b"", None, ["empty"]),
@@ -123,6 +122,20 @@ def test_data_that_is_not_as_it_should_be(
     ):
         warmstart(*command).assert_failed(1, f"error: {data}", *words)
     assert not (tmp_path / "outputs.jsonl").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_text_in_what_is_to_be_scored(
+    warmstart: Run, composed: Path, recipe: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data.tsv"
+    data.write_text("source\ttarget\na\tb\nc\t\n")
+    words = (f"error: {data}", "line 3", "'target' is empty", "skip_empty")
+    warmstart("evaluate", composed, "--data", data).assert_failed(1, *words)
+    # Training leaves such rows out, unless it is told otherwise.
+    changes = [f"task.data='{data}'", "task.skip_empty=false"]
+    options = [word for change in changes for word in ("--set", change)]
+    warmstart("train", recipe, *options).assert_failed(1, *words)
     assert not (tmp_path / "run").exists()
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -25,8 +26,11 @@ COMMAND = [
 VERBS = (
     "compose",
     "inspect",
+    "doctor",
+    "data",
     "train",
     "evaluate",
+    "compare",
     "generate",
     "list",
     "export",
@@ -57,6 +61,12 @@ def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
 def test_every_option_has_help_with_its_default(verb: str) -> None:
     group = typer.main.get_command(app)
     command = group.commands[verb]  # type: ignore[attr-defined]
+    for inner in getattr(command, "commands", {}).values():  # `warmstart data fusion`
+        check_options(inner)
+    check_options(command)
+
+
+def check_options(command: Any) -> None:
     context = typer.Context(command)
     for parameter in command.params:
         text = parameter.get_help_record(context)

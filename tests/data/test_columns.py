@@ -1,6 +1,13 @@
 import pytest
 
-from warmstart.data.columns import WELL_KNOWN, ColumnMapping, Columns, find_columns
+from warmstart.data.columns import (
+    KINDS,
+    WELL_KNOWN,
+    ColumnMapping,
+    Columns,
+    KnownColumns,
+    find_columns,
+)
 from warmstart.errors import UsageError
 
 
@@ -35,14 +42,33 @@ def test_parse_refuses(mapping: ColumnMapping, message: str) -> None:
         Columns.parse(mapping)
 
 
-@pytest.mark.parametrize("pair", WELL_KNOWN)
-def test_finds_every_well_known_pair(pair: tuple[str, str]) -> None:
-    source, target = pair
-    assert find_columns(["id", target, source]) == Columns(source=source, targets=(target,))
+@pytest.mark.parametrize("known", WELL_KNOWN, ids=lambda known: known.source)
+def test_finds_every_well_known_pair(known: KnownColumns) -> None:
+    names = ["id", *reversed(known.columns.all)]
+    assert find_columns(names) == known
+    assert find_columns(names, [known.kind]) == known
+    assert find_columns(names, [kind for kind in KINDS if kind != known.kind]) is None
+
+
+def test_every_kind_but_translation_has_well_known_columns() -> None:
+    # A translation's columns are named as its languages, see `recognize_columns`.
+    assert {known.kind for known in WELL_KNOWN} == {*KINDS} - {"translation"}
+
+
+def test_half_of_joined_columns_is_not_enough() -> None:
+    names = ["complex_sentence", "simple_sentence_1"]
+    assert find_columns(names) is None
+    assert find_columns([*names, "simple_sentence_2"]) is not None
 
 
 def test_finds_nothing_in_other_names() -> None:
     assert find_columns(["text", "label"]) is None
+
+
+def test_joined_columns_are_columns_of_their_own() -> None:
+    columns = Columns.parse({"source": "a + b", "target": ["c", "d+e + f"]})
+    assert columns.all == ("a", "b", "c", "d+e", "f")
+    assert Columns.parse({"source": "1 + 3", "target": 2}).numbered
 
 
 def test_numbers_are_columns_without_a_header() -> None:

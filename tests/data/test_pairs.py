@@ -8,7 +8,8 @@ from tests.shared_data import shared_data
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.pairs import read_examples, read_pairs, read_parallel
+from warmstart.data.pairs import read_pairs, read_parallel
+from warmstart.data.read import read_examples
 from warmstart.errors import DataError, UsageError
 
 TWO = [Example("a", ("b",)), Example("c", ("d",))]
@@ -76,6 +77,35 @@ def test_several_references(tmp_path: Path, text: str, columns: ColumnMapping | 
     examples = list(read_pairs(write(tmp_path / "a.jsonl", text), columns))
     assert examples == [Example("a", ("b", "c"))]
     assert examples[0].target == "b"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"p": "One .", "q": "Two ."}, "One . Two ."),
+        ({"p": " One . ", "q": None}, "One ."),
+        ({"p": " ", "q": "Two ."}, "Two ."),
+        ({"p": ["One .", "Two ."], "q": "Three ."}, "One . Two . Three ."),
+        ({"p": "x", "q": "y", "p + q": "a name of its own"}, "a name of its own"),
+    ],
+)
+def test_columns_are_joined(tmp_path: Path, row: dict[str, object], expected: str) -> None:
+    path = write(tmp_path / "a.jsonl", json.dumps(row | {"t": "u"}) + "\n")
+    examples = list(read_pairs(path, {"source": "p + q", "target": "t"}))
+    assert examples == [Example(expected, ("u",))]
+
+
+def test_joined_columns_that_do_not_do(tmp_path: Path) -> None:
+    columns = {"source": "p + q", "target": "t"}
+    path = write(tmp_path / "a.jsonl", '{"p": "", "q": null, "t": "u"}\n')
+    with pytest.raises(DataError, match=r"the column 'p \+ q' is empty"):
+        list(read_pairs(path, columns))
+    path = write(tmp_path / "a.jsonl", '{"p": "a", "t": "u"}\n')
+    with pytest.raises(DataError, match=r"there is no column 'q'; .*Allowed: p, t"):
+        list(read_pairs(path, columns))
+    path = write(tmp_path / "a.jsonl", '{"p": "a", "q": 5, "t": "u"}\n')
+    with pytest.raises(DataError, match="the column 'q' is not text"):
+        list(read_pairs(path, columns))
 
 
 def test_a_source_that_is_a_list_of_sentences_is_joined(tmp_path: Path) -> None:
@@ -154,7 +184,7 @@ def test_refuses(
 
 def test_reads_no_further_than_asked(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "a\tb\nbroken\n")
-    assert next(read_pairs(path)) == Example("a", ("b",))
+    assert next(iter(read_pairs(path))) == Example("a", ("b",))
 
 
 def test_a_wrong_mapping_is_refused_before_reading(tmp_path: Path) -> None:
@@ -210,7 +240,7 @@ def test_reads_scitldr() -> None:
 def test_aeslc_needs_columns() -> None:
     path = shared_data("aeslc", "dev.raw.jsonl.gz")
     with pytest.raises(DataError, match="has the columns file, text, and no pair"):
-        next(read_pairs(path))
+        next(iter(read_pairs(path)))
 
 
 def test_reads_multi30k() -> None:

@@ -8,6 +8,7 @@ from tests.shared_data import shared_data
 
 from warmstart.errors import UsageError
 from warmstart.metrics.bleu import Bleu
+from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 
 SENTENCES = st.lists(st.sampled_from(["a", "b", "C", "d,", "e."]), max_size=8).map(" ".join)
@@ -31,7 +32,7 @@ def test_published_figures_of_newstest2017(system: str, expected: float) -> None
     assert score.ci[0] < score.value < score.ci[1]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(SENTENCES, SENTENCES, SENTENCES), min_size=1, max_size=5),
     st.sampled_from(["none", "13a"]),
@@ -51,6 +52,31 @@ def test_equals_sacrebleu(
         list(zip(first, second, strict=True)),
     )
     assert score.value == pytest.approx(expected.score, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.tuples(SENTENCES, st.lists(SENTENCES, min_size=1, max_size=3)), min_size=1, max_size=4
+    )
+)
+def test_sentences_are_those_of_sacrebleu(examples: list[tuple[str, list[str]]]) -> None:
+    """Also where examples have different numbers of references."""
+    outputs, references = map(list, zip(*examples, strict=True))
+    expected = [sacrebleu.sentence_bleu(output, texts).score for output, texts in examples]
+    score = compute(Bleu(), None, outputs, references, per_example=True)
+    assert score.per_example == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_papers_variant_is_uncased_and_international() -> None:
+    outputs, references = ["the “Cat” sat – on 3.5 mats"], [["The “cat” sat – on 3.5 mats !"]]
+    expected = sacrebleu.corpus_bleu(
+        outputs, [[texts[0] for texts in references]], tokenize="intl", lowercase=True
+    )
+    score = compute(get_metric("bleu_uncased"), None, outputs, references)
+    assert score.value == pytest.approx(expected.score, abs=1e-9)
+    assert "case:lc" in score.signature
+    assert "tok:intl" in score.signature
 
 
 def test_signature_is_that_of_sacrebleu() -> None:

@@ -3,8 +3,9 @@ import math
 import pytest
 
 from warmstart.errors import UsageError
-from warmstart.metrics import compute as compute_module
+from warmstart.metrics import bootstrap
 from warmstart.metrics.bleu import Bleu
+from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.exact_match import ExactMatch
 
@@ -31,7 +32,7 @@ def test_interval_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPa
     outputs = [f"some words of output {number}" for number in range(50)]
     references = [[f"some words of reference {number % 7}"] for number in range(50)]
     whole = compute(Bleu(), outputs, outputs, references)
-    monkeypatch.setattr(compute_module, "_BLOCK_ELEMENTS", 7 * 50)
+    monkeypatch.setattr(bootstrap, "BLOCK_ELEMENTS", 7 * 50)
     assert compute(Bleu(), outputs, outputs, references) == whole
 
 
@@ -63,6 +64,41 @@ def test_refuses_an_example_without_references() -> None:
 def test_refuses_a_text_in_place_of_a_list_of_references() -> None:
     with pytest.raises(UsageError, match="a single text as the references of example 1"):
         compute(ExactMatch(), ["a"], ["a"], ["a"])
+
+
+def test_gives_each_examples_value_if_asked() -> None:
+    score = compute(ExactMatch(), None, ["a", "b"], [["a"], ["c"]], per_example=True)
+    assert score.per_example == pytest.approx([100, 0])
+    assert compute(ExactMatch(), None, ["a", "b"], [["a"], ["c"]]).per_example is None
+    assert "per_example" not in score.to_json()
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("sari", "sari needs the sources"),
+        ("copy_rate", "copy_rate needs the sources"),
+        ("length_limit", "length_limit needs to know which outputs hit the length limit"),
+    ],
+)
+def test_says_what_a_metric_needs(metric: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        compute(get_metric(metric), None, ["a"], [["a"]])
+
+
+def test_references_are_needed_by_most() -> None:
+    with pytest.raises(UsageError, match="bleu needs references"):
+        compute(Bleu(), ["a"], ["a"], None)
+    assert compute(get_metric("copy_rate"), ["a"], ["a"], None).value == 100
+
+
+def test_the_interval_holds_the_value_where_few_examples_decide() -> None:
+    # One example in 40 has hits, so that most resamples fall short.
+    outputs = ["a b c d e"] + [f"x{i} y z w{i}" for i in range(40)]
+    references = [["a b c d e"]] + [[f"k{i} l{i}"] for i in range(40)]
+    score = compute(Bleu(), None, outputs, references)
+    assert score.ci is not None
+    assert score.ci[0] <= score.value <= score.ci[1]
 
 
 def test_signature_counts_the_references() -> None:

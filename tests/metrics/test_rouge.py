@@ -1,6 +1,8 @@
 import gzip
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from tests.shared_data import shared_data
 
@@ -29,6 +31,23 @@ def test_published_figures_on_xsum(metric: str, system: str, expected: float) ->
     references = [[reference] for reference in read("gold-test-sentences.txt.gz")]
     score = compute(get_metric(metric), outputs, outputs, references)
     assert score.value == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize("metric", ["rouge1", "rouge2", "rougeL"])
+@pytest.mark.parametrize("system", ["topic-convs2s", "lead"])
+def test_systems_on_xsum_equal_rouge_score(metric: str, system: str) -> None:
+    """On the first outputs, because it takes its time."""
+    outputs = read(f"{system}-test-output.txt.gz")[:300]
+    targets = read("gold-test-sentences.txt.gz")[:300]
+    scorer = RougeScorer([metric], use_stemmer=True)
+    each = [
+        100 * scorer.score(target, output)[metric].fmeasure
+        for target, output in zip(targets, outputs, strict=True)
+    ]
+    references = [[target] for target in targets]
+    score = compute(get_metric(metric), None, outputs, references, per_example=True)
+    assert score.per_example == pytest.approx(each, abs=1e-9)
+    assert score.value == pytest.approx(sum(each) / len(each), abs=1e-9)
 
 
 def test_takes_the_best_reference_of_each_example() -> None:
@@ -60,6 +79,18 @@ def test_equals_rouge_score(metric: str, stemmer: bool) -> None:
         Rouge(name=metric, description="", stemmer=stemmer), outputs, outputs, references
     )
     assert score.value == pytest.approx(100 * sum(expected) / len(expected))
+
+
+WORDS = st.lists(st.sampled_from(["a", "b", "cats", "cat", "Dogs."]), max_size=7).map(" ".join)
+LINES = st.lists(WORDS, min_size=1, max_size=3).map("\n".join)
+
+
+@settings(deadline=None, max_examples=60)
+@given(LINES, LINES, st.sampled_from(["rougeL", "rougeLsum"]))
+def test_subsequences_equal_those_of_rouge_score(output: str, target: str, metric: str) -> None:
+    expected = RougeScorer([metric], use_stemmer=True).score(target, output)[metric].fmeasure
+    score = compute(get_metric(metric), None, [output], [[target]])
+    assert score.value == pytest.approx(100 * expected, abs=1e-9)
 
 
 def test_rouge_lsum_takes_lines_for_sentences() -> None:

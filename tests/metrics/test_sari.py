@@ -1,4 +1,5 @@
 from fractions import Fraction
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,9 @@ REFERENCES = [
 SENTENCES = st.lists(st.sampled_from("abcde"), max_size=9).map(" ".join)
 
 
-def slow_sari(source: str, output: str, references: list[str]) -> Fraction:
+def slow_sari(
+    source: str, output: str, references: list[str], deletion: str = "precision"
+) -> Fraction:
     """The definition, n-gram by n-gram over everything that occurs, in exact fractions."""
     total = Fraction(0)
     for order in range(1, 5):
@@ -30,7 +33,7 @@ def slow_sari(source: str, output: str, references: list[str]) -> Fraction:
         sides = [grams(reference) for reference in references if grams(reference)]
         universe = {*grams(source), *grams(output), *(gram for side in sides for gram in side)}
         tally = dict.fromkeys(("add", "added", "to_add", "keep", "kept", "to_keep"), Fraction(0))
-        delete = deleted = Fraction(0)
+        delete = deleted = to_delete = Fraction(0)
         for gram in universe:
             has_source, has_output = gram in grams(source), gram in grams(output)
             weight = Fraction(sum(gram in side for side in sides), len(sides) or 1)
@@ -42,6 +45,7 @@ def slow_sari(source: str, output: str, references: list[str]) -> Fraction:
             tally["keep"] += weight * (has_source and has_output)
             deleted += has_source and not has_output
             delete += (1 - weight) * (has_source and not has_output)
+            to_delete += (1 - weight) * has_source
 
         def f1(hits: Fraction, selected: Fraction, relevant: Fraction) -> Fraction:
             precision = hits / selected if selected else Fraction(1)
@@ -52,7 +56,8 @@ def slow_sari(source: str, output: str, references: list[str]) -> Fraction:
 
         total += f1(tally["add"], tally["added"], tally["to_add"])
         total += f1(tally["keep"], tally["kept"], tally["to_keep"])
-        total += delete / deleted if deleted else Fraction(1)
+        precise = delete / deleted if deleted else Fraction(1)
+        total += precise if deletion == "precision" else f1(delete, deleted, to_delete)
     return total / 12
 
 
@@ -71,20 +76,23 @@ def test_published_sentences(output: str, expected: float) -> None:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     st.lists(
         st.tuples(SENTENCES, SENTENCES, st.lists(SENTENCES, min_size=1, max_size=3)),
         min_size=1,
         max_size=3,
-    )
+    ),
+    st.sampled_from(["precision", "f1"]),
 )
-def test_equals_the_definition(examples: list[tuple[str, str, list[str]]]) -> None:
+def test_equals_the_definition(
+    examples: list[tuple[str, str, list[str]]], deletion: Literal["precision", "f1"]
+) -> None:
     sources, outputs, references = map(list, zip(*examples, strict=True))
-    expected = sum(slow_sari(*example) for example in examples) / len(examples)
-    assert compute(Sari(), sources, outputs, references).value == pytest.approx(
-        float(100 * expected), abs=1e-9
-    )
+    each = [float(100 * slow_sari(*example, deletion)) for example in examples]
+    score = compute(Sari(deletion=deletion), sources, outputs, references, per_example=True)
+    assert score.value == pytest.approx(sum(each) / len(each), abs=1e-9)
+    assert score.per_example == pytest.approx(each, abs=1e-9)
 
 
 def test_copying_has_a_full_deletion_score() -> None:

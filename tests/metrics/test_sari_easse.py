@@ -1,11 +1,14 @@
 import gzip
 from collections import Counter
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.shared_data import shared_data
 
+from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.sari_easse import SariEasse
 
@@ -13,7 +16,7 @@ SENTENCES = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
 EXAMPLES = st.tuples(SENTENCES, SENTENCES, st.lists(SENTENCES, min_size=1, max_size=3))
 
 
-def slow_sari(examples: list[tuple[str, str, list[str]]]) -> float:
+def slow_sari(examples: list[tuple[str, str, list[str]]], deletion: str = "f1") -> float:
     """The definition through multisets: every count repeated once for each reference."""
     f1s: list[float] = []
     for order in range(1, 5):
@@ -41,7 +44,8 @@ def slow_sari(examples: list[tuple[str, str, list[str]]]) -> float:
             precision = counts["hit"] / counts["out"] if counts["out"] else 0.0
             recall = counts["hit"] / counts["ref"] if counts["ref"] else 0.0
             both = precision + recall
-            f1s.append(2 * precision * recall / both if both else 0.0)
+            f1 = 2 * precision * recall / both if both else 0.0
+            f1s.append(precision if counts is delete and deletion == "precision" else f1)
     return 100 * sum(f1s) / 12
 
 
@@ -59,20 +63,40 @@ def test_published_figures_on_turkcorpus(system: str, expected: float) -> None:
     outputs = read(f"{system}.tok.low.gz")
     columns = [read(f"test.8turkers.tok.turk.{number}.gz") for number in range(8)]
     references = list(zip(*columns, strict=True))
-    score = compute(SariEasse(lowercase=False, tokenize_source=False), sources, outputs, references)
+    score = compute(get_metric("sari_easse_legacy"), sources, outputs, references)
     assert score.value == pytest.approx(expected, abs=1e-9)
     assert "source-tok:none" in score.signature
 
 
-@settings(deadline=None, max_examples=150)
-@given(st.lists(EXAMPLES, min_size=1, max_size=3))
-def test_equals_the_definition(examples: list[tuple[str, str, list[str]]]) -> None:
+@pytest.mark.parametrize(
+    ("system", "expected"), [("Dress-Ls", 36.73586275692667), ("Hybrid", 31.008109926854227)]
+)
+def test_published_figures_on_turkcorpus_without_tokenization(system: str, expected: float) -> None:
+    # Those of EASSE's own tests, with its tokenizer "plain".
+    sources = read("test.8turkers.tok.norm.gz")
+    columns = [read(f"test.8turkers.tok.turk.{number}.gz") for number in range(8)]
+    references = list(zip(*columns, strict=True))
+    metric = SariEasse(lowercase=False, tokenize="none")
+    score = compute(metric, sources, read(f"{system}.tok.low.gz"), references)
+    assert score.value == pytest.approx(expected, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(EXAMPLES, min_size=1, max_size=3), st.sampled_from(["f1", "precision"]))
+def test_equals_the_definition(
+    examples: list[tuple[str, str, list[str]]], deletion: Literal["f1", "precision"]
+) -> None:
     sources, outputs, references = map(list, zip(*examples, strict=True))
-    score = compute(SariEasse(), sources, outputs, references)
-    assert score.value == pytest.approx(slow_sari(examples), abs=1e-9)
+    metric = SariEasse(deletion=deletion)
+    score = compute(metric, sources, outputs, references, per_example=True)
+    assert score.value == pytest.approx(slow_sari(examples, deletion), abs=1e-9)
+    each = [slow_sari([example], deletion) for example in examples]
+    assert score.per_example == pytest.approx(each, abs=1e-9)
+    of_sentences = compute(replace(metric, level="sentence"), sources, outputs, references)
+    assert of_sentences.value == pytest.approx(sum(each) / len(each), abs=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(SENTENCES, SENTENCES, SENTENCES), min_size=1, max_size=3))
 def test_no_output_beats_the_only_reference(examples: list[tuple[str, str, str]]) -> None:
     sources, outputs, targets = map(list, zip(*examples, strict=True))

@@ -1,8 +1,10 @@
 """`warmstart evaluate`: a model, or finished outputs, and data to scores."""
 
-from dataclasses import asdict
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,10 +20,30 @@ from warmstart.cli.options import (
     decoding,
 )
 from warmstart.cli.output import print_json, print_scores, scores_json
+from warmstart.cli.scoring import (
+    BertScoreModel,
+    Lowercase,
+    Metrics,
+    References,
+    Sources,
+    Stemmer,
+    Tokenize,
+    check_names,
+)
 from warmstart.data.columns import ColumnMapping
 from warmstart.errors import DataError, OutputError, UsageError
+from warmstart.generation.options import GenerationOverrides
 
-__all__ = ["evaluate"]
+if TYPE_CHECKING:
+    from warmstart.data.source import DataSource
+    from warmstart.metrics.metric import Metric
+    from warmstart.metrics.score import Score
+    from warmstart.metrics.system_outputs import SystemOutputs
+    from warmstart.tasks.task import Split, TaskDefinition
+
+__all__ = ["evaluate", "parse_columns"]
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -35,17 +57,24 @@ def evaluate(
     ] = None,
     *,
     data: Annotated[
-        list[Path],
+        list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="TSV, CSV or JSON Lines; or parallel text files, the source's first, each with "
-            "--data.",
+            help="A file of pairs, a folder, or hub:NAME; or parallel text files, the source's "
+            "first, each with --data. Default: the task's own data on the hub.",
         ),
-    ],
+    ] = None,
     task: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="One of `warmstart list tasks`."),
-    ] = "pairs",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="One of `warmstart list tasks`: metrics, tokenization, decoding. Default: pairs.",
+        ),
+    ] = None,
+    split: Annotated[
+        Literal["train", "validation", "test"],
+        typer.Option(help="Which part of a folder or of the hub's data."),
+    ] = "test",
     columns: Annotated[
         str | None,
         typer.Option(
@@ -54,13 +83,12 @@ def evaluate(
             "Default: well-known names.",
         ),
     ] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="One of `warmstart list metrics`. Repeatable. Default: the task's."
-        ),
-    ] = None,
-    references: Annotated[
+    metric: Metrics = None,
+    lowercase: Lowercase = None,
+    tokenize: Tokenize = None,
+    stemmer: Stemmer = None,
+    bertscore_model: BertScoreModel = None,
+    reference_text: Annotated[
         Literal["as-given", "round-trip"],
         typer.Option(help="Sources and references as they are, or as the model would write them."),
     ] = "as-given",
@@ -68,14 +96,23 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Score these outputs, one a line, instead of decoding. Default: decode.",
+            help="Score these outputs instead of decoding: one a line, or a .jsonl as --outputs "
+            "writes it. Default: decode.",
         ),
     ] = None,
+    sources: Sources = None,
+    references: References = None,
     outputs: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.jsonl",
             help="Keep source, output and references of each example. Default: keep none.",
+        ),
+    ] = None,
+    per_example: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl", help="Keep the scores of each example. Default: keep none."
         ),
     ] = None,
     limit: Annotated[
@@ -91,69 +128,87 @@ def evaluate(
     no_repeat_ngram_size: NoRepeatNgramSize = None,
     as_json: Json = False,
 ) -> None:
-    """Score a model on data, with confidence intervals.
+    """Score a model on data, or finished outputs, with confidence intervals.
 
-    Decoding options default to the task's settings.
+    Decoding options default to the task's settings. Finished outputs need no model: give
+    --predictions with --sources and --references, or with --data.
     """
     overrides = decoding(
         num_beams, max_length, min_length, length_penalty, early_stopping, no_repeat_ngram_size
     )
-    if model is None and (predictions is None or references == "round-trip"):
-        raise UsageError(
-            "Give a MODEL, or --predictions FILE with outputs to score."
-            if predictions is None
-            else "--references round-trip needs a MODEL, whose tokenizer writes them."
-        )
-    if predictions is not None and (overrides or outputs is not None):
-        raise UsageError("--predictions are finished; leave out --outputs and decoding options.")
-    if outputs is not None and (outputs.is_dir() or not outputs.parent.is_dir()):
-        raise OutputError(f"{outputs} cannot be written: give a file in a folder that exists.")
-
-    from warmstart.tasks.catalogue import load_task
-
-    split = load_task(
-        task,
-        {"test": data[0] if len(data) == 1 else data},
-        columns=None if columns is None else parse_columns(columns),
-        limits=None if limit is None else {"test": limit},
-        metrics=metric,
-    ).split("test")
-    finished = None if predictions is None else _read(predictions, len(split))
-
-    from warmstart.evaluation import evaluate as run
-    from warmstart.evaluation import score_outputs
-    from warmstart.seq2seq import Seq2Seq
-
-    loaded = None if model is None else Seq2Seq.from_pretrained(model)
-    if finished is not None:
-        scores = score_outputs(
-            split, finished, round_trip=loaded if references == "round-trip" else None
-        )
+    round_trip = reference_text == "round-trip"
+    beside = sources is not None or bool(references)
+    if predictions is None:
+        _check_model(model, beside=beside)
     else:
-        assert loaded is not None
-        scores = run(
-            loaded,
-            split,
-            reference_text="round_trip" if references == "round-trip" else "as_given",
-            batch_size=batch_size,
-            outputs_file=outputs,
-            **overrides,
+        _check_finished(
+            model,
+            decoding=bool(overrides) or outputs is not None,
+            data=data is not None,
+            beside=beside,
+            columns=columns is not None,
+            round_trip=round_trip,
         )
+    for path in (outputs, per_example):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise OutputError(f"{path} cannot be written: give a file in a folder that exists.")
+    check_names(metric)
+
+    from warmstart.scoring.files import read_system, write_per_example
+    from warmstart.scoring.score import score, with_options
+    from warmstart.tasks.catalogue import get_task_definition
+
+    definition = get_task_definition(task or "pairs")
+    examples: Split | None = None
+    if predictions is None or data is not None:
+        examples = _load(definition, data, split, columns, limit)
+    if predictions is None:
+        assert examples is not None
+        system = _to_decode(examples)
+    else:
+        system = read_system(predictions, sources=sources, references=references or (), limit=limit)
+        if examples is not None:
+            system = _on_data(system, examples, predictions)
+    chosen = with_options(
+        _choose(metric, system, definition if task or examples is not None else None),
+        lowercase=lowercase,
+        tokenize=tokenize,
+        stemmer=stemmer,
+        bertscore_model=bertscore_model,
+    )
+    if model is None or not (round_trip or predictions is None):
+        scores = score(system, chosen, per_example=per_example is not None)
+    else:
+        assert examples is not None
+        scores = _with_model(
+            model,
+            examples,
+            chosen,
+            finished=None if predictions is None else system,
+            round_trip=round_trip,
+            batch_size=batch_size,
+            outputs=outputs,
+            per_example=per_example is not None,
+            overrides=overrides,
+        )
+    if per_example is not None:
+        write_per_example(per_example, scores)
     if as_json:
         print_json(
             {
                 "model": model,
-                "task": task,
-                "examples": len(split),
+                "predictions": None if predictions is None else str(predictions),
+                "task": definition.name if task or examples is not None else None,
+                "examples": len(system),
                 "generation": None
-                if finished is not None
-                else asdict(split.generation) | overrides,
+                if predictions is not None
+                else asdict(definition.generation) | overrides,
                 "scores": scores_json(scores),
             }
         )
     else:
         print_scores(scores)
-        typer.echo(f"{len(split)} examples")
+        typer.echo(f"{len(system)} examples")
 
 
 def parse_columns(text: str) -> ColumnMapping:
@@ -171,13 +226,143 @@ def parse_columns(text: str) -> ColumnMapping:
     return {side: names[0] if len(names) == 1 else names for side, names in columns.items()}
 
 
-def _read(predictions: Path, examples: int) -> list[str]:
-    from warmstart.data.lines import read_lines
+def _with_model(
+    name: str,
+    examples: "Split",
+    metrics: "Sequence[Metric]",
+    *,
+    finished: "SystemOutputs | None",
+    round_trip: bool,
+    batch_size: int,
+    outputs: Path | None,
+    per_example: bool,
+    overrides: GenerationOverrides,
+) -> "dict[str, Score]":
+    """Scores what a model writes, or finished outputs against what it could write."""
+    from warmstart.evaluation import evaluate as decode_and_score
+    from warmstart.evaluation import score_outputs
+    from warmstart.seq2seq import Seq2Seq
 
-    outputs = list(read_lines(predictions))
-    if len(outputs) != examples:
+    model = Seq2Seq.from_pretrained(name)
+    if finished is None:
+        return decode_and_score(
+            model,
+            examples,
+            metrics=metrics,
+            reference_text="round_trip" if round_trip else "as_given",
+            batch_size=batch_size,
+            outputs_file=outputs,
+            per_example=per_example,
+            **overrides,
+        )
+    return score_outputs(
+        examples,
+        finished.outputs,
+        metrics=metrics,
+        round_trip=model,
+        at_limit=finished.at_limit,
+        per_example=per_example,
+    )
+
+
+def _check_model(model: str | None, *, beside: bool) -> None:
+    """Refuses options that a model cannot be evaluated with."""
+    if model is None:
+        raise UsageError("Give a MODEL, or --predictions FILE with outputs to score.")
+    if beside:
+        raise UsageError(
+            "--sources and --references belong to --predictions FILE; a model is evaluated on "
+            "--data."
+        )
+
+
+def _check_finished(
+    model: str | None,
+    *,
+    decoding: bool,
+    data: bool,
+    beside: bool,
+    columns: bool,
+    round_trip: bool,
+) -> None:
+    """Refuses options that finished outputs cannot be scored with."""
+    if decoding:
+        raise UsageError("--predictions are finished; leave out --outputs and decoding options.")
+    if data and beside:
+        raise UsageError(
+            "--data already has sources and references; leave out --sources and --references, or "
+            "--data."
+        )
+    if columns and not data:
+        raise UsageError("--columns are those of --data, which is not given.")
+    if round_trip and (model is None or not data):
+        raise UsageError(
+            "--reference-text round-trip needs a MODEL, whose tokenizer writes them, and --data."
+        )
+    if model is not None and not round_trip:
+        logger.warning("%s is not used: --predictions are scored without a model.", model)
+
+
+def _load(
+    definition: "TaskDefinition",
+    data: Sequence[str] | None,
+    split: Literal["train", "validation", "test"],
+    columns: str | None,
+    limit: int | None,
+) -> "Split":
+    """The examples of one split: of what was given, or of the task's own data on the hub."""
+    from warmstart.tasks.catalogue import load_task
+
+    if data:
+        given: DataSource = data[0] if len(data) == 1 else list(data)
+    elif definition.origin.hub is not None and split in definition.origin.hub.splits:
+        hub = definition.origin.hub
+        given = {"file": str(hub), "split": hub.splits[split]}
+    else:
+        raise UsageError(
+            f"the task {definition.name} has no {split} data of its own; give --data FILE, a "
+            "folder, or hub:NAME."
+        )
+    files: dict[str, DataSource] = {split: given}
+    task = load_task(
+        definition.name,
+        files,
+        columns=None if columns is None else parse_columns(columns),
+        limits=None if limit is None else {split: limit},
+    )
+    return task.split(split)
+
+
+def _to_decode(examples: "Split") -> "SystemOutputs":
+    """What will be there once a model has written its outputs, to choose metrics by."""
+    from warmstart.metrics.system_outputs import SystemOutputs
+
+    nothing = [""] * len(examples)
+    return SystemOutputs(
+        outputs=nothing,
+        references=examples.references,
+        sources=examples.sources,
+        at_limit=[False] * len(nothing),
+    )
+
+
+def _on_data(system: "SystemOutputs", examples: "Split", predictions: Path) -> "SystemOutputs":
+    if len(system) != len(examples):
         raise DataError(
-            f"{predictions} has {len(outputs)} lines, but the data {examples} examples; each "
+            f"{predictions} has {len(system)} lines, but the data {len(examples)} examples; each "
             "example needs its output, one a line."
         )
-    return outputs
+    return replace(system, sources=examples.sources, references=examples.references)
+
+
+def _choose(
+    names: Sequence[str] | None, system: "SystemOutputs", definition: "TaskDefinition | None"
+) -> "list[Metric]":
+    """The metrics that were named, or else the task's, tokenized as the task's data wants it."""
+    from warmstart.metrics.catalogue import get_metric
+    from warmstart.scoring.score import choose_metrics
+
+    if definition is None:
+        return choose_metrics(names, system)
+    chosen = choose_metrics(names or definition.metrics, system)
+    return [get_metric(metric.name, tokenize=definition.tokenize) for metric in chosen]

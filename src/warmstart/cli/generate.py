@@ -10,12 +10,21 @@ import typer
 
 from warmstart.cli.options import (
     BatchSize,
+    DoSample,
     EarlyStopping,
+    EncoderNoRepeatNgramSize,
     LengthPenalty,
     MaxLength,
     MinLength,
+    MinP,
     NoRepeatNgramSize,
     NumBeams,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    TopK,
+    TopP,
+    TypicalP,
     decoding,
 )
 from warmstart.errors import DataError
@@ -45,6 +54,25 @@ def generate(
     length_penalty: LengthPenalty = None,
     early_stopping: EarlyStopping = None,
     no_repeat_ngram_size: NoRepeatNgramSize = None,
+    encoder_no_repeat_ngram_size: EncoderNoRepeatNgramSize = None,
+    repetition_penalty: RepetitionPenalty = None,
+    do_sample: DoSample = None,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    typical_p: TypicalP = None,
+    seed: Seed = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="What each output begins with. Default: nothing."),
+    ] = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The outputs that are allowed, a line each. Default: any."
+        ),
+    ] = None,
 ) -> None:
     """Write an output for each line of text, in order.
 
@@ -52,10 +80,25 @@ def generate(
     default to what was saved with the model.
     """
     overrides = decoding(
-        num_beams, max_length, min_length, length_penalty, early_stopping, no_repeat_ngram_size
+        num_beams,
+        max_length,
+        min_length,
+        length_penalty,
+        early_stopping,
+        no_repeat_ngram_size,
+        encoder_no_repeat_ngram_size=encoder_no_repeat_ngram_size,
+        repetition_penalty=repetition_penalty,
+        do_sample=do_sample,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        typical_p=typical_p,
+        seed=seed,
     )
     for file in files or []:
-        _check_file(file)
+        _check_file(file, "texts")
+    allowed = None if choices is None else _read_choices(choices)
     from warmstart.seq2seq import Seq2Seq
 
     loaded = Seq2Seq.from_pretrained(model)
@@ -65,17 +108,26 @@ def generate(
             filled = [index for index, text in enumerate(chunk) if text.strip()]
             outputs = [""] * len(chunk)
             texts = [chunk[index] for index in filled]
-            for place, output in loaded.generate_each(texts, batch_size=batch_size, **overrides):
+            for place, output in loaded.generate_each(
+                texts, batch_size=batch_size, prefix=prefix, choices=allowed, **overrides
+            ):
                 outputs[filled[place]] = " ".join(output.splitlines())
                 progress.advance(task)
             sys.stdout.writelines(f"{output}\n" for output in outputs)
             sys.stdout.flush()
 
 
-def _check_file(file: Path) -> None:
+def _check_file(file: Path, what: str) -> None:
     """Tells of a wrong path before the model is loaded. Reads nothing: it may be a pipe."""
     if not file.exists() or file.is_dir():
-        raise DataError(f"there is no file {file}; check the path to the texts.")
+        raise DataError(f"there is no file {file}; check the path to the {what}.")
+
+
+def _read_choices(file: Path) -> list[str]:
+    from warmstart.data.lines import read_lines
+
+    _check_file(file, "choices")
+    return [line for line in read_lines(file) if line.strip()]
 
 
 def _texts(files: Sequence[Path] | None) -> Iterator[str]:
@@ -87,7 +139,8 @@ def _texts(files: Sequence[Path] | None) -> Iterator[str]:
     if not files:
         name = Path("standard input")
         for number, raw in enumerate(sys.stdin.buffer, start=1):
-            yield decode_line(raw, name, number)
+            text = decode_line(raw, name, number)
+            yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:

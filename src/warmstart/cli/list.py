@@ -1,11 +1,15 @@
 """`warmstart list`: the names that recipes and options take."""
 
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from warmstart.cli.options import Json
 from warmstart.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from warmstart.tasks.task import TaskDefinition
 
 __all__ = ["list_names"]
 
@@ -20,11 +24,13 @@ def list_names(
     """List tasks, families, metrics or variants."""
     match what:
         case "tasks":
-            names = _tasks()
+            _list_tasks(as_json)
+            return
         case "families":
             names = _families()
         case "metrics":
-            names = _metrics()
+            _list_metrics(as_json)
+            return
         case "variants":
             names = _variants()
     if as_json:
@@ -33,24 +39,70 @@ def list_names(
         print_table(["", ""], names)
 
 
-def _tasks() -> list[tuple[str, str]]:
+def _list_tasks(as_json: bool) -> None:
     from warmstart.tasks.catalogue import TASKS
 
-    return [
-        (task.name, f"{task.description}; measures {', '.join(task.metrics)}") for task in TASKS
+    if as_json:
+        print_json([_task_json(task) for task in TASKS])
+        return
+    rows = [
+        (
+            task.name,
+            "" if task.origin.hub is None else str(task.origin.hub),
+            f"{task.description}; measures {', '.join(task.metrics)}"
+            + (f"; figures of {len(task.published)} systems (--json)" if task.published else ""),
+        )
+        for task in TASKS
     ]
+    print_table(["", "", ""], rows)
+
+
+def _task_json(task: "TaskDefinition") -> dict[str, object]:
+    hub = task.origin.hub
+    variants = [task.variant(name) for name in task.variants] if task.variant is not None else []
+    return {
+        "name": task.name,
+        "description": task.description,
+        "hub": None if hub is None else hub.name,
+        "config": None if hub is None else hub.config,
+        "splits": None if hub is None else dict(hub.splits),
+        "takes": list(task.origin.kinds),
+        "metrics": list(task.metrics),
+        "max_source_length": task.max_source_length,
+        "max_target_length": task.max_target_length,
+        "generation": asdict(task.generation),
+        "published": {name: dict(figures) for name, figures in task.published.items()},
+        "variants": [_task_json(variant) for variant in variants],
+    }
 
 
 def _families() -> list[tuple[str, str]]:
-    from warmstart.families.catalogue import FAMILIES  # loads torch: its rename tables move tensors
+    # Loads torch: its rename tables move tensors.
+    from warmstart.families.catalogue import FAMILIES, WHOLE_FAMILIES
 
-    return [(family.name, family.description) for family in FAMILIES]
+    composed = [(family.name, family.description) for family in FAMILIES]
+    return composed + [(family.name, family.description) for family in WHOLE_FAMILIES]
 
 
-def _metrics() -> list[tuple[str, str]]:
+def _list_metrics(as_json: bool) -> None:
     from warmstart.metrics.catalogue import METRICS
 
-    return [(metric.name, metric.description) for metric in METRICS]
+    if not as_json:
+        rows = [(metric.name, metric.description, metric.source) for metric in METRICS]
+        print_table(["", "", ""], rows)
+        return
+    print_json(
+        [
+            {
+                "name": metric.name,
+                "description": metric.description,
+                "source": metric.source,
+                "needs": list(metric.needs),
+                "better": metric.better,
+            }
+            for metric in METRICS
+        ]
+    )
 
 
 def _variants() -> list[tuple[str, str]]:

@@ -12,15 +12,19 @@ from typing import Annotated
 import typer
 
 from warmstart import __version__
+from warmstart.cli.compare import compare
 from warmstart.cli.compose import compose
+from warmstart.cli.data import data
+from warmstart.cli.doctor import doctor
 from warmstart.cli.evaluate import evaluate
 from warmstart.cli.export import export
 from warmstart.cli.generate import generate
 from warmstart.cli.inspect import inspect
 from warmstart.cli.list import list_names
 from warmstart.cli.quickstart import quickstart
+from warmstart.cli.scoring import ScoringCommand
 from warmstart.cli.train import train
-from warmstart.errors import WarmstartError
+from warmstart.errors import Interrupted, WarmstartError
 
 __all__ = ["main", "run"]
 
@@ -32,8 +36,11 @@ app = typer.Typer(
 )
 app.command()(compose)
 app.command()(inspect)
+app.command()(doctor)
+app.add_typer(data, name="data")
 app.command()(train)
-app.command()(evaluate)
+app.command(cls=ScoringCommand)(evaluate)
+app.command(cls=ScoringCommand)(compare)
 app.command()(generate)
 app.command("list")(list_names)
 app.command()(export)
@@ -55,11 +62,14 @@ def run(arguments: Sequence[str]) -> int:
     """Runs one command line.
 
     Returns:
-        0 done, 1 failed, 2 wrong use, 130 interrupted.
+        0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated.
     """
     with _log_to_stderr():
         try:
             return int(app(arguments, prog_name="warmstart", standalone_mode=False) or 0)
+        except Interrupted as stopped:
+            typer.echo(str(stopped), err=True)
+            return stopped.exit_code
         except WarmstartError as error:
             return _fail(str(error), error.exit_code)
         except typer.TyperException as error:
@@ -104,12 +114,14 @@ def _sentence(error: typer.TyperException) -> str:
 
 
 def _help_of(arguments: Sequence[str]) -> str:
-    names = {
-        command.name or command.callback.__name__
-        for command in app.registered_commands
-        if command.callback
-    }
-    verb = [argument for argument in arguments[:1] if argument in names]
+    verb: list[str] = []
+    command: object = typer.main.get_command(app)
+    for argument in arguments:  # one, or two: `warmstart data fusion`
+        inner = getattr(command, "commands", {})
+        if argument not in inner:
+            break
+        verb.append(argument)
+        command = inner[argument]
     return " ".join(["warmstart", *verb, "--help"])
 
 

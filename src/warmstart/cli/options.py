@@ -1,6 +1,6 @@
 """Options that several verbs have, each with its help, and what they stand for in Python."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, cast
 
 import typer
 
@@ -10,16 +10,25 @@ from warmstart.generation.options import GenerationOverrides
 __all__ = [
     "BatchSize",
     "DecoderLayers",
+    "DoSample",
     "EarlyStopping",
     "EncoderLayers",
+    "EncoderNoRepeatNgramSize",
     "Json",
     "LengthPenalty",
     "MaxLength",
     "MinLength",
+    "MinP",
     "NoRepeatNgramSize",
     "NumBeams",
     "Overwrite",
+    "RepetitionPenalty",
+    "Seed",
     "TargetVocabulary",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "TypicalP",
     "decoding",
     "layers",
 ]
@@ -84,6 +93,62 @@ NoRepeatNgramSize: TypeAlias = Annotated[
         metavar="N", help="No N tokens come twice; 0 is off. Default: the model's or task's."
     ),
 ]
+EncoderNoRepeatNgramSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="No N tokens of the source are written; 0 is off. Default: the model's."
+    ),
+]
+RepetitionPenalty: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Above 1 makes tokens that are written less likely; 1 is off. Default: the model's.",
+    ),
+]
+DoSample: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--do-sample/--no-do-sample",
+        help="Draw tokens by their probability. Default: the model's.",
+        show_default=False,
+    ),
+]
+Temperature: TypeAlias = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Sampling: logits are divided by it. Default: the model's."),
+]
+TopK: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K", help="Sampling: from the K likeliest; 0 is all. Default: the model's."
+    ),
+]
+TopP: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Sampling: from the likeliest that hold this probability. Default: the model's.",
+    ),
+]
+MinP: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Sampling: from those with this share of the likeliest's. Default: the model's.",
+    ),
+]
+TypicalP: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P",
+        help="Sampling: from the most typical that hold this probability. Default: the model's.",
+    ),
+]
+Seed: TypeAlias = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Sampling: another gives other samples. Default: the model's."),
+]
 
 
 def decoding(
@@ -93,24 +158,40 @@ def decoding(
     length_penalty: float | None,
     early_stopping: Literal["true", "false", "never"] | None,
     no_repeat_ngram_size: int | None,
+    *,
+    encoder_no_repeat_ngram_size: int | None = None,
+    repetition_penalty: float | None = None,
+    do_sample: bool | None = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    typical_p: float | None = None,
+    seed: int | None = None,
 ) -> GenerationOverrides:
     """The decoding settings that were given."""
-    changes = GenerationOverrides()
-    if num_beams is not None:
-        changes["num_beams"] = num_beams
-    if max_length is not None:
-        changes["max_length"] = max_length
-    if min_length is not None:
-        changes["min_length"] = min_length
-    if length_penalty is not None:
-        changes["length_penalty"] = length_penalty
+    early: bool | Literal["never"] | None = None
     if early_stopping is not None:
-        changes["early_stopping"] = (
-            "never" if early_stopping == "never" else early_stopping == "true"
-        )
-    if no_repeat_ngram_size is not None:
-        changes["no_repeat_ngram_size"] = no_repeat_ngram_size
-    return changes
+        early = "never" if early_stopping == "never" else early_stopping == "true"
+    given = {
+        "num_beams": num_beams,
+        "max_length": max_length,
+        "min_length": min_length,
+        "length_penalty": length_penalty,
+        "early_stopping": early,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "encoder_no_repeat_ngram_size": encoder_no_repeat_ngram_size,
+        "repetition_penalty": repetition_penalty,
+        "do_sample": do_sample,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "typical_p": typical_p,
+        "seed": seed,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    return cast(GenerationOverrides, changes)
 
 
 def layers(given: str | None, option: str) -> int | list[int] | None:

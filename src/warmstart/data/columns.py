@@ -2,45 +2,40 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, Literal, get_args
 
 from warmstart.errors import UsageError, did_you_mean
 
-__all__ = ["ColumnMapping", "Columns", "find_columns"]
+__all__ = [
+    "KINDS",
+    "ColumnMapping",
+    "Columns",
+    "Kind",
+    "KnownColumns",
+    "find_columns",
+    "joined_columns",
+]
 
 # As users write it: {"source": "complex", "target": "simple"}. Numbers, from 1, are columns of a
-# TSV file without a header; a list of targets is several references of one example.
+# TSV file without a header; a list of targets is several references of one example; "first +
+# second" is the texts of two columns, joined by a space.
 ColumnMapping = Mapping[str, str | int | Sequence[str | int]]
 
-_SIDES: Final = ("source", "target", "targets")
+# What columns of these names hold. Those of "pairs" may hold anything.
+Kind = Literal[
+    "pairs",
+    "summarization",
+    "simplification",
+    "correction",
+    "splitting",
+    "fusion",
+    "translation",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-# Published data sets name their columns so; the first pair that a file has is taken.
-WELL_KNOWN: Final[tuple[tuple[str, str], ...]] = (
-    ("source", "target"),
-    ("source", "targets"),
-    ("src", "tgt"),
-    ("src", "trg"),
-    ("source", "reference"),
-    ("source", "references"),
-    ("complex", "simple"),
-    ("normal", "simple"),
-    ("original", "simplified"),
-    ("original", "simplifications"),
-    ("article", "highlights"),
-    ("article", "summary"),
-    ("article", "abstract"),
-    ("document", "summary"),
-    ("dialogue", "summary"),
-    ("text", "summary"),
-    ("text", "headline"),
-    ("body", "subject"),
-    ("email_body", "subject_line"),
-    ("input", "output"),
-    ("input", "target"),
-    ("inputs", "targets"),
-    ("input_text", "target_text"),
-    ("incorrect", "correct"),
-)
+_SIDES: Final = ("source", "target", "targets")
+_JOIN: Final = " + "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +50,9 @@ class Columns:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Every column, the source first."""
-        return (self.source, *self.targets)
+        """Every column, the source first, those that are joined one by one."""
+        sides = (self.source, *self.targets)
+        return tuple(column for side in sides for column in joined_columns(side))
 
     @property
     def numbered(self) -> bool:
@@ -87,6 +83,71 @@ class Columns:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class KnownColumns:
+    """A pair of columns that published data sets name so."""
+
+    kind: Kind
+    source: str
+    target: str
+
+    @property
+    def columns(self) -> Columns:
+        """The same as columns to take."""
+        return Columns(source=self.source, targets=(self.target,))
+
+
+# The first pair that a file has is taken, of those that the task can use.
+WELL_KNOWN: Final[tuple[KnownColumns, ...]] = (
+    KnownColumns("pairs", "source", "target"),
+    KnownColumns("pairs", "source", "targets"),
+    KnownColumns("pairs", "src", "tgt"),
+    KnownColumns("pairs", "src", "trg"),
+    KnownColumns("pairs", "source", "reference"),
+    KnownColumns("pairs", "source", "references"),
+    KnownColumns("simplification", "complex", "simple"),
+    KnownColumns("simplification", "normal", "simple"),
+    KnownColumns("simplification", "original", "simplified"),
+    KnownColumns("simplification", "original", "simplifications"),
+    KnownColumns("summarization", "article", "highlights"),
+    KnownColumns("summarization", "article", "summary"),
+    KnownColumns("summarization", "article", "abstract"),
+    KnownColumns("summarization", "document", "summary"),
+    KnownColumns("summarization", "dialogue", "summary"),
+    KnownColumns("summarization", "text", "summary"),
+    KnownColumns("summarization", "text", "headline"),
+    KnownColumns("summarization", "body", "subject"),
+    KnownColumns("summarization", "email_body", "subject_line"),
+    KnownColumns("correction", "incorrect", "correct"),
+    KnownColumns("correction", "sentence", "corrections"),
+    KnownColumns("splitting", "complex_sentence", "simple_sentence_1 + simple_sentence_2"),
+    KnownColumns(
+        "fusion",
+        "incoherent_first_sentence + incoherent_second_sentence",
+        "coherent_first_sentence + coherent_second_sentence",
+    ),
+    KnownColumns("pairs", "input", "output"),
+    KnownColumns("pairs", "input", "target"),
+    KnownColumns("pairs", "inputs", "targets"),
+    KnownColumns("pairs", "input_text", "target_text"),
+)
+
+
+@lru_cache(maxsize=256)  # asked for every row
+def joined_columns(column: str) -> tuple[str, ...]:
+    """The columns that a user's text means: ``"first + second"`` are two."""
+    return tuple(name.strip() for name in column.split(_JOIN))
+
+
+def find_columns(names: Iterable[str], kinds: Sequence[Kind] = KINDS) -> KnownColumns | None:
+    """The first well-known pair of columns among `names` that holds one of `kinds`, if any."""
+    names = set(names)
+    for known in WELL_KNOWN:
+        if known.kind in kinds and names.issuperset(known.columns.all):
+            return known
+    return None
+
+
 def _column_name(column: object) -> str:
     if isinstance(column, bool) or not isinstance(column, str | int) or str(column) in ("", "0"):
         raise UsageError(
@@ -94,12 +155,3 @@ def _column_name(column: object) -> str:
             "number from 1."
         )
     return str(column)
-
-
-def find_columns(names: Iterable[str]) -> Columns | None:
-    """The first well-known pair of columns among `names`, if any."""
-    names = set(names)
-    for source, target in WELL_KNOWN:
-        if source in names and target in names:
-            return Columns(source=source, targets=(target,))
-    return None

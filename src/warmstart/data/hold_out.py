@@ -1,20 +1,26 @@
 """A validation split taken out of training data."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from warmstart.data.example import Example
+from warmstart.data.stored import StoredExamples
 from warmstart.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from warmstart.data.hashes import Hashes
 
 __all__ = ["hold_out"]
 
 
 def hold_out(
     examples: Sequence[Example], *, size: int | None = None, seed: int = 0
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+) -> tuple[Sequence[Example], tuple[Example, ...]]:
     """Splits examples in two, the same way for the same seed, each part in its old order.
 
     Examples with the same source stay together: one that is trained on must not be tested.
+    Examples on disk stay there.
 
     Args:
         examples: What to split.
@@ -36,14 +42,13 @@ def hold_out(
             f"cannot hold out {size} of {len(examples)} examples for validation; give a number "
             f"from 1 to {len(examples) - 1}."
         )
+    if isinstance(examples, StoredExamples):
+        return _hold_out_of_stored(examples, size, seed)
     by_source: dict[str, list[int]] = {}
     for index, example in enumerate(examples):
         by_source.setdefault(example.source, []).append(index)
     if len(by_source) < 2:
-        raise DataError(
-            "the data has only one source text, so that no validation split can be held out; give "
-            "more data, or a validation file of its own."
-        )
+        raise _only_one_source()
     sources = list(by_source)
     random.Random(seed).shuffle(sources)
     held: set[int] = set()
@@ -57,3 +62,43 @@ def hold_out(
         held.update(by_source[sources[0]])
     train = tuple(example for index, example in enumerate(examples) if index not in held)
     return train, tuple(examples[index] for index in sorted(held))
+
+
+def _only_one_source() -> DataError:
+    return DataError(
+        "the data has only one source text, so that no validation split can be held out; give "
+        "more data, or a validation file of its own."
+    )
+
+
+def _hold_out_of_stored(
+    examples: StoredExamples, size: int, seed: int
+) -> tuple[StoredExamples, tuple[Example, ...]]:
+    """Holds out the sources whose hashes, mixed with the seed, are the smallest: in two passes."""
+    import numpy
+
+    smallest = numpy.empty(0, numpy.uint64)
+    for block in _mixed(examples, seed):
+        smallest = numpy.sort(numpy.concatenate([smallest, block]))[: size + 1]
+    whole = smallest[:size][smallest[:size] < smallest[size]]  # sources that fit with all examples
+    # Where the first source occurs more often than `size`, it is held out, whole.
+    last = whole[-1] if len(whole) else smallest[0]
+    held: list[int] = []
+    start = 0
+    for block in _mixed(examples, seed):
+        held += (start + numpy.flatnonzero(block <= last)).tolist()
+        start += len(block)
+    if len(held) == len(examples):
+        raise _only_one_source()
+    return examples.without(held), tuple(examples[index] for index in held)
+
+
+def _mixed(examples: StoredExamples, seed: int) -> "Iterator[Hashes]":
+    """The hash of each source, mixed with the seed. Every step is one to one."""
+    import numpy
+
+    key = numpy.uint64(random.Random(seed).getrandbits(64))
+    for block in examples.hash_blocks():
+        mixed = (block[:, 0] ^ key) * numpy.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> numpy.uint64(29)
+        yield mixed * numpy.uint64(0xBF58476D1CE4E5B9)

@@ -1,19 +1,12 @@
-"""Text files, plain or gzip, line by line, with an error that names the line."""
+"""Text files, plain or compressed, line by line, with an error that names the line."""
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
+from warmstart.data.compressed import name_of_magic, open_bytes, read_problems
 from warmstart.errors import DataError
 
-__all__ = ["decode_line", "is_gzip", "read_lines"]
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether the name says that the file is compressed."""
-    return path.suffix.lower() == ".gz"
+__all__ = ["decode_line", "read_lines"]
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -22,32 +15,16 @@ def read_lines(path: Path) -> Iterator[str]:
     Only a line feed ends a line: what else Unicode takes for a separator stays in the text.
 
     Raises:
-        DataError: The file is missing, empty or cannot be read, is not the gzip file that its
-            name says, or has a line that is not UTF-8.
+        DataError: The file is missing, empty or cannot be read, is not the gzip or zstd file that
+            its name says, or has a line that is not UTF-8.
     """
     number = 0
-    try:
-        with _open(path) as file:
-            for number, raw in enumerate(file, start=1):
-                line = decode_line(raw, path, number)
-                yield line.removeprefix("\ufeff") if number == 1 else line
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}; check the path to the data.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} is not a complete gzip file (after line {number}: {error}); fetch it again, "
-            "or take .gz off its name if it is plain text."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+    with read_problems(path), open_bytes(path) as file:
+        for number, raw in enumerate(file, start=1):
+            line = decode_line(raw, path, number)
+            yield line.removeprefix("\ufeff") if number == 1 else line
     if number == 0:
         raise DataError(f"{path} is empty; it needs at least one example.")
-
-
-def _open(path: Path) -> BinaryIO:
-    if is_gzip(path):
-        return cast(BinaryIO, gzip.open(path, "rb"))
-    return path.open("rb")
 
 
 def decode_line(raw: bytes, path: Path, number: int) -> str:
@@ -64,10 +41,11 @@ def decode_line(raw: bytes, path: Path, number: int) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        ending = name_of_magic(raw) if number == 1 else None
         hint = (
-            "the file looks compressed: end its name in .gz."
-            if number == 1 and raw.startswith(b"\x1f\x8b")
-            else "convert the file, for example with iconv."
+            "convert the file, for example with iconv."
+            if ending is None
+            else f"the file looks compressed: end its name in {ending}."
         )
         raise DataError(
             f"{path}, line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at position "

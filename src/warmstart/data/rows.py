@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
-from warmstart.data.lines import is_gzip, read_lines
+from warmstart.data.compressed import compression, without_compression
+from warmstart.data.lines import read_lines
 from warmstart.errors import DataError
 
 __all__ = [
+    "FORMATS",
     "FileFormat",
     "Row",
     "file_format",
@@ -20,14 +22,19 @@ __all__ = [
     "read_tsv",
 ]
 
-FileFormat = Literal["tsv", "csv", "jsonl"]
+FileFormat = Literal["tsv", "csv", "jsonl", "parquet", "arrow"]
 
-_FORMATS: Final[Mapping[str, FileFormat]] = {
+FORMATS: Final[Mapping[str, FileFormat]] = {
     ".tsv": "tsv",
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",  # so `datasets` and others name it; one whole array is refused
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
 }
+_ARRAY_HINT: Final = " Make lines of one whole array: jq -c '.[]' FILE"
 _FIELD_LIMIT: Final = 2**31 - 1  # characters; csv's own 131,072 is less than a long document
 
 
@@ -35,23 +42,31 @@ _FIELD_LIMIT: Final = 2**31 - 1  # characters; csv's own 131,072 is less than a 
 class Row:
     """One row of a file."""
 
-    line: int  # where it starts, counted from 1
-    values: Mapping[str, object]  # text, and in JSON Lines whatever JSON has
+    number: int  # where it is, counted from 1
+    values: Mapping[str, object]  # text, and in JSON Lines, Parquet and Arrow whatever they have
+    unit: Literal["line", "row"] = "line"  # what `number` counts
+
+    @property
+    def place(self) -> str:
+        """Where it is, for an error."""
+        return f"{self.unit} {self.number}"
 
 
 def file_format(path: Path) -> FileFormat:
-    """The format that a file's name stands for, with or without ``.gz`` at its end.
+    """The format that a file's name stands for, whether or not compressed.
 
     Raises:
         DataError: The name ends in something else.
     """
-    name = Path(path.stem) if is_gzip(path) else path
-    if name.suffix.lower() not in _FORMATS:
+    ending = without_compression(path).suffix.lower()
+    compression(path)  # refuses what is not read
+    if ending not in FORMATS:
         raise DataError(
-            f"{path} has no known format; a file of pairs ends in {', '.join(_FORMATS)}, each "
-            "also with .gz. Two plain text files, line by line, are given as a pair of paths."
+            f"{path} has no known format; a file of pairs ends in {', '.join(FORMATS)}, or as "
+            "text in one of these and .gz or .zst. Two plain text files, line by line, are given "
+            "as a list of paths."
         )
-    return _FORMATS[name.suffix.lower()]
+    return FORMATS[ending]
 
 
 def first_tsv_fields(path: Path) -> list[str]:
@@ -125,15 +140,16 @@ def read_json_lines(path: Path) -> Iterator[Row]:
             continue
         try:
             values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number may be too long, too
             raise DataError(
                 f"{path}, line {number} is not valid JSON ({error}); JSON Lines has one whole "
-                "object on each line."
+                f"object on each line.{_ARRAY_HINT if line.lstrip().startswith('[') else ''}"
             ) from None
         if not isinstance(values, dict):
             raise DataError(
                 f"{path}, line {number} holds a JSON {_json_type(values)}; JSON Lines has one "
                 'object on each line, such as {"source": "...", "target": "..."}.'
+                f"{_ARRAY_HINT if isinstance(values, list) else ''}"
             )
         yield Row(number, cast(dict[str, object], values))
         rows += 1

@@ -4,10 +4,18 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from warmstart.errors import UsageError, did_you_mean
+from warmstart.metrics.bertscore import BertScore
 from warmstart.metrics.bleu import Bleu
 from warmstart.metrics.chrf import Chrf
+from warmstart.metrics.copy_rate import CopyRate
 from warmstart.metrics.exact_match import ExactMatch
+from warmstart.metrics.gleu_correction import GleuCorrection
+from warmstart.metrics.length_limit import LengthLimit
+from warmstart.metrics.length_ratio import LengthRatio
+from warmstart.metrics.longer_outputs import LongerOutputs
 from warmstart.metrics.metric import Metric
+from warmstart.metrics.novel_ngrams import NovelNgrams
+from warmstart.metrics.repetition_rate import RepetitionRate
 from warmstart.metrics.rouge import Rouge
 from warmstart.metrics.sari import Sari
 from warmstart.metrics.sari_easse import SariEasse
@@ -17,23 +25,81 @@ __all__ = ["METRICS", "get_metric"]
 METRICS: Final[tuple[Metric, ...]] = (
     ExactMatch(),
     Sari(),
+    Sari(
+        name="sari_deletion_f1",
+        description="SARI, tensor2tensor's definition: sentence mean, deletion by F1",
+        source="Xu et al. 2016; tensor2tensor, utils/sari_hook.py with beta_for_deletion=1",
+        deletion="f1",
+    ),
     SariEasse(),
+    SariEasse(
+        name="sari_easse_legacy",
+        description="SARI, EASSE's legacy=True: as sari_easse, but cased, source not tokenized; "
+        "TurkCorpus's published figures, on its lower-cased files",
+        source="Xu et al. 2016; EASSE (Alva-Manchego et al. 2019), legacy=True",
+        lowercase=False,
+        legacy=True,
+    ),
+    SariEasse(
+        name="sari_easse_precision",
+        description="SARI, EASSE's definition: over the corpus, deletion by precision",
+        source="Xu et al. 2016; EASSE (Alva-Manchego et al. 2019), use_f1_for_deletion=False",
+        deletion="precision",
+    ),
+    SariEasse(
+        name="sari_easse_sentence",
+        description="SARI, EASSE's definition: mean over sentences, deletion by F1",
+        source="Xu et al. 2016; EASSE (Alva-Manchego et al. 2019), each sentence a corpus",
+        level="sentence",
+    ),
     Bleu(),
+    Bleu(
+        name="bleu_uncased",
+        description="BLEU-4 over the corpus; lower-cased, international tokens",
+        source="Rothe et al. 2020 on WMT: TensorFlow's compute_bleu, uncased; sacrebleu, intl",
+        lowercase=True,
+        tokenize="intl",
+    ),
     Chrf(),
-    Rouge(name="rouge1", description="ROUGE-1 F1: words in common, by rouge-score"),
-    Rouge(name="rouge2", description="ROUGE-2 F1: pairs of words in common, by rouge-score"),
-    Rouge(name="rougeL", description="ROUGE-L F1: longest common subsequence, by rouge-score"),
-    Rouge(name="rougeLsum", description="ROUGE-Lsum F1: ROUGE-L by lines, by rouge-score"),
+    Rouge(name="rouge1", description="ROUGE-1 F1: words in common"),
+    Rouge(name="rouge2", description="ROUGE-2 F1: pairs of words in common"),
+    Rouge(name="rougeL", description="ROUGE-L F1: longest common subsequence"),
+    Rouge(name="rougeLsum", description="ROUGE-Lsum F1: ROUGE-L by lines"),
+    GleuCorrection(),
+    LengthRatio(),
+    LongerOutputs(),
+    RepetitionRate(),
+    CopyRate(),
+    NovelNgrams(
+        name="novel_1grams", order=1, description="share of the outputs' words not in their source"
+    ),
+    *(
+        NovelNgrams(
+            name=f"novel_{order}grams",
+            order=order,
+            description=f"share of the outputs' {order}-grams not in their source",
+        )
+        for order in (2, 3, 4)
+    ),
+    LengthLimit(),
+    BertScore(),
 )
 
 
-def get_metric(name: str, *, lowercase: bool | None = None, tokenize: str | None = None) -> Metric:
+def get_metric(
+    name: str,
+    *,
+    lowercase: bool | None = None,
+    tokenize: str | None = None,
+    stemmer: bool | None = None,
+) -> Metric:
     """The metric of that name.
 
     Args:
         name: A name in `METRICS`.
         lowercase: Whether texts are lower-cased first; None is the metric's own default.
         tokenize: One of `tokens.TOKENIZATIONS`; None is the metric's own default.
+        stemmer: Whether ROUGE compares stems; None is its own default, which is that it does.
             A metric whose definition fixes its casing or tokens (all of ROUGE's, chrF's and exact
             match's tokens) stays as it is, as its signature shows.
 
@@ -44,7 +110,7 @@ def get_metric(name: str, *, lowercase: bool | None = None, tokenize: str | None
     if name not in by_name:
         raise UsageError(f"there is no metric {name!r}; {did_you_mean(name, by_name)}")
     metric = by_name[name]
-    asked = {"lowercase": lowercase, "tokenize": tokenize}
+    asked = {"lowercase": lowercase, "tokenize": tokenize, "stemmer": stemmer}
     has = {field.name for field in fields(metric)}
     changes: dict[str, Any] = {
         option: value for option, value in asked.items() if value is not None and option in has

@@ -1,26 +1,33 @@
 """A metric's value and its confidence interval: the one way from texts to a `Score`."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from warmstart.errors import UsageError
+from warmstart.metrics.bootstrap import corpus_value, interval, resampled_values
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.score import Score
+from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["compute"]
+__all__ = ["compute", "lacks", "score_system", "system_statistics"]
 
-_RESAMPLES: Final = 1000
-_SEED: Final = 12345  # fixed: the same outputs give the same interval
-_BLOCK_ELEMENTS: Final = 4_000_000  # draws held at once, 32 MB as int64
+_TO_HAVE = {
+    "sources": "the sources, a text for each output",
+    "references": "references, one or more texts for each output",
+    "at_limit": "to know which outputs hit the length limit: a field at_limit (true or false) in "
+    "JSON Lines, as `warmstart evaluate --outputs` writes it; plain text does not tell",
+}
 
 
 def compute(
     metric: Metric,
-    sources: Sequence[str],
+    sources: Sequence[str] | None,
     outputs: Sequence[str],
-    references: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]] | None,
+    *,
+    at_limit: Sequence[bool] | None = None,
+    per_example: bool = False,
 ) -> Score:
     """Scores outputs against references.
 
@@ -29,60 +36,59 @@ def compute(
 
     Args:
         metric: Which metric, with its options.
-        sources: N source texts. Only SARI looks at them.
+        sources: N source texts; None if the metric needs none.
         outputs: N generated texts.
-        references: For each of the N examples, one or more reference texts.
+        references: For each of the N examples, one or more reference texts; None if the metric
+            needs none.
+        at_limit: Whether each output hit the length limit, for the metric that counts them.
+        per_example: Whether to give each example's value, too.
 
     Raises:
-        UsageError: The three differ in length, are empty, or an example has no reference.
+        UsageError: The lists differ in length, are empty, lack what the metric needs, or an
+            example has no reference.
     """
-    reference_count = _check(metric, sources, outputs, references)
-    statistics_NK = metric.statistics(sources, outputs, references)
+    system = SystemOutputs(
+        outputs=outputs, references=references, sources=sources, at_limit=at_limit
+    )
+    return score_system(metric, system, per_example=per_example)
+
+
+def score_system(metric: Metric, system: SystemOutputs, *, per_example: bool = False) -> Score:
+    """As `compute`, of texts that belong together already.
+
+    Raises:
+        UsageError: They lack what the metric needs.
+    """
+    statistics_NK = system_statistics(metric, system)
+    value = corpus_value(metric, statistics_NK)
+    ci = None  # of one example, every resample is the one
+    if len(system) > 1:
+        (values_R,) = resampled_values(metric, statistics_NK)
+        ci = interval(values_R, value)
+    values = np.clip(metric.example_values(statistics_NK), 0, 100) if per_example else None
     return Score(
-        value=float(metric.value(statistics_NK.sum(axis=0))),
-        ci=_confidence_interval(metric, statistics_NK),
-        signature=metric.signature(reference_count),
+        value=value,
+        ci=ci,
+        signature=metric.signature(system.reference_count),
+        per_example=None if values is None else tuple(values.tolist()),
     )
 
 
-def _check(
-    metric: Metric,
-    sources: Sequence[str],
-    outputs: Sequence[str],
-    references: Sequence[Sequence[str]],
-) -> str:
-    """Refuses what cannot be scored; returns the number of references as signatures write it."""
-    if not len(sources) == len(outputs) == len(references):
-        raise UsageError(
-            f"{metric.name} was given {len(sources)} sources, {len(outputs)} outputs and "
-            f"{len(references)} lists of references; it needs one of each for every example."
-        )
-    if not outputs:
-        raise UsageError(f"{metric.name} was given no examples; it needs at least one.")
-    for number, of_example in enumerate(references, start=1):
-        if isinstance(of_example, str) or not of_example:
-            given = "a single text" if isinstance(of_example, str) else "no reference"
-            raise UsageError(
-                f"{metric.name} was given {given} as the references of example {number}; "
-                "give a list with one or more texts."
-            )
-    counts = {len(of_example) for of_example in references}
-    return str(counts.pop()) if len(counts) == 1 else "var"
+def system_statistics(metric: Metric, system: SystemOutputs) -> FloatArray:
+    """The statistics of each example. Shape: [N, K].
+
+    Raises:
+        UsageError: The texts lack what the metric needs.
+    """
+    missing = lacks(metric, system)
+    if missing is not None:
+        raise UsageError(f"{metric.name} needs {missing}.")
+    return metric.statistics(system)
 
 
-def _confidence_interval(metric: Metric, statistics_NK: FloatArray) -> tuple[float, float] | None:
-    """The middle 95 % of the values of resampled test sets."""
-    examples = len(statistics_NK)
-    if examples < 2:
-        return None  # every resample is the one example
-    generator = np.random.default_rng(_SEED)
-    values: list[FloatArray] = []
-    block = max(1, _BLOCK_ELEMENTS // examples)
-    for start in range(0, _RESAMPLES, block):
-        rows = min(block, _RESAMPLES - start)
-        drawn_RN = generator.integers(examples, size=(rows, examples))
-        # How often each example was drawn: multinomial weights, so that a resample is a product.
-        weights_RN = np.stack([np.bincount(drawn_N, minlength=examples) for drawn_N in drawn_RN])
-        values.append(metric.value(weights_RN @ statistics_NK))
-    low, high = np.percentile(np.concatenate(values), [2.5, 97.5])
-    return float(low), float(high)
+def lacks(metric: Metric, system: SystemOutputs) -> str | None:
+    """What the metric needs and was not given, as the end of a sentence; None if nothing."""
+    for need in metric.needs:
+        if getattr(system, need) is None:
+            return _TO_HAVE[need]
+    return None

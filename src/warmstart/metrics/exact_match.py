@@ -1,12 +1,11 @@
 """Exact match: the share of outputs that are a reference, word for word."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from warmstart import __version__
 from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.metrics.share import share_statistics, share_value
+from warmstart.metrics.system_outputs import SystemOutputs
 
 __all__ = ["ExactMatch"]
 
@@ -19,7 +18,8 @@ class ExactMatch(Metric):
     """
 
     name: str = "exact_match"
-    description: str = "share of outputs that equal a reference"
+    description: str = "share of outputs that equal a reference, but for white space"
+    source: str = "Rothe et al. 2020, section 4; warmstart"
     lowercase: bool = False  # the paper's figures are case-sensitive
 
     def signature(self, reference_count: str) -> str:
@@ -27,22 +27,17 @@ class ExactMatch(Metric):
         case = "lc" if self.lowercase else "mixed"
         return f"exact_match|nrefs:{reference_count}|case:{case}|tok:none|warmstart:{__version__}"
 
-    def statistics(
-        self,
-        sources: Sequence[str],
-        outputs: Sequence[str],
-        references: Sequence[Sequence[str]],
-    ) -> FloatArray:
+    def statistics(self, system: SystemOutputs) -> FloatArray:
         """Whether it matches, and 1 to count examples. Shape: [N, 2]."""
-        matches = [
+        assert system.references is not None
+        return share_statistics(
             any(self._words(output) == self._words(reference) for reference in of_example)
-            for output, of_example in zip(outputs, references, strict=True)
-        ]
-        return np.stack([np.array(matches, dtype=np.float64), np.ones(len(matches))], axis=-1)
+            for output, of_example in zip(system.outputs, system.references, strict=True)
+        )
 
     def value(self, sums: FloatArray) -> FloatArray:
         """See `Metric.value`."""
-        return np.asarray(100 * sums[..., 0] / sums[..., 1])
+        return share_value(sums)
 
     def _words(self, text: str) -> list[str]:
         return (text.lower() if self.lowercase else text).split()

@@ -4,20 +4,24 @@ Shape legend: N examples, K statistics, ``...`` any leading dimensions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FloatArray", "Metric"]
+from warmstart.metrics.system_outputs import SystemOutputs
+
+__all__ = ["Better", "FloatArray", "Metric", "Need"]
 
 FloatArray = NDArray[np.float64]
+Need = Literal["sources", "references", "at_limit"]
+Better = Literal["higher", "lower", "neither"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric(ABC):
-    """A function of (sources, outputs, references), in two steps.
+    """A function of sources, outputs and references, in two steps.
 
     The steps are apart so that a bootstrap over examples, or a paired test of two systems, only
     has to sum statistics again and never reads a text twice.
@@ -25,6 +29,9 @@ class Metric(ABC):
 
     name: str  # what recipes and the command line call it
     description: str  # one line
+    source: str  # the paper or program whose definition it is
+    needs: tuple[Need, ...] = ("references",)  # besides outputs
+    better: Better = "higher"  # what a better system has more of; "neither" only describes
 
     @abstractmethod
     def signature(self, reference_count: str) -> str:
@@ -35,18 +42,11 @@ class Metric(ABC):
         """
 
     @abstractmethod
-    def statistics(
-        self,
-        sources: Sequence[str],
-        outputs: Sequence[str],
-        references: Sequence[Sequence[str]],
-    ) -> FloatArray:
+    def statistics(self, system: SystemOutputs) -> FloatArray:
         """The numbers of each example that the value is made of.
 
         Args:
-            sources: N source texts.
-            outputs: N generated texts.
-            references: For each of the N examples, one or more reference texts.
+            system: N examples, with all that the metric needs.
 
         Returns:
             Shape: [N, K].
@@ -62,3 +62,14 @@ class Metric(ABC):
         Returns:
             Shape: [...].
         """
+
+    def example_values(self, statistics: FloatArray) -> FloatArray:
+        """The metric of each example alone, 0 to 100.
+
+        Args:
+            statistics: Shape: [N, K].
+
+        Returns:
+            Shape: [N].
+        """
+        return self.value(statistics)

@@ -5,22 +5,21 @@ n-grams that an output adds, keeps and deletes with those that its references do
 `sari_easse.py` has the other definition in use; their figures cannot be compared.
 """
 
-from collections import Counter
-from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from warmstart import __version__
-from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.metrics.metric import FloatArray, Metric, Need
+from warmstart.metrics.ngrams import NgramTable, word_tables
+from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
 
 __all__ = ["Sari"]
 
-MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
-
-_Ngram = tuple[str, ...]
+_MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,8 @@ class Sari(Metric):
 
     - add: F1 of O - S against the union of the R_i, less S;
     - keep: F1 of O and S against R and S, where g weighs w(g) in the reference and as a hit;
-    - delete: precision only (beta = 0) of S - O, where a hit weighs 1 - w(g).
+    - delete: precision only (beta = 0) of S - O, where a hit weighs 1 - w(g). With
+      ``deletion="f1"`` (beta = 1) F1, whose recall is over all of S.
 
     A precision or recall with nothing to count is 1, so that an output equal to its only
     reference scores 100. The three are averaged over n, then with each other.
@@ -47,8 +47,11 @@ class Sari(Metric):
 
     name: str = "sari"
     description: str = "SARI, tensor2tensor's definition: sentence mean, deletion by precision"
+    source: str = "Xu et al. 2016; tensor2tensor, utils/sari_hook.py (Rothe et al. 2020)"
+    needs: tuple[Need, ...] = ("sources", "references")
     lowercase: bool = False
     tokenize: str = "none"  # one of `tokens.TOKENIZATIONS`
+    deletion: Literal["precision", "f1"] = "precision"
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)
@@ -57,71 +60,75 @@ class Sari(Metric):
         """See `Metric.signature`."""
         text = text_signature(lowercase=self.lowercase, tokenize=self.tokenize)
         return (
-            f"sari|def:tensor2tensor|nrefs:{reference_count}|{text}|del:precision|"
+            f"{self.name}|def:tensor2tensor|nrefs:{reference_count}|{text}|del:{self.deletion}|"
             f"warmstart:{__version__}"
         )
 
-    def statistics(
-        self,
-        sources: Sequence[str],
-        outputs: Sequence[str],
-        references: Sequence[Sequence[str]],
-    ) -> FloatArray:
+    def statistics(self, system: SystemOutputs) -> FloatArray:
         """The sentence's SARI, 0 to 1, and 1 to count sentences. Shape: [N, 2]."""
+        assert system.sources is not None
+        assert system.references is not None
         split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
-        scores = [
-            _sentence_sari(split(source), split(output), [split(text) for text in of_example])
-            for source, output, of_example in zip(sources, outputs, references, strict=True)
-        ]
-        return np.stack([np.array(scores), np.ones(len(scores))], axis=-1)
+        examples = (
+            [split(source), split(output), *map(split, of_example)]
+            for source, output, of_example in zip(
+                system.sources, system.outputs, system.references, strict=True
+            )
+        )
+        scores = np.concatenate(
+            [
+                sum((_order_sari(table, self.deletion) for table in tables), start=np.zeros(1))
+                for tables in word_tables(examples, _MAX_ORDER)
+            ]
+        )
+        return np.stack([scores / _MAX_ORDER, np.ones(len(scores))], axis=-1)
 
     def value(self, sums: FloatArray) -> FloatArray:
         """See `Metric.value`."""
         return np.asarray(100 * sums[..., 0] / sums[..., 1])
 
 
-def _sentence_sari(source: list[str], output: list[str], references: list[list[str]]) -> float:
-    total = 0.0
-    for order in range(1, MAX_ORDER + 1):
-        total += _order_sari(
-            _ngrams(source, order),
-            _ngrams(output, order),
-            [_ngrams(reference, order) for reference in references],
-        )
-    return total / MAX_ORDER
-
-
-def _ngrams(tokens: list[str], order: int) -> set[_Ngram]:
-    return set(zip(*(tokens[start:] for start in range(order)), strict=False))
-
-
-def _order_sari(source: Set[_Ngram], output: Set[_Ngram], references: list[set[_Ngram]]) -> float:
-    """Mean of the addition, keep and deletion scores of one n, 0 to 1."""
-    counted = max(1, sum(1 for reference in references if reference))
+def _order_sari(table: NgramTable, deletion: Literal["precision", "f1"]) -> FloatArray:
+    """Mean of the addition, keep and deletion scores of one n, 0 to 1. Shape: [E]."""
+    counted_E = np.maximum(1, (table.totals_ES[:, 2:] > 0).sum(axis=1))
+    counted_M = counted_E[table.example_M]
+    in_source, in_output = table.counts_MS[:, 0] > 0, table.counts_MS[:, 1] > 0
     # How many references have an n-gram: w(g) times `counted`, kept whole so that sums are exact.
-    frequency = Counter(ngram for reference in references for ngram in reference)
-
-    added = output - source
-    add_hits = len(added & frequency.keys())
-    add = _f1(_ratio(add_hits, len(added)), _ratio(add_hits, len(frequency.keys() - source)))
-
-    kept = output & source
-    keep_hits = sum(frequency[ngram] for ngram in kept)
-    keep = _f1(
-        _ratio(keep_hits, counted * len(kept)),
-        _ratio(keep_hits, sum(frequency[ngram] for ngram in source)),
+    frequency = (table.counts_MS[:, 2:] > 0).sum(axis=1)
+    added = in_output & ~in_source
+    kept = in_output & in_source
+    deleted = in_source & ~in_output
+    sums = table.by_example(
+        np.stack(
+            [
+                added & (frequency > 0),
+                added,
+                (frequency > 0) & ~in_source,
+                frequency * kept,
+                kept,
+                frequency * in_source,
+                (counted_M - frequency) * deleted,
+                deleted,
+                (counted_M - frequency) * in_source,
+            ],
+            axis=1,
+        )
     )
+    add_hits, added_E, to_add, keep_hits, kept_E, to_keep, delete_hits, deleted_E, to_delete = (
+        sums.T
+    )
+    add = _f1(_ratio(add_hits, added_E), _ratio(add_hits, to_add))
+    keep = _f1(_ratio(keep_hits, counted_E * kept_E), _ratio(keep_hits, to_keep))
+    delete = _ratio(delete_hits, counted_E * deleted_E)
+    if deletion == "f1":
+        delete = _f1(delete, _ratio(delete_hits, to_delete))
+    return np.asarray((add + keep + delete) / 3)
 
-    deleted = source - output
-    delete_hits = sum(counted - frequency[ngram] for ngram in deleted)
-    return (add + keep + _ratio(delete_hits, counted * len(deleted))) / 3
+
+def _ratio(hits: NDArray[Any], total: NDArray[Any]) -> FloatArray:
+    return np.where(total > 0, hits / np.maximum(total, 1), 1.0)
 
 
-def _ratio(hits: int, total: int) -> float:
-    return hits / total if total > 0 else 1.0
-
-
-def _f1(precision: float, recall: float) -> float:
-    if precision == 0 or recall == 0:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
+def _f1(precision: FloatArray, recall: FloatArray) -> FloatArray:
+    both = precision + recall
+    return np.asarray(2 * precision * recall / np.where(both > 0, both, 1.0))

@@ -3,20 +3,20 @@
 Alva-Manchego et al. (2019), "EASSE: Easier Automatic Sentence Simplification Evaluation".
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from warmstart import __version__
-from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.metrics.metric import FloatArray, Metric, Need
+from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
+from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
 
 __all__ = ["SariEasse"]
 
-MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
+_MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +35,19 @@ class SariEasse(Metric):
     is 0. SARI is the mean over the three and the four n. A corpus in which nothing should be
     added or deleted therefore cannot reach 100.
 
-    The defaults are EASSE's: lower-cased, 13a tokens.
+    The defaults are EASSE's: lower-cased, 13a tokens. `legacy` is EASSE's option of that name,
+    which older papers report: the source is taken as it is, and nothing is lower-cased.
     """
 
     name: str = "sari_easse"
     description: str = "SARI, EASSE's definition: over the corpus, deletion by F1, lower-cased, 13a"
+    source: str = "Xu et al. 2016; EASSE (Alva-Manchego et al. 2019), its defaults"
+    needs: tuple[Need, ...] = ("sources", "references")
     lowercase: bool = True
     tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
-    tokenize_source: bool = True  # False as in EASSE's `legacy`, which older papers report
+    legacy: bool = False
+    deletion: Literal["f1", "precision"] = "f1"
+    level: Literal["corpus", "sentence"] = "corpus"  # "sentence" is the mean over sentences
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)
@@ -50,83 +55,72 @@ class SariEasse(Metric):
     def signature(self, reference_count: str) -> str:
         """See `Metric.signature`."""
         text = text_signature(lowercase=self.lowercase, tokenize=self.tokenize)
-        source = "" if self.tokenize_source else "|source-tok:none"
+        source = "|source-tok:none" if self.legacy else ""
         return (
-            f"sari_easse|def:easse|nrefs:{reference_count}|{text}{source}|del:f1|"
-            f"warmstart:{__version__}"
+            f"{self.name}|def:easse|level:{self.level}|nrefs:{reference_count}|{text}{source}|"
+            f"del:{self.deletion}|warmstart:{__version__}"
         )
 
-    def statistics(
-        self,
-        sources: Sequence[str],
-        outputs: Sequence[str],
-        references: Sequence[Sequence[str]],
-    ) -> FloatArray:
-        """By operation and order: hits, total of the output, total of the references.
+    def statistics(self, system: SystemOutputs) -> FloatArray:
+        """By order and operation: hits, total of the output, total of the references.
 
-        Shape: [N, 36], that is [N, 3 operations * 4 orders * 3 counts].
+        Shape: [N, 36], that is [N, 4 orders * 3 operations * 3 counts]; for the sentence level
+        [N, 2]: the sentence's SARI, and 1 to count sentences.
         """
+        assert system.sources is not None
+        assert system.references is not None
         split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
-        split_source = token_splitter(
-            lowercase=self.lowercase, tokenize=self.tokenize if self.tokenize_source else "none"
+        split_source = (
+            token_splitter(lowercase=self.lowercase, tokenize="none") if self.legacy else split
         )
-        rows = [
-            _counts(split_source(source), split(output), [split(text) for text in of_example])
-            for source, output, of_example in zip(sources, outputs, references, strict=True)
+        examples = (
+            [split_source(source), split(output), *map(split, of_example)]
+            for source, output, of_example in zip(
+                system.sources, system.outputs, system.references, strict=True
+            )
+        )
+        counted_N = np.array([len(of_example) for of_example in system.references])
+        blocks = [
+            np.concatenate([_counts(table, counted_N) for table in tables], axis=1)
+            for tables in word_tables(examples, _MAX_ORDER)
         ]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+        counts = np.concatenate(blocks).astype(np.float64)
+        if self.level == "corpus":
+            return counts
+        return np.stack([self._from_counts(counts), np.ones(len(counts))], axis=-1)
 
     def value(self, sums: FloatArray) -> FloatArray:
         """See `Metric.value`."""
-        counts = sums.reshape(*sums.shape[:-1], -1, 3)
+        if self.level == "corpus":
+            return self._from_counts(sums)
+        return np.asarray(sums[..., 0] / sums[..., 1])
+
+    def _from_counts(self, sums: FloatArray) -> FloatArray:
+        counts = sums.reshape(*sums.shape[:-1], _MAX_ORDER, 3, 3)
         hits, output_total, reference_total = np.moveaxis(counts, -1, 0)
         # 2 p r / (p + r) with p and r written out; 0 where there is nothing to count.
         totals = output_total + reference_total
-        return np.asarray(100 * np.mean(2 * hits / np.where(totals > 0, totals, 1), axis=-1))
+        scores = 2 * hits / np.where(totals > 0, totals, 1)
+        if self.deletion == "precision":
+            precision = hits / np.where(output_total > 0, output_total, 1)
+            scores[..., 2] = precision[..., 2]
+        return np.asarray(100 * np.mean(scores, axis=(-1, -2)))
 
 
-def _counts(
-    source: list[str], output: list[str], references: list[list[str]]
-) -> list[tuple[int, int, int]]:
-    """For each order: additions, keeps, deletions."""
-    rows: list[tuple[int, int, int]] = []
-    for order in range(1, MAX_ORDER + 1):
-        in_source = _ngrams(source, order)
-        in_output = _ngrams(output, order)
-        in_references: Counter[tuple[str, ...]] = Counter()
-        for reference in references:
-            in_references.update(_ngrams(reference, order))
-        rows += _order_counts(in_source, in_output, in_references, len(references))
-    return rows
-
-
-def _ngrams(tokens: list[str], order: int) -> Counter[tuple[str, ...]]:
-    return Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
-
-
-def _order_counts(
-    in_source: Counter[tuple[str, ...]],
-    in_output: Counter[tuple[str, ...]],
-    in_references: Counter[tuple[str, ...]],
-    reference_count: int,
-) -> list[tuple[int, int, int]]:
-    added = in_output.keys() - in_source.keys()
-    to_add = in_references.keys() - in_source.keys()
-    keep_hits = kept = to_keep = delete_hits = deleted = to_delete = 0
-    # Keeps and deletions are all of the source's own n-grams.
-    for ngram, count in in_source.items():
-        source_weight = reference_count * count
-        output_weight = reference_count * in_output[ngram]
-        keep = min(source_weight, output_weight)
-        should_keep = min(source_weight, in_references[ngram])
-        kept += keep
-        to_keep += should_keep
-        keep_hits += min(keep, should_keep)
-        deleted += source_weight - keep
-        to_delete += source_weight - should_keep
-        delete_hits += source_weight - max(keep, should_keep)
-    return [
-        (len(added & to_add), len(added), len(to_add)),
-        (keep_hits, kept, to_keep),
-        (delete_hits, deleted, to_delete),
+def _counts(table: NgramTable, counted_N: IntArray) -> IntArray:
+    """Additions, keeps and deletions of one n. Shape: [E, 9]."""
+    in_source, in_output = table.counts_MS[:, 0], table.counts_MS[:, 1]
+    in_references = table.counts_MS[:, 2:].sum(axis=1)
+    new = in_source == 0
+    added, to_add = new & (in_output > 0), new & (in_references > 0)
+    weight = counted_N[table.first + table.example_M]
+    source_weight = weight * in_source
+    keep = np.minimum(source_weight, weight * in_output)
+    should_keep = np.minimum(source_weight, in_references)
+    columns = [
+        *(added & to_add, added, to_add),
+        *(np.minimum(keep, should_keep), keep, should_keep),
+        source_weight - np.maximum(keep, should_keep),
+        *(source_weight - keep, source_weight - should_keep),
     ]
+    return table.by_example(np.stack(columns, axis=1))

@@ -1,6 +1,6 @@
 """What every metric gives: a number on one scale, how sure it is, and what it measures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Score"]
 
@@ -16,6 +16,9 @@ class Score:
     value: float  # 0 to 100
     ci: tuple[float, float] | None  # 95 % bootstrap interval over examples; None for one example
     signature: str  # definition, references, casing, tokens and version: equal if comparable
+    # The value of each example alone, 0 to 100, if it was asked for. They need not average to
+    # `value`, which for many metrics is a ratio of sums.
+    per_example: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         if self.ci is None:
@@ -24,7 +27,7 @@ class Score:
         return f"{self.value:.2f} [{low:.2f}, {high:.2f}]"
 
     def to_json(self) -> dict[str, object]:
-        """The fields as plain values for `json.dump`."""
+        """The value, interval and signature as plain values for `json.dump`."""
         return {
             "value": self.value,
             "ci": None if self.ci is None else list(self.ci),

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warmstart.data.discourse import DiscoursePair, discourse_pairs
-from warmstart.data.pairs import read_examples
 from warmstart.quickstart.corpus import Corpus, Passage
 from warmstart.tasks.task import Split, Task, TaskDefinition
 
@@ -13,7 +12,6 @@ __all__ = ["SPLITTING", "SplittingPairs", "pairs_of", "splitting_pairs"]
 SPLITTING = TaskDefinition(
     name="splitting",
     description="one sentence to two that say the same",
-    read=read_examples,
     max_source_length=128,
     max_target_length=128,
     metrics=("sari", "exact_match", "bleu"),

@@ -16,6 +16,7 @@ from rich.console import Console
 from warmstart.checkpoint.files import check_replaceable
 from warmstart.composition.options import Share
 from warmstart.composition.provenance import Provenance
+from warmstart.errors import Interrupted
 from warmstart.evaluation import rewrite, score_outputs, target_loss
 from warmstart.metrics.score import Score
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
@@ -133,20 +134,20 @@ def _train_and_evaluate(
         _stage(f"{number} {name}: {config.max_steps} training steps") as say,
         tempfile.TemporaryDirectory(prefix="warmstart-quickstart-") as scratch,
     ):
-        result = train(
-            model,
-            task,
-            TrainConfig(
-                output_dir=Path(scratch) / "run",
-                max_steps=config.max_steps,
-                warmup_steps=config.warmup_steps,
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                new_learning_rate=config.new_learning_rate,
-                evaluate_every=0,
-                seed=config.seed,
-            ),
+        settings = TrainConfig(
+            output_dir=Path(scratch) / "run",
+            max_steps=config.max_steps,
+            warmup_steps=config.warmup_steps,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            new_learning_rate=config.new_learning_rate,
+            evaluate_every=0,
+            seed=config.seed,
         )
+        try:
+            result = train(model, task, settings)
+        except Interrupted:
+            raise KeyboardInterrupt from None  # its checkpoint is not kept
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
         outputs = tuple(model.generate(split.sources, options=split.generation))

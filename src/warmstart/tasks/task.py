@@ -1,12 +1,16 @@
 """What a task is, and a task with its data."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.pairs import DataFile
+from warmstart.data.left_out import LeftOut
+from warmstart.data.origin import Origin
+from warmstart.data.pairs import Examples
+from warmstart.data.read import read_examples
+from warmstart.data.source import DataSource
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions
 
@@ -21,17 +25,49 @@ class TaskDefinition:
 
     name: str
     description: str  # one line
-    read: Callable[[DataFile, ColumnMapping | None], Iterator[Example]]  # its files to examples
     max_source_length: int  # tokens, with special tokens; longer sources are truncated
     max_target_length: int  # tokens, with start and end
     metrics: tuple[str, ...]  # names in `metrics.catalogue.METRICS`
     tokenize: str | None = None  # how metrics split texts; None is each metric's default
+    origin: Origin = field(default_factory=Origin)  # where its data is from, and how it looks
+    prepare: Callable[[Example], Example] | None = None  # what is done to each; None: nothing
+    # What may stand behind the name and a slash, as in "wmt14/de-en", and the task that it makes.
+    variants: tuple[str, ...] = ()  # those to list; there may be more
+    variant: Callable[[str], "TaskDefinition"] | None = None  # raises UsageError for others
     generation: GenerationOptions = field(default_factory=GenerationOptions)
     # Reported figures: variant -> metric -> value, 0 to 100. Where a figure is of one of several
     # test sets, the metric's name is followed by a space and the set's.
     published: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict, hash=False, repr=False
     )
+
+    def with_target_length(self, length: int) -> "TaskDefinition":
+        """The same task with other targets, which decoding stops at, too.
+
+        Args:
+            length: Tokens, with start and end. A shortest output that is longer is given up.
+        """
+        least = self.generation.min_length
+        generation = replace(
+            self.generation, max_length=length, min_length=least if least <= length else 0
+        )
+        return replace(self, max_target_length=length, generation=generation)
+
+    def read(
+        self,
+        data: DataSource,
+        columns: ColumnMapping | None = None,
+        *,
+        split: str = "train",
+        seed: int = 0,
+        left_out: LeftOut | None = None,
+    ) -> Examples:
+        """Examples of one split, prepared for this task; see `read_examples`."""
+        examples = read_examples(
+            data, columns, origin=self.origin, split=split, seed=seed, left_out=left_out
+        )
+        prepare = self.prepare
+        return examples if prepare is None else Examples(lambda: map(prepare, examples))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +76,8 @@ class Split:
 
     definition: TaskDefinition
     name: str  # train | validation | test
-    examples: tuple[Example, ...] = field(repr=False)  # at least one
+    examples: Sequence[Example] = field(repr=False)  # at least one; in memory or on disk
+    empty: int = 0  # rows that were left out because a text in them is empty
 
     def __len__(self) -> int:
         return len(self.examples)

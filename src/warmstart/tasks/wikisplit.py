@@ -2,30 +2,26 @@
 
 Botha et al. (2018), "Learning To Split and Rephrase From Wikipedia Edit History"; settings and
 figures from Rothe et al. (2020), "Leveraging Pre-trained Checkpoints for Sequence Generation
-Tasks", tables 2 and 3.
+Tasks", tables 2 and 3. Published as TSV without a header: the complex sentence, a tab, and the two
+with <::::> between them.
 """
 
-from collections.abc import Iterator
 from typing import Final
 
-from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.pairs import DataFile, read_examples
+from warmstart.data.origin import HubData, Origin
+from warmstart.data.recognize import WIKISPLIT_SEPARATOR
 from warmstart.tasks.task import TaskDefinition
 
 __all__ = ["WIKISPLIT"]
 
-_SEPARATOR: Final = "<::::>"  # between the two sentences in the published files
 
-
-def _read(file: DataFile, columns: ColumnMapping | None) -> Iterator[Example]:
-    """Complex sentence, tab, first sentence <::::> second sentence; or columns of any pairs."""
-    for example in read_examples(file, columns):
-        yield Example(example.source, tuple(map(_join_sentences, example.targets)))
+def _prepare(example: Example) -> Example:
+    return Example(example.source, tuple(map(_join_sentences, example.targets)))
 
 
 def _join_sentences(target: str) -> str:
-    return " ".join(part.strip() for part in target.split(_SEPARATOR))
+    return " ".join(part.strip() for part in target.split(WIKISPLIT_SEPARATOR))
 
 
 def _figures(exact_match: float, sari: float, bleu: float) -> dict[str, float]:
@@ -34,12 +30,16 @@ def _figures(exact_match: float, sari: float, bleu: float) -> dict[str, float]:
 
 WIKISPLIT: Final = TaskDefinition(
     name="wikisplit",
-    description="split a complex sentence into two (TSV as published, or your own columns)",
-    read=_read,
+    description="split a complex sentence into two",
     max_source_length=128,
     max_target_length=128,
     metrics=("exact_match", "sari", "bleu"),
     tokenize="none",  # the data is tokenized, and the paper's BLEU takes it as it is
+    origin=Origin(
+        hub=HubData(name="google-research-datasets/wiki_split"),
+        kinds=("splitting", "simplification", "pairs"),
+    ),
+    prepare=_prepare,
     published={
         "roberta2gpt": _figures(15.1, 63.2, 76.8),
         "robertaShare": _figures(16.1, 63.4, 77.1),

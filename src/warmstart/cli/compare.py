@@ -1,0 +1,102 @@
+"""`warmstart compare`: two systems' outputs, and whether their difference is more than chance."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from warmstart.cli.options import Json
+from warmstart.cli.output import print_json, print_table
+from warmstart.cli.scoring import (
+    BertScoreModel,
+    Lowercase,
+    Metrics,
+    References,
+    Sources,
+    Stemmer,
+    Tokenize,
+    check_names,
+)
+
+if TYPE_CHECKING:
+    from warmstart.metrics.comparison import Comparison
+
+__all__ = ["compare"]
+
+
+def compare(
+    first: Annotated[
+        Path,
+        typer.Argument(
+            metavar="A",
+            help="A system's outputs: .jsonl as `evaluate --outputs` writes it, or one a line.",
+        ),
+    ],
+    second: Annotated[
+        Path, typer.Argument(metavar="B", help="Another system's, for the same examples.")
+    ],
+    *,
+    metric: Metrics = None,
+    sources: Sources = None,
+    references: References = None,
+    lowercase: Lowercase = None,
+    tokenize: Tokenize = None,
+    stemmer: Stemmer = None,
+    bertscore_model: BertScoreModel = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two systems: differences, their intervals, and p-values.
+
+    Each metric is tested by paired bootstrap and by approximate randomisation. A difference is B
+    minus A.
+    """
+    check_names(metric)
+
+    from warmstart.scoring.compare import compare_pair, read_pair
+    from warmstart.scoring.score import choose_metrics, with_options
+
+    a, b = read_pair(first, second, sources=sources, references=references or ())
+    chosen = with_options(
+        choose_metrics(metric, a),
+        lowercase=lowercase,
+        tokenize=tokenize,
+        stemmer=stemmer,
+        bertscore_model=bertscore_model,
+    )
+    comparisons = compare_pair(a, b, chosen)
+    if as_json:
+        print_json(
+            {
+                "first": str(first),
+                "second": str(second),
+                "examples": len(a),
+                "comparisons": {name: found.to_json() for name, found in comparisons.items()},
+            }
+        )
+    else:
+        _print(first, second, len(a), comparisons)
+
+
+def _print(first: Path, second: Path, examples: int, comparisons: "dict[str, Comparison]") -> None:
+    from warmstart.metrics.bootstrap import RESAMPLES
+    from warmstart.metrics.comparison import TRIALS
+
+    rows = []
+    for name, found in comparisons.items():
+        interval = "" if found.ci is None else f"{found.ci[0]:+.2f} to {found.ci[1]:+.2f}"
+        rows.append(
+            [
+                *(name, f"{found.first.value:.2f}", f"{found.second.value:.2f}"),
+                *(f"{found.difference:+.2f}", interval),
+                *(f"{found.p_bootstrap:.4f}", f"{found.p_randomization:.4f}"),
+                f"{found.second_higher} / {found.first_higher} / {found.equal}",
+                found.first.signature,
+            ]
+        )
+    header = ["metric", "A", "B", "B - A", "95 % interval", "p bootstrap", "p randomisation"]
+    print_table([*header, "B higher / A higher / equal", "signature"], rows)
+    typer.echo(f"A is {first}, B is {second}; {examples} examples.")
+    typer.echo(
+        f"Two-sided p-values of {RESAMPLES} paired bootstrap resamples and {TRIALS} trials of "
+        "approximate randomisation."
+    )

@@ -1,0 +1,46 @@
+"""Examples without those that stood before."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from warmstart.data.example import Example
+from warmstart.data.hashes import partitions
+from warmstart.data.stored import StoredExamples, hash_blocks
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+__all__ = ["without_duplicates"]
+
+
+def without_duplicates(examples: Sequence[Example]) -> Sequence[Example]:
+    """The first of all examples with the same source and targets, in their order.
+
+    Of examples on disk memory holds the hashes of a part at a time, and 16 bytes for each that is
+    left out.
+    """
+    if not isinstance(examples, StoredExamples):
+        return tuple(dict.fromkeys(examples))
+    return examples.without(_later_copies(examples))
+
+
+def _later_copies(examples: StoredExamples) -> "NDArray[numpy.int64]":
+    """Indices of the examples that stood before, in order."""
+    import numpy
+
+    parts = partitions(len(examples))
+    mask = numpy.uint64(parts - 1)
+    found = [numpy.empty(0, numpy.int64)]
+    for part in range(parts):
+        hashes, indices, start = [], [], 0
+        for block in hash_blocks(examples):
+            places = numpy.flatnonzero((block[:, 1] & mask) == part)
+            hashes.append(block[places, 1])
+            indices.append(start + places)
+            start += len(block)
+        together = numpy.concatenate(hashes)
+        order = together.argsort(kind="stable")  # of equal ones the first stays first
+        repeated = numpy.flatnonzero(together[order][1:] == together[order][:-1]) + 1
+        found.append(numpy.concatenate(indices)[order[repeated]])
+    return numpy.sort(numpy.concatenate(found))

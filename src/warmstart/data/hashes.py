@@ -1,0 +1,68 @@
+"""Texts as hashes of eight bytes, to find equal ones among more than memory holds.
+
+Two of 100 million different texts have the same hash with a probability of 3 in 10,000.
+
+Shape legend: N examples of a block.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from warmstart.data.example import Example
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    Hashes: TypeAlias = NDArray[numpy.uint64]
+
+__all__ = ["AT_ONCE", "count_repeats", "hashes_of", "part_of", "partitions"]
+
+# Hashes looked at in one go: 64 MB, and as much again to sort them.
+AT_ONCE: Final = 8_000_000
+
+
+def hashes_of(examples: Sequence[Example]) -> "Hashes":
+    """A hash of each source, and of each source with all its targets. Shape: [N, 2]."""
+    import numpy
+
+    raw = bytearray()
+    for example in examples:
+        source = hashlib.blake2b(example.source.encode(), digest_size=8)
+        raw += source.digest()
+        for target in example.targets:
+            # Lengths cannot be confused: no text has this byte, which UTF-8 does not use.
+            source.update(b"\xff" + target.encode())
+        raw += source.digest()
+    return numpy.frombuffer(bytes(raw), numpy.uint64).reshape(-1, 2)
+
+
+def partitions(count: int) -> int:
+    """In how many parts, by their last bits, so many hashes are to be looked at: a power of 2."""
+    return 1 << max(0, -(-count // AT_ONCE) - 1).bit_length()
+
+
+def part_of(blocks: Iterator["Hashes"], part: int, parts: int) -> "Hashes":
+    """The hashes of one part, in their order. Shape: [N]."""
+    import numpy
+
+    mask = numpy.uint64(parts - 1)
+    chosen = [block if parts == 1 else block[(block & mask) == part] for block in blocks]
+    return numpy.concatenate(chosen) if chosen else numpy.empty(0, numpy.uint64)
+
+
+def count_repeats(blocks: Callable[[], Iterator["Hashes"]], count: int) -> int:
+    """How many of the hashes stood before, in bounded memory: one pass for each part.
+
+    Args:
+        blocks: Gives all hashes, block by block, each time that it is called.
+        count: How many there are.
+    """
+    parts = partitions(count)
+    repeats = 0
+    for part in range(parts):
+        hashes = part_of(blocks(), part, parts)
+        hashes.sort()
+        repeats += int((hashes[1:] == hashes[:-1]).sum())
+    return repeats

@@ -1,0 +1,157 @@
+"""Whatever users give as data to examples."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from warmstart.data.columns import ColumnMapping, Columns
+from warmstart.data.example import Example
+from warmstart.data.folder import FolderFiles, folder_splits, is_saved_dataset
+from warmstart.data.hub import hub_rows, hub_splits, saved_rows, saved_splits
+from warmstart.data.left_out import LeftOut
+from warmstart.data.mix import interleave
+from warmstart.data.origin import Origin
+from warmstart.data.pairs import Examples, examples_of_rows, read_pairs, read_parallel
+from warmstart.data.rows import Row
+from warmstart.data.source import DataSource, HubName, Part, hub_name, is_part, parse_source
+from warmstart.errors import DataError, UsageError, did_you_mean
+
+__all__ = ["read_examples", "split_sources"]
+
+_ANY: Final = Origin()
+_LOGGER: Final = logging.getLogger(__name__)
+_FIRST: Final = "train"
+
+
+def read_examples(
+    data: DataSource,
+    columns: ColumnMapping | None = None,
+    *,
+    origin: Origin = _ANY,
+    split: str = _FIRST,
+    seed: int = 0,
+    left_out: LeftOut | None = None,
+) -> Examples:
+    """Examples of one split, read one after the other, and anew each time they are asked for.
+
+    Args:
+        data: A file of pairs (see `read_pairs`), a list of parallel text files, a folder, a hub
+            name such as ``hub:EdinburghNLP/xsum`` or ``hub:wmt/wmt14:de-en``, a mapping with
+            ``file`` and settings, or a list of such mappings, which are mixed. With a ``weight``
+            for each, weights are shares of the examples, see `interleave`; without, every
+            example comes once, file after file.
+        columns: Which columns to take; a mapping's own ``columns`` go before.
+        origin: What the task's data looks like.
+        split: Which of a folder's or a data set's splits.
+        seed: Of the order in which weighted files are mixed.
+        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+
+    Raises:
+        UsageError: `data` or `columns` are not written as they should be.
+        DataError: While reading: the data is not as it should be.
+    """
+    parts = parse_source(data)
+    told = None if columns is None else Columns.parse(columns)
+    streams = [
+        _part_examples(part, part.columns or told, origin, split, left_out) for part in parts
+    ]
+    weights = [part.weight for part in parts if part.weight is not None]
+    if len(weights) == len(parts) > 1:
+        return Examples(lambda: interleave(streams, weights, seed=seed, names=parts))
+    return Examples(lambda: chain.from_iterable(streams))
+
+
+def split_sources(
+    data: DataSource | Mapping[str, DataSource], origin: Origin = _ANY
+) -> dict[str, DataSource]:
+    """The data of each split: as given, or of a folder or a data set those that it has.
+
+    Args:
+        data: A mapping of splits to data; or a folder or a hub name, which have splits of their
+            own; or any other data, which is for training.
+        origin: What the task's data looks like.
+
+    Raises:
+        DataError: The folder or data set has no splits that one could recognize.
+    """
+    if isinstance(data, Mapping) and not is_part(data):
+        return dict(data)
+    if isinstance(data, str | Path):
+        name = hub_name(data)
+        if name is not None:
+            return {
+                ours: {"file": str(data), "split": theirs}
+                for ours, theirs in hub_splits(_with_config(name, origin)).items()
+            }
+        folder = Path(data)
+        if folder.is_dir():
+            found = saved_splits(folder) if is_saved_dataset(folder) else None
+            return dict.fromkeys(found or folder_splits(folder, origin), data)
+    return {_FIRST: data}  # a mapping of splits came back above
+
+
+def _part_examples(
+    part: Part, columns: Columns | None, origin: Origin, split: str, left_out: LeftOut | None
+) -> Iterable[Example]:
+    wanted = part.split or split
+    if isinstance(part.file, tuple):
+        if columns is not None:
+            raise UsageError("plain text files have no columns; leave the column mapping out.")
+        return read_parallel(part.file, left_out)
+    name = hub_name(part.file)
+    if name is not None:
+        full = _with_config(name, origin)
+        if origin.hub is not None and origin.hub.note and origin.hub.name == name.name:
+            _warn_once(f"{full}: {origin.hub.note}")
+        return _row_examples(
+            lambda: hub_rows(full, wanted), f"{full}, split {wanted}", columns, origin, left_out
+        )
+    path = Path(part.file)
+    if path.is_dir() and is_saved_dataset(path):
+        return _row_examples(
+            lambda: saved_rows(path, wanted), f"{path}, split {wanted}", columns, origin, left_out
+        )
+    if path.is_dir():
+        return _folder_examples(path, wanted, columns, origin, left_out)
+    return read_pairs(path, columns, origin, left_out)
+
+
+def _row_examples(
+    rows: Callable[[], Iterator[Row]],
+    name: object,
+    columns: Columns | None,
+    origin: Origin,
+    left_out: LeftOut | None,
+) -> Examples:
+    return Examples(lambda: examples_of_rows(rows(), name, columns, origin, left_out))
+
+
+@cache  # three splits are one data set
+def _warn_once(note: str) -> None:
+    _LOGGER.warning(note)
+
+
+def _with_config(name: HubName, origin: Origin) -> HubName:
+    """The configuration that the task takes of its own data set, where none is named."""
+    hub = origin.hub
+    if name.config is None and hub is not None and hub.name == name.name:
+        return HubName(name.name, hub.config)
+    return name
+
+
+def _folder_examples(
+    folder: Path, split: str, columns: Columns | None, origin: Origin, left_out: LeftOut | None
+) -> Iterable[Example]:
+    splits = folder_splits(folder, origin)
+    if split not in splits:
+        raise DataError(f"{folder} has no split {split!r}; {did_you_mean(split, splits)}")
+    found: FolderFiles = splits[split]
+    if not found.parallel:
+        streams = [read_pairs(path, columns, origin, left_out) for path in found.files]
+        return Examples(lambda: chain.from_iterable(streams))
+    if columns is not None:
+        raise UsageError("plain text files have no columns; leave the column mapping out.")
+    return read_parallel(found.files, left_out)

@@ -1,0 +1,313 @@
+"""What a data set is like: rows, repeats, lengths, and what its splits share.
+
+All of it in memory that does not grow with the data; what a count took is kept in the cache, by
+the content of the data.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Final
+
+from warmstart.data.cache import cache_folder, fingerprint
+from warmstart.data.example import Example
+from warmstart.data.hashes import count_repeats, part_of, partitions
+from warmstart.data.lengths import PERCENTILES, LengthCounts, Lengths
+from warmstart.data.stored import content_of, hash_blocks, in_blocks
+from warmstart.data.writing import written_beside
+from warmstart.errors import OutputError
+
+if TYPE_CHECKING:
+    from warmstart.data.hashes import Hashes
+
+__all__ = ["DataReport", "Overlap", "SharedExample", "SplitReport", "report_data"]
+
+EVALUATION: Final = ("validation", "test")
+_NAMED: Final = 5  # shared examples that are named, the most
+_VERSION: Final = 1  # of the kept counts
+_SOURCES, _PAIRS = 0, 1  # columns of hashes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitReport:
+    """One split.
+
+    Attributes:
+        rows: Examples.
+        empty: Rows that were left out because a text was empty; only where that was asked for.
+        duplicates: Examples whose source and targets all stood in a row before.
+        repeated_sources: Examples whose source stood in a row before, duplicates included.
+        source: Lengths of the sources, in words that spaces part.
+        target: Lengths of the first targets, likewise.
+        source_tokens: The same in tokens, with what was cut; None before tokenizing.
+        target_tokens: Likewise.
+    """
+
+    rows: int
+    empty: int = 0
+    duplicates: int
+    repeated_sources: int
+    source: Lengths
+    target: Lengths
+    source_tokens: Lengths | None = None
+    target_tokens: Lengths | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        sides = ("source", "target", "source_tokens", "target_tokens")
+        lengths = {side: getattr(self, side) for side in sides}
+        return {
+            "rows": self.rows,
+            "empty": self.empty,
+            "duplicates": self.duplicates,
+            "repeated_sources": self.repeated_sources,
+            **{side: None if value is None else value.to_json() for side, value in lengths.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExample:
+    """An evaluation example that is in the training data, too."""
+
+    row: int  # in its split, from 1
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """What an evaluation split shares with the training split.
+
+    Attributes:
+        split: Name of the evaluation split.
+        rows: Its examples.
+        pairs: How many of them stand in the training data with the same source and targets.
+        sources: How many stand there with the same source, those included.
+        named: The first of them.
+    """
+
+    split: str
+    rows: int
+    pairs: int
+    sources: int
+    named: tuple[SharedExample, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "split": self.split,
+            "rows": self.rows,
+            "pairs": self.pairs,
+            "sources": self.sources,
+            "named": [{"row": shared.row, "source": shared.source} for shared in self.named],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataReport:
+    """All splits, and what the evaluation splits share with the training split."""
+
+    splits: Mapping[str, SplitReport] = field(hash=False)
+    overlaps: tuple[Overlap, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "splits": {name: split.to_json() for name, split in self.splits.items()},
+            "overlaps": [overlap.to_json() for overlap in self.overlaps],
+        }
+
+    def __str__(self) -> str:
+        """A readable block of lines."""
+        lines = [line for name, split in self.splits.items() for line in _split_lines(name, split)]
+        for overlap in self.overlaps:
+            lines += _overlap_lines(overlap)
+        return "\n".join(lines)
+
+
+def report_data(
+    splits: Mapping[str, Sequence[Example]],
+    *,
+    empty: Mapping[str, int] | None = None,
+    tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None,
+) -> DataReport:
+    """Reads every split once and tells what it is like.
+
+    Args:
+        splits: By name. "validation" and "test" are compared with "train".
+        empty: How many rows of a split were left out while reading.
+        tokens: Lengths in tokens of the sources and targets of a split.
+    """
+    empty, tokens = empty or {}, tokens or {}
+    reports = {
+        name: _with(_counts(examples), len(examples), empty.get(name, 0), tokens.get(name))
+        for name, examples in splits.items()
+    }
+    train = splits.get("train")
+    overlaps = [
+        find_overlap(name, train, splits[name])
+        for name in EVALUATION
+        if train is not None and name in splits
+    ]
+    return DataReport(splits=reports, overlaps=tuple(overlaps))
+
+
+def _with(
+    counts: dict[str, Any], rows: int, empty: int, tokens: tuple[Lengths, Lengths] | None
+) -> SplitReport:
+    return SplitReport(
+        rows=rows,
+        empty=empty,
+        duplicates=counts["duplicates"],
+        repeated_sources=counts["repeated_sources"],
+        source=Lengths.from_json(counts["source"]),
+        target=Lengths.from_json(counts["target"]),
+        source_tokens=None if tokens is None else tokens[0],
+        target_tokens=None if tokens is None else tokens[1],
+    )
+
+
+def _counts(examples: Sequence[Example]) -> dict[str, Any]:
+    """Repeats and lengths; kept in the cache."""
+
+    def count() -> dict[str, Any]:
+        source, target = LengthCounts(), LengthCounts()
+        for block in in_blocks(examples):
+            source.add([example.source.count(" ") + 1 for example in block])
+            target.add([example.target.count(" ") + 1 for example in block])
+        return {
+            "duplicates": count_repeats(_column(examples, _PAIRS), len(examples)),
+            "repeated_sources": count_repeats(_column(examples, _SOURCES), len(examples)),
+            "source": source.lengths().to_json(),
+            "target": target.lengths().to_json(),
+        }
+
+    return _kept(count, "counts", examples)
+
+
+def _column(examples: Sequence[Example], index: int) -> "Callable[[], Iterator[Hashes]]":
+    return lambda: (block[:, index].copy() for block in hash_blocks(examples))
+
+
+def find_overlap(name: str, train: Sequence[Example], evaluation: Sequence[Example]) -> Overlap:
+    """Which examples of an evaluation split are in the training split; by hashes of the texts.
+
+    Args:
+        name: Of the evaluation split.
+        train: The training split, of any size.
+        evaluation: The evaluation split, of any size.
+    """
+
+    def count() -> dict[str, Any]:
+        pairs, _ = _shared(train, evaluation, _PAIRS)
+        sources, first = _shared(train, evaluation, _SOURCES)
+        return {"pairs": pairs, "sources": sources, "first": first}
+
+    counts = _kept(count, "overlap", train, evaluation)
+    named = tuple(
+        SharedExample(row + 1, shorten(evaluation[row].source, width=80)) for row in counts["first"]
+    )
+    return Overlap(
+        split=name,
+        rows=len(evaluation),
+        pairs=counts["pairs"],
+        sources=counts["sources"],
+        named=named,
+    )
+
+
+def _shared(
+    train: Sequence[Example], evaluation: Sequence[Example], index: int
+) -> tuple[int, list[int]]:
+    """How many hashes of the evaluation split are in the training split, and the first rows."""
+    import numpy
+
+    # Of the smaller side so many at once as memory should hold; the larger streams past them.
+    parts = partitions(len(evaluation))
+    shared = 0
+    first: list[int] = []
+    for part in range(parts):
+        wanted = numpy.unique(part_of(_column(evaluation, index)(), part, parts))
+        if not len(wanted):
+            continue
+        found = numpy.zeros(len(wanted), bool)
+        for block in _column(train, index)():
+            places = wanted.searchsorted(block)
+            places[places == len(wanted)] = 0
+            found[places[wanted[places] == block]] = True
+        common = wanted[found]
+        start = 0
+        for block in _column(evaluation, index)():
+            hits = numpy.flatnonzero(numpy.isin(block, common))
+            shared += len(hits)
+            first += (start + hits[:_NAMED]).tolist()
+            start += len(block)
+        first = sorted(first)[:_NAMED]
+    return shared, first
+
+
+def _kept(
+    count: Callable[[], dict[str, Any]], what: str, *splits: Sequence[Example]
+) -> dict[str, Any]:
+    """What `count` gives; of data on disk only once, and then from the cache."""
+    if all(isinstance(examples, tuple) for examples in splits):
+        return count()
+    key = fingerprint(_VERSION, what, *(content_of(examples) for examples in splits))
+    note = cache_folder() / "reports" / f"{key}.json"
+    try:
+        found: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        counts = count()
+    with suppress(OSError, OutputError):  # else it is counted again the next time
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with written_beside(note) as partial:
+            partial.write_text(json.dumps(counts), encoding="utf-8")
+    return counts
+
+
+def _split_lines(name: str, split: SplitReport) -> Iterator[str]:
+    """Of one split, in text."""
+    told = [f"{split.rows:,} rows"]
+    if split.empty:
+        told.append(f"{split.empty:,} empty left out")
+    told.append(_share(split.duplicates, split.rows, "duplicate"))
+    more = split.repeated_sources - split.duplicates
+    if more:
+        told.append(_share(more, split.rows, "more with a source of before"))
+    yield f"{name}: {', '.join(told)}"
+    sides = (
+        ("source", split.source, split.source_tokens),
+        ("target", split.target, split.target_tokens),
+    )
+    for side, words, tokens in sides:
+        lengths, unit = (words, "words") if tokens is None else (tokens, "tokens")
+        percentiles = " ".join(f"{lengths.percentiles[percent]:>5,}" for percent in PERCENTILES)
+        yield (
+            f"  {side} {unit:6} at {'/'.join(map(str, PERCENTILES))} %: {percentiles}, "
+            f"longest {lengths.longest:,}, mean {lengths.mean:.1f}"
+        )
+        if lengths.truncated:
+            yield (
+                f"  {side}: {_share(lengths.truncated, lengths.count, 'truncated')} to "
+                f"{lengths.limit:,} tokens; {100 * lengths.lost_share:.2f} % of its tokens lost"
+            )
+
+
+def _share(count: int, of: int, what: str) -> str:
+    return f"{count:,} {what}" + (f" ({100 * count / of:.2f} %)" if count else "")
+
+
+def _overlap_lines(overlap: Overlap) -> Iterator[str]:
+    if not overlap.sources:
+        yield f"{overlap.split}: no source of its {overlap.rows:,} rows is in train"
+        return
+    yield (
+        f"{overlap.split}: warning: {_share(overlap.pairs, overlap.rows, 'rows')} are in train; "
+        f"{_share(overlap.sources, overlap.rows, 'rows')} have a source that is there:"
+    )
+    for shared in overlap.named:
+        yield f"  row {shared.row:,}: {shared.source}"
+    if overlap.sources > len(overlap.named):
+        yield f"  and {overlap.sources - len(overlap.named):,} more"

@@ -1,0 +1,304 @@
+"""Examples that do not fit into memory: in an Arrow file, mapped and read where they are needed.
+
+Shape legend: N examples, L examples left out.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, overload
+
+from warmstart.data.arrow import ArrowRows, ArrowWriter
+from warmstart.data.cache import fingerprint, kept, kept_file, kept_lock
+from warmstart.data.example import Example
+from warmstart.data.hashes import hashes_of
+from warmstart.data.left_out import LeftOut
+
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
+
+    from warmstart.data.hashes import Hashes
+
+__all__ = [
+    "IN_MEMORY",
+    "StoredExamples",
+    "content_of",
+    "find_stored",
+    "hash_blocks",
+    "in_blocks",
+    "keep_examples",
+]
+
+IN_MEMORY: Final = 2**25  # characters; more than that lies on disk
+_BLOCK_ROWS: Final = 2**14
+_BLOCK_CHARACTERS: Final = 2**22
+_KIND: Final = "examples"
+_VERSION: Final = 1  # of the file's layout; part of every key
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class StoredExamples(Sequence[Example]):
+    """Examples of an Arrow file in the cache, or a stretch of them.
+
+    A slice is another such view; nothing is copied.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._open(path)
+        self._view(0, len(self._rows), ())
+
+    def _open(self, path: Path) -> None:
+        self._path = path
+        self._rows = ArrowRows(path)
+
+    def _view(self, first: int, last: int, left_out: "Sequence[int] | NDArray[Any]") -> None:
+        import numpy
+
+        self._first, self._last = first, last
+        # Rows of the file, in order, all of them between first and last. Shape: [L]
+        self._left_out: NDArray[numpy.int64] = numpy.asarray(left_out, numpy.int64)
+        # How many rows are kept before each of them, from the first on.
+        self._kept_before = self._left_out - first - numpy.arange(len(self._left_out))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self._path, self._first, self._last, self._left_out)
+
+    def __len__(self) -> int:
+        return self._last - self._first - len(self._left_out)
+
+    @property
+    def empty(self) -> int:
+        """How many rows were left out while the file was written, as a text in them is empty."""
+        return int(self._rows.meta.get("empty", 0))
+
+    @property
+    def content(self) -> str:
+        """A digest of all the texts."""
+        whole = str(self._rows.meta["content"])
+        if len(self) == len(self._rows):
+            return whole
+        return fingerprint(whole, self._first, self._last, self._left_out.tobytes())
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        if isinstance(index, slice):
+            return self._slice(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no example {index} among {len(self)}")
+        block, place = self._rows.locate(self._row(index % len(self)))
+        sources, targets = self._rows.block(block).columns[:2]
+        example = Example(sources[place].as_py(), tuple(targets[place].as_py()))
+        self._rows.touch_rows(1)
+        return example
+
+    def _slice(self, index: slice) -> Sequence[Example]:
+        start, stop, step = index.indices(len(self))
+        if step != 1 or start >= stop:
+            return tuple(self[i] for i in range(start, stop, step))
+        first, last = self._row(start), self._row(stop - 1) + 1
+        return _reopen(self._path, first, last, self._left_out_between(first, last), self._rows)
+
+    def _row(self, index: int) -> int:
+        """The row of the file that holds an example."""
+        return self._first + index + int(self._kept_before.searchsorted(index, side="right"))
+
+    def _left_out_between(self, first: int, last: int) -> "NDArray[numpy.int64]":
+        start, stop = self._left_out.searchsorted([first, last])
+        return self._left_out[start:stop]
+
+    def without(self, indices: "Sequence[int] | NDArray[numpy.int64]") -> "StoredExamples":
+        """A view without some of the examples, which takes 16 bytes for each of them.
+
+        Args:
+            indices: Which, in increasing order.
+        """
+        import numpy
+
+        wanted = numpy.asarray(indices, numpy.int64)
+        rows = self._first + wanted + self._kept_before.searchsorted(wanted, side="right")
+        rows = numpy.union1d(rows, self._left_out)
+        return _reopen(self._path, self._first, self._last, rows, self._rows)
+
+    def __iter__(self) -> Iterator[Example]:
+        for block in self._pieces():
+            sources, targets = block.columns[:2]
+            for source, several in zip(sources.to_pylist(), targets.to_pylist(), strict=True):
+                yield Example(source, tuple(several))
+
+    def hash_blocks(self) -> "Iterator[Hashes]":
+        """Hashes of sources and pairs, block by block, without reading a text. Shape: [N, 2]."""
+        import numpy
+
+        for block in self._pieces():
+            yield numpy.stack([column.to_numpy() for column in block.columns[2:]], axis=1)
+
+    def _pieces(self) -> Iterator[Any]:
+        """The blocks, without the rows that are not in view."""
+        import numpy
+        import pyarrow
+
+        for start, block in self._rows.blocks():
+            first, last = max(self._first, start), min(self._last, start + block.num_rows)
+            if first >= last:
+                continue
+            piece = block.slice(first - start, last - first)
+            left_out = self._left_out_between(first, last)
+            if len(left_out):
+                keep = numpy.ones(last - first, bool)
+                keep[left_out - first] = False
+                piece = piece.filter(pyarrow.array(keep))
+            yield piece
+
+
+def _reopen(
+    path: Path,
+    first: int,
+    last: int,
+    left_out: "Sequence[int] | NDArray[Any]",
+    rows: ArrowRows | None = None,
+) -> StoredExamples:
+    view = StoredExamples.__new__(StoredExamples)
+    if rows is None:
+        view._open(path)
+    else:
+        view._path, view._rows = path, rows
+    view._view(first, last, left_out)
+    return view
+
+
+def keep_examples(
+    examples: Iterable[Example],
+    *,
+    key: str | None = None,
+    in_memory: int = IN_MEMORY,
+    left_out: LeftOut | None = None,
+) -> Sequence[Example]:
+    """A tuple of the examples; or, where they are too long for that, a file in the cache.
+
+    Args:
+        examples: Read once, and no further than needed.
+        key: A digest of all that they depend on, to find the file again by `find_stored`; None:
+            it is found by its content.
+        in_memory: Characters, the most that are kept in memory.
+        left_out: What counts while the examples are read; the file keeps it with them.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    examples = iter(examples)
+    short: list[Example] = []
+    characters = 0
+    for example in examples:
+        short.append(example)
+        characters += _length(example)
+        if characters > in_memory:
+            break
+    else:
+        return tuple(short)
+    return _store(chain(short, examples), key, left_out)
+
+
+def find_stored(key: str) -> StoredExamples | None:
+    """The examples that `keep_examples` wrote under a key, if they are there and whole."""
+    path = kept(_KIND, fingerprint(_VERSION, key))
+    if not path.is_file():
+        return None
+    try:
+        return StoredExamples(path)
+    except (OSError, ValueError, KeyError):
+        path.unlink(missing_ok=True)  # cut short by a crash of the machine
+        return None
+
+
+def _store(
+    examples: Iterable[Example], key: str | None, left_out: LeftOut | None
+) -> StoredExamples:
+    # Without a key the content is it, which is only known when all is written.
+    name = fingerprint(_VERSION, key) if key is not None else f"new-{uuid.uuid4().hex}"
+    path = kept_file(_KIND, name, lambda partial: _write(partial, examples, left_out))
+    stored = StoredExamples(path)
+    if key is None:
+        kept_lock(path).unlink(missing_ok=True)  # nobody else can wait for it
+        path = path.replace(kept(_KIND, fingerprint(_VERSION, stored.content)))
+        stored = StoredExamples(path)
+    _LOGGER.info(
+        "%d examples are more than memory should hold; they are kept in %s", len(stored), path
+    )
+    return stored
+
+
+def _write(path: Path, examples: Iterable[Example], left_out: LeftOut | None) -> None:
+    import pyarrow
+
+    texts = pyarrow.string()
+    schema = pyarrow.schema(
+        {
+            "source": texts,
+            "targets": pyarrow.list_(texts),
+            "source_hash": pyarrow.uint64(),
+            "pair_hash": pyarrow.uint64(),
+        }
+    )
+    digest = hashlib.blake2b(digest_size=16)
+    with ArrowWriter(path, schema) as writer:
+        for block in in_blocks(examples):
+            hashes = hashes_of(block)
+            digest.update(hashes[:, 1].tobytes())
+            writer.write(
+                [
+                    pyarrow.array([example.source for example in block], texts),
+                    pyarrow.array([example.targets for example in block], pyarrow.list_(texts)),
+                    pyarrow.array(hashes[:, 0]),
+                    pyarrow.array(hashes[:, 1]),
+                ]
+            )
+        empty = 0 if left_out is None else left_out.rows
+        writer.finish({"content": digest.hexdigest(), "empty": empty})
+
+
+def in_blocks(examples: Iterable[Example], rows: int = _BLOCK_ROWS) -> Iterator[list[Example]]:
+    """Examples in lists of so many, or fewer where they are long."""
+    block: list[Example] = []
+    characters = 0
+    for example in examples:
+        block.append(example)
+        characters += _length(example)
+        if len(block) == rows or characters > _BLOCK_CHARACTERS:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
+
+
+def _length(example: Example) -> int:
+    return len(example.source) + sum(map(len, example.targets))
+
+
+def hash_blocks(examples: Sequence[Example]) -> "Iterator[Hashes]":
+    """Hashes of sources and pairs, block by block. Shape of each: [N, 2]."""
+    if isinstance(examples, StoredExamples):
+        yield from examples.hash_blocks()
+    else:
+        for start in range(0, len(examples), _BLOCK_ROWS):
+            yield hashes_of(examples[start : start + _BLOCK_ROWS])
+
+
+def content_of(examples: Sequence[Example]) -> str:
+    """A digest of all the texts."""
+    if isinstance(examples, StoredExamples):
+        return examples.content
+    digest = hashlib.blake2b(digest_size=16)
+    for block in hash_blocks(examples):
+        digest.update(block[:, 1].tobytes())
+    return digest.hexdigest()

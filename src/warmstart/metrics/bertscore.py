@@ -1,0 +1,88 @@
+"""BERTScore with a model of your own, by the package bert-score, which is optional."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+import numpy as np
+
+from warmstart.errors import UsageError
+from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.metrics.share import mean_statistics, share_value
+from warmstart.metrics.system_outputs import SystemOutputs
+
+__all__ = ["BertScore"]
+
+_LONGEST: Final = 2**31  # tokens; transformers has 10^30 where nothing is known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BertScore(Metric):
+    """Mean over examples of BERTScore's F1, in percent, without rescaling.
+
+    Of several references, each example takes the one with the best F1. An empty text scores 0.
+    """
+
+    name: str = "bertscore"
+    description: str = "BERTScore F1, not rescaled; needs the package bert-score and a model folder"
+    source: str = "Zhang et al. 2020; bert-score"
+    model: str | None = None  # folder of an encoder with its tokenizer
+    layer: int | None = None  # whose vectors are compared, from 1; None is the last
+
+    def signature(self, reference_count: str) -> str:
+        """See `Metric.signature`."""
+        layer = "last" if self.layer is None else str(self.layer)
+        return (
+            f"bertscore|f1|nrefs:{reference_count}|model:{self.model}|layer:{layer}|idf:no|"
+            f"rescaled:no|bert-score:{version('bert-score')}"
+        )
+
+    def statistics(self, system: SystemOutputs) -> FloatArray:
+        """The example's F1, 0 to 1, and 1 to count examples. Shape: [N, 2].
+
+        Raises:
+            UsageError: The package is not installed, no model was named, or its tokenizer does
+                not fit the package.
+        """
+        assert system.references is not None
+        try:
+            import bert_score  # optional, and it loads torch
+        except ImportError:
+            raise UsageError(
+                "bertscore needs the package bert-score, which is not installed; install it with "
+                "pip install bert-score, or leave the metric out."
+            ) from None
+        if self.model is None:
+            raise UsageError(
+                "bertscore needs a model; name the folder of an encoder, with --bertscore-model or "
+                "BertScore(model=...)."
+            )
+        from transformers import AutoConfig, AutoTokenizer
+
+        if AutoTokenizer.from_pretrained(self.model).model_max_length > _LONGEST:
+            raise UsageError(  # bert-score fails on it
+                f"the tokenizer in {self.model} does not say how long a text may be; write "
+                "model_max_length into its tokenizer_config.json, for example 512."
+            )
+        layers = self.layer or int(AutoConfig.from_pretrained(self.model).num_hidden_layers)
+        # bert-score gives empty texts 0, but cannot encode them with every transformers.
+        references = [[text for text in texts if text.strip()] for texts in system.references]
+        scored = [
+            number
+            for number, (output, texts) in enumerate(zip(system.outputs, references, strict=True))
+            if output.strip() and texts
+        ]
+        f1_N = np.zeros(len(system))
+        if scored:
+            _, _, f1 = bert_score.score(
+                [system.outputs[number] for number in scored],
+                [references[number] for number in scored],
+                model_type=self.model,
+                num_layers=layers,
+            )
+            f1_N[scored] = np.clip(f1.numpy(), 0, 1)
+        return mean_statistics(f1_N)
+
+    def value(self, sums: FloatArray) -> FloatArray:
+        """See `Metric.value`."""
+        return share_value(sums)

@@ -1,0 +1,64 @@
+"""Confidence intervals from resampled test sets, by sums of statistics of examples.
+
+Shape legend: N examples, K statistics, R resamples.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from warmstart.metrics.metric import FloatArray, Metric
+
+__all__ = ["BLOCK_ELEMENTS", "RESAMPLES", "SEED", "corpus_value", "interval", "resampled_values"]
+
+RESAMPLES: Final = 1000
+SEED: Final = 12345  # fixed: the same outputs give the same interval
+BLOCK_ELEMENTS: Final = 4_000_000  # numbers held at once, 32 MB as int64
+
+
+def corpus_value(metric: Metric, statistics_NK: FloatArray) -> float:
+    """The metric over all examples, 0 to 100, whatever their order."""
+    # Exact sums: floating-point addition alone would depend on the order.
+    sums_K = np.array([math.fsum(column) for column in statistics_NK.T.tolist()])
+    return float(np.clip(metric.value(sums_K), 0, 100))
+
+
+def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray]:
+    """The metric on `RESAMPLES` test sets, drawn with replacement from the examples.
+
+    Args:
+        metric: Whose statistics they are.
+        *systems_NK: Statistics of one system or of several, on the same examples. All are
+            evaluated on the same draws.
+
+    Returns:
+        For each system its values. Shape: [R].
+    """
+    values: list[list[FloatArray]] = [[] for _ in systems_NK]
+    for weights_RN in _weights(len(systems_NK[0])):
+        for of_system, statistics_NK in zip(values, systems_NK, strict=True):
+            of_system.append(np.clip(metric.value(weights_RN @ statistics_NK), 0, 100))
+    return [np.concatenate(of_system) for of_system in values]
+
+
+def interval(values_R: FloatArray, value: float) -> tuple[float, float]:
+    """The middle 95 % of resampled values, widened if it must be to hold the value itself.
+
+    It must where few examples decide: a resample without them cannot reach the value.
+    """
+    low, high = np.percentile(values_R, [2.5, 97.5])
+    return min(float(low), value), max(float(high), value)
+
+
+def _weights(examples: int) -> Iterator[FloatArray]:
+    """How often each example was drawn, so that a resample's sums are a product. Shape: [R, N]."""
+    generator = np.random.default_rng(SEED)
+    block = max(1, BLOCK_ELEMENTS // examples)
+    for start in range(0, RESAMPLES, block):
+        rows = min(block, RESAMPLES - start)
+        drawn_RN = generator.integers(examples, size=(rows, examples))
+        drawn_RN += np.arange(rows)[:, None] * examples
+        counts = np.bincount(drawn_RN.ravel(), minlength=rows * examples)
+        yield counts.reshape(rows, examples).astype(np.float64)

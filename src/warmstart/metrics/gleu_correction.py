@@ -1,0 +1,109 @@
+"""GLEU for grammatical error correction. Another metric than Google's of the same name.
+
+Napoles et al. (2015), "Ground Truth for Grammatical Error Correction Metrics", and (2016), "GLEU
+Without Tuning".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from warmstart import __version__
+from warmstart.metrics.metric import FloatArray, Metric, Need
+from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
+from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+
+__all__ = ["GleuCorrection"]
+
+_MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GleuCorrection(Metric):
+    """Corpus GLEU "without tuning": BLEU that takes off what should have been corrected.
+
+    For each n of 1 to 4, with n-gram counts c of output O, source S and reference R:
+
+    - hits: the sum of min(c_O, c_R), less the sum of min(c_O, c_S) over the n-grams that R has
+      none of, and at least 0;
+    - precision: hits of all sentences over n-grams of all outputs, with BLEU's brevity penalty.
+
+    GLEU is the geometric mean of the four, and 0 if one is 0. With several references the
+    definition draws one for each sentence, 500 times, and takes the mean GLEU. Here each sentence
+    counts with the mean over its references, which is what the draws tend to: no randomness, and
+    equal to the definition where there is one reference.
+
+    The defaults are those of the authors' program: case-sensitive, and tokens as white space
+    separates them.
+    """
+
+    name: str = "gleu_correction"
+    description: str = "GLEU for grammatical error correction, without tuning (not Google's GLEU)"
+    source: str = "Napoles et al. 2015, 2016; expectation over references"
+    needs: tuple[Need, ...] = ("sources", "references")
+    lowercase: bool = False
+    tokenize: str = "none"  # one of `tokens.TOKENIZATIONS`
+
+    def __post_init__(self) -> None:
+        check_tokenization(self.name, self.tokenize)
+
+    def signature(self, reference_count: str) -> str:
+        """See `Metric.signature`."""
+        text = text_signature(lowercase=self.lowercase, tokenize=self.tokenize)
+        return (
+            f"{self.name}|def:napoles2016|nrefs:{reference_count}|refs:mean|{text}|"
+            f"warmstart:{__version__}"
+        )
+
+    def statistics(self, system: SystemOutputs) -> FloatArray:
+        """Output length, reference length, hits and totals of each order. Shape: [N, 10]."""
+        assert system.sources is not None
+        assert system.references is not None
+        split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
+        examples = (
+            [split(source), split(output), *map(split, of_example)]
+            for source, output, of_example in zip(
+                system.sources, system.outputs, system.references, strict=True
+            )
+        )
+        counted_N = np.array([len(of_example) for of_example in system.references])
+        return np.concatenate(
+            [_counts(tables, counted_N) for tables in word_tables(examples, _MAX_ORDER)]
+        )
+
+    def value(self, sums: FloatArray) -> FloatArray:
+        """See `Metric.value`."""
+        return _gleu(sums)
+
+    def example_values(self, statistics: FloatArray) -> FloatArray:
+        """As the authors' program smooths sentences: a count of 0 is 1."""
+        return np.minimum(_gleu(np.where(statistics == 0, 1, statistics)), 100)
+
+
+def _counts(tables: Sequence[NgramTable], counted_N: IntArray) -> FloatArray:
+    lengths_ES = tables[0].lengths_ES
+    counted_E = counted_N[tables[0].first :][: len(lengths_ES)]
+    hits: list[FloatArray] = []
+    for table in tables:
+        in_source, in_output = table.counts_MS[:, :1], table.counts_MS[:, 1:2]
+        references_MR = table.counts_MS[:, 2:]
+        uncorrected = np.where(references_MR == 0, np.minimum(in_output, in_source), 0)
+        hits_ER = table.by_example(np.minimum(in_output, references_MR) - uncorrected)
+        # Absent references have no hit above 0 either, and so do not count.
+        hits.append(np.maximum(hits_ER, 0).sum(axis=1) / counted_E)
+    totals = [table.totals_ES[:, 1] for table in tables]
+    reference_length = lengths_ES[:, 2:].sum(axis=1) / counted_E
+    return np.column_stack([lengths_ES[:, 1], reference_length, *hits, *totals]).astype(np.float64)
+
+
+def _gleu(sums: FloatArray) -> FloatArray:
+    output_length, reference_length = sums[..., 0], sums[..., 1]
+    hits, totals = sums[..., 2 : 2 + _MAX_ORDER], sums[..., 2 + _MAX_ORDER :]
+    defined = (hits > 0).all(axis=-1) & (totals > 0).all(axis=-1) & (reference_length > 0)
+    precision = np.where(hits > 0, hits, 1) / np.where(totals > 0, totals, 1)
+    shortfall = 1 - reference_length / np.where(output_length > 0, output_length, 1)
+    score = 100 * np.exp(np.log(precision).mean(axis=-1) + np.minimum(0, shortfall))
+    return np.where(defined, score, 0.0)

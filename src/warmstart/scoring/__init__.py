@@ -1,0 +1,1 @@
+"""Finished outputs, whoever wrote them: read from files, scored and compared, without a model."""

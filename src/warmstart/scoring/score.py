@@ -1,0 +1,132 @@
+"""Outputs and metrics by name to scores."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, Final
+
+from warmstart.errors import UsageError
+from warmstart.metrics.bertscore import BertScore
+from warmstart.metrics.catalogue import METRICS, get_metric
+from warmstart.metrics.compute import lacks, score_system
+from warmstart.metrics.metric import Metric
+from warmstart.metrics.score import Score
+from warmstart.metrics.system_outputs import SystemOutputs
+
+__all__ = ["ALL", "choose_metrics", "score", "with_options"]
+
+logger = logging.getLogger(__name__)
+
+ALL: Final = "all"  # every metric that the texts allow
+
+# What is reported of outputs if nothing is asked for.
+_DEFAULTS: Final = ("exact_match", "sari", "bleu", "chrf", "rougeL")
+
+
+def choose_metrics(names: Sequence[str] | None, system: SystemOutputs) -> list[Metric]:
+    """The metrics of these names, with their own options.
+
+    Args:
+        names: Names in `METRICS`; or `ALL`; or None for the usual ones that the texts allow.
+        system: The texts.
+
+    Raises:
+        UsageError: There is no such metric, or nothing can be computed.
+    """
+    if names is not None and ALL not in names:
+        return [get_metric(name) for name in dict.fromkeys(names)]
+    candidates = list(METRICS) if names is not None else list(map(get_metric, _DEFAULTS))
+    chosen: list[Metric] = []
+    for metric in candidates:
+        missing = lacks(metric, system)
+        if isinstance(metric, BertScore):
+            missing = "to be asked for by name"
+        if missing is None:
+            chosen.append(metric)
+        elif names is not None:
+            logger.info("%s is left out: it needs %s.", metric.name, missing)
+    if not chosen:
+        without = [metric.name for metric in METRICS if "references" not in metric.needs]
+        raise UsageError(
+            "nothing of the usual can be measured without references; give them, or name metrics "
+            f"that need none: {', '.join(without)}."
+        )
+    return chosen
+
+
+def with_options(
+    metrics: Sequence[Metric],
+    *,
+    lowercase: bool | None = None,
+    tokenize: str | None = None,
+    stemmer: bool | None = None,
+    bertscore_model: str | None = None,
+) -> list[Metric]:
+    """The metrics with these options, where they have them; None leaves each metric's own.
+
+    Raises:
+        UsageError: None of the metrics has an option, or its value is not allowed.
+    """
+    changed = list(metrics)
+    for option, value in (
+        ("lowercase", lowercase),
+        ("tokenize", tokenize),
+        ("stemmer", stemmer),
+        ("model", bertscore_model),
+    ):
+        if value is None:
+            continue
+        have = [any(field.name == option for field in fields(metric)) for metric in changed]
+        if not any(have):
+            raise UsageError(
+                f"{', '.join(metric.name for metric in metrics)} cannot be told {_CALLED[option]}; "
+                "leave the option out, or choose a metric that has it."
+            )
+        change: dict[str, Any] = {option: value}
+        changed = [
+            replace(metric, **change) if has else metric
+            for metric, has in zip(changed, have, strict=True)
+        ]
+    return changed
+
+
+_CALLED: Final = {
+    "lowercase": "the casing",
+    "tokenize": "a tokenization",
+    "stemmer": "whether to stem",
+    "model": "a model of BERTScore",
+}
+
+
+def score(
+    system: SystemOutputs,
+    metrics: Sequence[Metric],
+    *,
+    note: str | None = None,
+    per_example: bool = False,
+) -> dict[str, Score]:
+    """Scores outputs by each metric.
+
+    Args:
+        system: The texts.
+        metrics: Which metrics.
+        note: What was done to the texts before, to be added to the signatures.
+        per_example: Whether to give each example's values, too.
+
+    Returns:
+        A score by metric.
+
+    Raises:
+        UsageError: The texts lack what a metric needs.
+    """
+    for metric in metrics:
+        missing = lacks(metric, system)
+        if missing is not None:  # before any other takes its time
+            raise UsageError(f"{metric.name} needs {missing}.")
+    scores = {}
+    for metric in metrics:
+        scored = score_system(metric, system, per_example=per_example)
+        if note is not None:
+            scored = replace(scored, signature=f"{scored.signature}|{note}")
+        scores[metric.name] = scored
+    return scores

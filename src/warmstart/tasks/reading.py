@@ -1,0 +1,169 @@
+"""The examples of one split of a task: read once, and kept on disk where memory is too small."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import warmstart
+from warmstart.data.cache import file_digest, fingerprint
+from warmstart.data.columns import ColumnMapping
+from warmstart.data.example import Example
+from warmstart.data.left_out import LeftOut
+from warmstart.data.lengths import Lengths
+from warmstart.data.mix import draw
+from warmstart.data.read import split_sources
+from warmstart.data.report import DataReport, report_data
+from warmstart.data.source import DataSource, Part, hub_name, parse_source
+from warmstart.data.stored import find_stored, keep_examples
+from warmstart.errors import DataError
+from warmstart.tasks.task import Task, TaskDefinition
+
+__all__ = ["read_split", "read_splits", "report_task"]
+
+# Files that are smaller than this together are read again each time: it takes a second or so.
+_WORTH_A_DIGEST: Final = 2**24  # bytes, compressed or not
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+def read_split(
+    definition: TaskDefinition,
+    data: DataSource,
+    columns: ColumnMapping | None,
+    *,
+    split: str,
+    fraction: float,
+    limit: int | None,
+    seed: int,
+    left_out: LeftOut | None = None,
+) -> Sequence[Example]:
+    """Reads data no further than its limit; or finds it in the cache, if it was large.
+
+    What was kept is found again as long as the files' bytes, the settings and the code that reads
+    them are the same.
+
+    Args:
+        definition: The task.
+        data: Of the split.
+        columns: Which to take.
+        split: Its name.
+        fraction: Part of the examples to draw.
+        limit: How many to take of those, from the start; None: all.
+        seed: Of the draws, and of the order of files that are mixed.
+        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+
+    Raises:
+        DataError: The data is not as it should be.
+        OutputError: It is too large for memory, and the cache cannot be written.
+    """
+    parts = parse_source(data)
+    skip = left_out is not None
+    settings = [definition.name, repr(columns), split, fraction, limit, seed, skip]
+    key = _key(definition, parts, settings)
+    found = None if key is None else find_stored(key)
+    if found is not None:
+        _LOGGER.info("%s: found %d examples that were read before", split, len(found))
+        if left_out is not None:
+            left_out.rows = found.empty
+        return found
+    examples = definition.read(data, columns, split=split, seed=seed, left_out=left_out)
+    drawn: Iterable[Example] = draw(examples, fraction, seed=seed)
+    read = keep_examples(islice(drawn, limit), key=key, left_out=left_out)
+    if left_out is not None and left_out.rows:
+        where = f"{left_out.rows} with an empty text, the first at {left_out.first}"
+        if not read:
+            raise DataError(f"every row for {split} is empty: {where}; look at the columns taken.")
+        _LOGGER.warning("%s: left out %s", split, where)
+    return read
+
+
+def read_splits(
+    definition: TaskDefinition, train: Sequence[Path], evaluation: Mapping[str, Path]
+) -> dict[str, tuple[Sequence[Example], int]]:
+    """Reads data as it is: nothing is held out, drawn or limited.
+
+    Args:
+        definition: Whose data it is.
+        train: Files to train on, one after the other; or one folder, which has its own splits.
+        evaluation: By name, "validation" and "test".
+
+    Returns:
+        The examples of each split, and how many rows were left out because a text is empty.
+
+    Raises:
+        DataError: The data is not as it should be.
+    """
+    sources: dict[str, DataSource] = {"train": [{"file": str(path)} for path in train]}
+    if len(train) == 1:
+        sources = split_sources(train[0], definition.origin)
+    sources |= evaluation
+    read = {}
+    for split, source in sources.items():
+        left_out = LeftOut()
+        examples = read_split(
+            definition,
+            source,
+            None,
+            split=split,
+            fraction=1,
+            limit=None,
+            seed=0,
+            left_out=left_out,
+        )
+        read[split] = (examples, left_out.rows)
+    return read
+
+
+def report_task(
+    task: Task, tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None
+) -> DataReport:
+    """What a task's data is like; see `report_data`.
+
+    Args:
+        task: With data.
+        tokens: Lengths in tokens of the sources and targets of a split, where they are known.
+    """
+    return report_data(
+        {name: split.examples for name, split in task.splits.items()},
+        empty={name: split.empty for name, split in task.splits.items()},
+        tokens=tokens,
+    )
+
+
+def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[object]) -> str | None:
+    """A digest of all that the examples depend on; None: it cannot be told, or is not worth it."""
+    files = [_local_files(part) for part in parts]
+    if any(found is None for found in files):
+        return None
+    paths = [path for found in files for path in found or ()]
+    if sum(path.stat().st_size for path in paths) < _WORTH_A_DIGEST:
+        return None
+    prepare = definition.prepare
+    if prepare is not None and not prepare.__module__.startswith(f"{warmstart.__name__}."):
+        return None  # what a user's own function does may change unseen
+    own = [[part.weight, repr(part.columns), part.split] for part in parts]
+    named = [[path.name, file_digest(path)] for path in paths]
+    return fingerprint(_code(), settings, repr(definition.origin), own, named)
+
+
+def _local_files(part: Part) -> list[Path] | None:
+    """The files of a part, a folder's in order; None: they are not all there, or on the hub."""
+    several = part.file if isinstance(part.file, tuple) else (part.file,)
+    if any(hub_name(file) is not None for file in several):
+        return None
+    found: list[Path] = []
+    for path in map(Path, several):
+        found += sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = [path for path in found if not path.is_dir()]
+    return files if all(path.is_file() for path in files) else None
+
+
+@cache
+def _code() -> str:
+    """A digest of the code that reads, so that a new version of it finds nothing old."""
+    package = Path(warmstart.__file__).parent
+    files = [path for place in ("data", "tasks") for path in (package / place).glob("*.py")]
+    return fingerprint(*(path.read_bytes() for path in sorted(files)))
