@@ -271,3 +271,18 @@ def test_scoring_finished_outputs_loads_no_torch(finished: list[object]) -> None
     arguments = [*map(str, finished), "--metric", "all"]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_rows_with_an_empty_text_are_left_out_when_asked(
+    warmstart: Run, composed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "gaps.tsv").write_text("the cat\tthe dog\n\tthe mat\na bird\ta tree\n")
+    arguments = ["--data", tmp_path / "gaps.tsv", "--metric", "exact_match", "--json"]
+    refused = warmstart("evaluate", composed, *arguments)
+    assert refused.code == 1
+    assert "line 2" in refused.err
+    assert "--skip-empty" in refused.err
+    finished = warmstart("evaluate", composed, *arguments, "--skip-empty")
+    assert finished.code == 0
+    assert json.loads(finished.out)["examples"] == 2
+    assert "left out 1 with an empty text" in finished.err

@@ -1,5 +1,6 @@
 """Small runs for the tests of this folder: a task to learn in seconds, and settings for it."""
 
+import json
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from warmstart.tasks.pairs import PAIRS
 from warmstart.tasks.task import Split, Task
 from warmstart.training.config import TrainConfig
 
-__all__ = ["copy_task", "copying_examples", "quick", "seq2seq"]
+__all__ = ["copy_task", "copying_examples", "log_of", "quick", "seq2seq"]
 
 
 def copying_examples(
@@ -75,3 +76,9 @@ def quick(folder: Path) -> TrainConfig:
 def seq2seq(folder: Path, seed: int = 0) -> Seq2Seq:
     """One checkpoint as both halves."""
     return Seq2Seq.warm_start(encoder=folder, decoder=folder, seed=seed)
+
+
+def log_of(folder: Path, key: str) -> dict[int, float]:
+    """What was logged under a key, by step."""
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return {event["step"]: event[key] for event in events if key in event}

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import Checkpoints
@@ -31,9 +32,7 @@ def many(model: Seq2Seq) -> TokenizedExamples:
 
 
 def test_the_decoder_reads_the_start_and_learns_the_end(model: Seq2Seq) -> None:
-    (example,) = TokenizedExamples(
-        model, [Example("a cat", ("the dog", "other"))], None, None
-    ).examples
+    (example,) = TokenizedExamples(model, [Example("a cat", ("the dog", "other"))], None, None)
     tokenizer, special = model.tokenizers.target, model.tokenizers.special
     assert example.source == tokenizer("a cat")["input_ids"]
     words = tokenizer("the dog", add_special_tokens=False)["input_ids"]
@@ -44,7 +43,7 @@ def test_the_decoder_reads_the_start_and_learns_the_end(model: Seq2Seq) -> None:
 def test_an_end_token_is_never_masked(checkpoints: Checkpoints) -> None:
     """GPT-2's end is its start and its pad: it is a label like any other."""
     gpt2 = Seq2Seq.warm_start(encoder=None, decoder=checkpoints("gpt2"))
-    examples = TokenizedExamples(gpt2, copying_examples(9), None, None).examples
+    examples = TokenizedExamples(gpt2, copying_examples(9), None, None)
     batch = collate(examples)
     assert batch["labels"].numel() == sum(len(example.labels) for example in examples)
     assert (batch["labels"] == gpt2.tokenizers.special.end).sum() == 9
@@ -62,9 +61,9 @@ def test_long_examples_are_cut_with_a_counted_warning(
     targets = sum(count + 1 > 4 for count in words)
     assert f"{sources} of 50 sources are longer than 6 tokens and were cut." in caplog.text
     assert f"{targets} of 50 targets are longer than 4 tokens and were cut." in caplog.text
-    assert max(len(row.source) for row in cut.examples) == 6
-    assert max(len(row.labels) for row in cut.examples) == 4
-    assert all(row.labels[-1] == model.tokenizers.special.end for row in cut.examples)
+    assert max(len(row.source) for row in cut) == 6
+    assert max(len(row.labels) for row in cut) == 4
+    assert all(row.labels[-1] == model.tokenizers.special.end for row in cut)
     assert len(cut) == 50
 
 
@@ -73,7 +72,7 @@ def test_positions_limit_what_no_option_limits(
 ) -> None:
     long = Example("the " * 100, ("cat " * 100,))
     with caplog.at_level(logging.WARNING):
-        (example,) = TokenizedExamples(model, [long], 500, None).examples
+        (example,) = TokenizedExamples(model, [long], 500, None)
     assert len(example.source) == len(example.labels) == len(example.inputs) == 64
     assert "1 of 1 sources are longer than 64 tokens" in caplog.text
     assert "1 of 1 targets are longer than 64 tokens" in caplog.text
@@ -141,7 +140,7 @@ def test_batches_hold_examples_of_like_length(many: TokenizedExamples) -> None:
 
 def test_a_rest_that_is_no_whole_batch_comes_last(model: Seq2Seq) -> None:
     examples = TokenizedExamples(model, copying_examples(70), None, None)
-    lengths = sorted(len(example.source) for example in examples.examples)
+    lengths = sorted(len(example.source) for example in examples)
     order = list(LengthSampler(examples, 16, 3))
     rest = [len(examples[index].source) for index in order[64:]]
     assert sorted(rest) == lengths[-6:]
@@ -150,6 +149,26 @@ def test_a_rest_that_is_no_whole_batch_comes_last(model: Seq2Seq) -> None:
 def test_lengths_are_those_of_both_sides(model: Seq2Seq) -> None:
     example = copying_examples(1)[0]
     longer = replace(example, targets=(example.target + " cat cat",))
-    sampler = LengthSampler(TokenizedExamples(model, [longer, example], None, None), 1, 0)
-    assert sampler.lengths[0][0] == sampler.lengths[1][0]
-    assert sampler.lengths[0][1] == sampler.lengths[1][1] + 2
+    rows = TokenizedExamples(model, [longer, example], None, None)
+    second, first = rows.lengths(torch.tensor([1, 0]))
+    assert first[0] == second[0]
+    assert first[1] == second[1] + 2
+
+
+def test_an_order_is_the_one_that_whole_lists_give(many: TokenizedExamples) -> None:
+    """The plain way: shuffle all, sort within windows, shuffle the batches of a window."""
+    size, seed, epoch = 6, 3, 2
+    sampler = LengthSampler(many, size, seed)
+    sampler.set_epoch(epoch)
+    generator = torch.Generator().manual_seed(seed + epoch)
+    order = torch.randperm(len(many), generator=generator).tolist()
+    expected: list[int] = []
+    for start in range(0, len(order), 50 * size):
+        rows = order[start : start + 50 * size]
+        rows.sort(key=lambda row: (len(many[row].source), len(many[row].labels)))
+        batches = [rows[at : at + size] for at in range(0, len(rows), size)]
+        rest = batches.pop() if len(batches[-1]) < size else []
+        for batch in torch.randperm(len(batches), generator=generator).tolist():
+            expected += batches[batch]
+        expected += rest
+    assert list(sampler) == expected

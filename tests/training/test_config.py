@@ -1,11 +1,18 @@
 """What a run can be told."""
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from warmstart.errors import UsageError
 from warmstart.training.config import TrainConfig
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_a_text_is_a_folder_too() -> None:
@@ -30,10 +37,86 @@ def test_a_text_is_a_folder_too() -> None:
         ("attention_dropout", -0.1, "attention_dropout is -0.1; it must be at least 0"),
         ("weight_decay", -1.0, "weight_decay and max_gradient_norm must be 0 or more"),
         ("max_gradient_norm", -1.0, "weight_decay and max_gradient_norm must be 0 or more"),
-        ("precision", "float16", "allowed are auto, float32 and bfloat16"),
+        ("precision", "float16", "Allowed: auto, float32, bfloat16"),
+        ("label_smoothing", 1.0, "label_smoothing is 1.0; it must be at least 0 and below 1"),
+        ("label_smoothing", -0.1, "label_smoothing is -0.1; it must be at least 0"),
+        ("layer_decay", 0.0, "layer_decay is 0.0; it must be above 0 and at most 1"),
+        ("layer_decay", 1.1, "layer_decay is 1.1; it must be above 0 and at most 1"),
+        ("optimizer", "adam", "did you mean 'adamw'?"),
+        ("schedule", "cosin", "did you mean 'cosine'?"),
+        ("schedule", "exponential", "Allowed: linear, cosine, inverse_sqrt, constant, paper"),
+        ("freeze", "encoder", "give a list: ['encoder']"),
+        ("freeze", ("encoder", "decodr"), "did you mean 'decoder'?"),
+        ("cross_attention_steps", -1, "cross_attention_steps is -1; it must be 0 or more"),
+        ("encoder_frozen_steps", -1, "encoder_frozen_steps is -1; it must be 0 or more"),
+        ("max_loss", 0.0, "max_loss is 0.0; it must be above 0"),
     ],
 )
 def test_what_is_not_allowed(name: str, value: object, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         TrainConfig(output_dir=Path("out"), **{name: value})  # type: ignore[arg-type]
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [{"learning_rate": 1e-3}, {"warmup_steps": 7}])
+def test_the_papers_schedule_has_a_rate_of_its_own(given: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="leave both out, or use schedule 'inverse_sqrt'"):
+        TrainConfig(output_dir=Path("out"), schedule="paper", **given)
+    assert TrainConfig(output_dir=Path("out"), schedule="paper").schedule == "paper"
+
+
+def test_parts_may_come_as_a_list() -> None:
+    config = TrainConfig(output_dir=Path("out"), freeze=["encoder"])
+    assert config.freeze == ("encoder",)
+
+
+def test_the_page_on_training_names_every_option_that_shapes_it() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    obvious = {
+        "output_dir",
+        "batch_size",
+        "dropout",
+        "attention_dropout",
+        "precision",
+        "evaluation_examples",
+        "best_metric",
+        "log_every",
+        "seed",
+    }
+    named = {field.name for field in fields(TrainConfig) if f"`{field.name}" in page}
+    assert named == {field.name for field in fields(TrainConfig)} - obvious
+
+
+def test_the_table_of_accumulation_is_that_of_the_benchmark() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    file = DOCS.parent / "benchmarks" / "results" / "accumulation.json"
+    for row in json.loads(file.read_text())["gradient_norms"]:
+        line = f"| {row['passes']} | {row['warmstart']:.3f} | {row['transformers']:.3f} |"
+        assert line in page
+
+
+def test_the_table_of_caches_is_that_of_the_benchmark() -> None:
+    page = (DOCS / "training.md").read_text(encoding="utf-8")
+    file = DOCS.parent / "benchmarks" / "results" / "shape_caches.json"
+    for run in json.loads(file.read_text())["runs"]:
+        capacities = [run["ONEDNN_PRIMITIVE_CACHE_CAPACITY"], run["LRU_CACHE_CAPACITY"]]
+        assert f"| {' | '.join(map(str, [*capacities, *run['megabytes']]))} |" in page
+
+
+@pytest.mark.parametrize("name", ["ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"])
+@pytest.mark.parametrize(("own", "expected"), [(None, "128"), ("7", "7")])
+def test_few_shapes_are_kept_unless_told(name: str, own: str | None, expected: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    environment |= {} if own is None else {name: own}
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import os, warmstart; print(os.environ['{name}'])",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == expected

@@ -1,6 +1,7 @@
 """Whole runs on tiny models: they learn, keep the best, resume, and refuse what would do harm."""
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -14,22 +15,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.tiny import Checkpoints
-from tests.training.runs import copy_task, quick, seq2seq
+from tests.training.runs import copy_task, log_of, quick, seq2seq
 from torch import Tensor, nn
 
+from warmstart.data.stored import StoredExamples, keep_examples
 from warmstart.errors import OutputError, TrainingError, UsageError
 from warmstart.evaluation import evaluate, target_loss
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
 from warmstart.training.batches import TokenizedExamples
+from warmstart.training.checkpoints import damage
 from warmstart.training.train import train
 from warmstart.training.trainer import Seq2SeqTrainer
-
-
-def log_of(folder: Path, key: str) -> dict[int, float]:
-    """What was logged under a key, by step."""
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return {event["step"]: event[key] for event in events if key in event}
 
 
 def weights(model: Seq2Seq) -> dict[str, Tensor]:
@@ -130,27 +127,39 @@ def test_an_update_does_not_depend_on_how_a_batch_is_cut(
         log_of(tmp_path / "whole", "grad_norm"), rel=1e-4
     )
     examples = TokenizedExamples(whole, task.split("train").examples, None, None)
-    assert len({len(example.labels) for example in examples.examples}) > 3
+    assert len({len(example.labels) for example in examples}) > 3
 
 
-def test_two_processes_make_the_same_update(checkpoints: Checkpoints, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"cross_attention_steps": 1, "encoder_frozen_steps": 3, "freeze": ["embeddings"]},
+    ],
+    ids=["all", "staged"],
+)
+def test_two_processes_make_the_same_update(
+    changes: dict[str, Any], checkpoints: Checkpoints, tmp_path: Path
+) -> None:
     single = seq2seq(checkpoints("bert"))
     config = replace(quick(tmp_path / "one"), max_steps=5, batch_size=8, evaluate_every=3)
-    result = train(single, copy_task(24, 3), config)
+    result = train(single, copy_task(24, 3), replace(config, **changes))
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--master-port=0", "--standalone", str(script)]
     root = script.parents[2]
     subprocess.run(
-        [*command, str(checkpoints("bert")), str(tmp_path / "two")],
+        [*command, str(checkpoints("bert")), str(tmp_path / "two"), json.dumps(changes)],
         check=True,
         cwd=root,
         env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
     )
     assert_same_update(result.folder, tmp_path / "two" / "final")
     for step in (3, 5):
-        names = {path.name for path in (tmp_path / "two" / f"checkpoint-{step}").iterdir()}
+        folder = tmp_path / "two" / f"checkpoint-{step}"
+        names = {path.name for path in folder.iterdir()}
         assert {"model.safetensors", "rng_state_0.pth", "rng_state_1.pth"} <= names
+        assert damage(folder) is None
     for key in ("loss", "grad_norm", "eval_loss"):
         assert log_of(tmp_path / "two", key) == pytest.approx(
             log_of(tmp_path / "one", key), rel=1e-4
@@ -189,10 +198,13 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     assert log_of(broken, "loss") == after
 
 
-@pytest.mark.parametrize(("metric", "best"), [("loss", min), ("rouge1", max)])
+@pytest.mark.parametrize(
+    ("metric", "best"), [("loss", min), ("rouge1", max), ("repetition_rate", min)]
+)
 def test_the_best_model_is_kept(metric: str, best: Any, model: Seq2Seq, tmp_path: Path) -> None:
     """On six examples, learnt by heart, so that the loss on others soon rises again."""
-    task = copy_task(6, 12, metrics=("exact_match", "rouge1"), words=10, longest=3)
+    metrics = ("exact_match", "rouge1", "repetition_rate")
+    task = copy_task(6, 12, metrics=metrics, words=10, longest=3)
     run = tmp_path / "run"
     config = replace(
         quick(run),
@@ -314,7 +326,8 @@ def test_a_lost_loss_ends_the_run_and_is_not_saved(
     config = replace(
         quick(tmp_path / "run"), learning_rate=1e30, max_gradient_norm=0.0, evaluate_every=3
     )
-    with pytest.raises(TrainingError, match=r"The loss is nan at step \d; lower the learning rate"):
+    lost = r"The loss is nan at step \d, in a pass over the training examples \d+, "
+    with pytest.raises(TrainingError, match=lost):
         train(model, copy_task(24, validation), config)
     assert not (tmp_path / "run" / "final").exists()
     for file in (tmp_path / "run").glob("checkpoint-*/model.safetensors"):
@@ -376,9 +389,50 @@ def test_a_metric_that_the_task_does_not_have(model: Seq2Seq, tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
+def test_a_metric_that_ranks_nothing(model: Seq2Seq, tmp_path: Path) -> None:
+    config = replace(quick(tmp_path / "run"), best_metric="copy_rate")
+    with pytest.raises(UsageError, match="does not say which are better"):
+        train(model, copy_task(8, 2, metrics=("copy_rate",)), config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_task_without_training_data(model: Seq2Seq, tmp_path: Path) -> None:
     task = copy_task(8, 2)
     only = Task(definition=task.definition, splits={"validation": task.split("validation")})
     with pytest.raises(UsageError, match="has no training data"):
         train(model, only, quick(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_data_on_disk_trains_alike(
+    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, whether examples and token ids are in memory or in mapped files."""
+    task = copy_task(30, 4)
+    memory, disk = (seq2seq(checkpoints("bert")) for _ in range(2))
+    train(memory, task, quick(tmp_path / "memory"))
+    monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "cache"))
+    split = task.split("train")
+    stored = keep_examples(split.examples, in_memory=0)
+    assert isinstance(stored, StoredExamples)
+    splits = {**task.splits, "train": replace(split, examples=stored)}
+    train(disk, replace(task, splits=splits), quick(tmp_path / "disk"))
+    assert len(list((tmp_path / "cache" / "tokens").glob("*.arrow"))) == 1
+    assert_equal(weights(disk), weights(memory))
+
+
+def test_the_data_is_described_before_training(
+    model: Seq2Seq, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = copy_task(24, 4)
+    train_split, validation = task.split("train"), task.split("validation")
+    shared = replace(validation, examples=(*validation.examples[:3], train_split.examples[0]))
+    with caplog.at_level(logging.INFO):
+        train(
+            model,
+            replace(task, splits={"train": train_split, "validation": shared}),
+            replace(quick(tmp_path / "run"), max_steps=1),
+        )
+    assert "train: 24 rows" in caplog.text
+    assert "source tokens at 5/25/50/75/95/99 %" in caplog.text
+    assert "validation: warning: " in caplog.text

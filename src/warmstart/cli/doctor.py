@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from warmstart.cli.evaluate import parse_columns
-from warmstart.cli.options import Json
+from warmstart.cli.options import Json, SkipEmpty
 from warmstart.cli.output import print_json
 from warmstart.errors import UsageError
 
@@ -50,6 +50,7 @@ def doctor(
     limit: Annotated[
         int, typer.Option(min=3, metavar="N", help="Take the first N pairs of the data.")
     ] = 100,
+    skip_empty: SkipEmpty = False,
     as_json: Json = False,
 ) -> None:
     """Test a model: tokens, limits, tensors, whether it reads its source, whether it saves well.
@@ -59,7 +60,7 @@ def doctor(
     """
     if columns is not None and data is None:
         raise UsageError("--columns are those of --data FILE; give both or neither.")
-    pairs = None if data is None else _read(data, columns, limit)
+    pairs = None if data is None else _read(data, columns, limit, skip_empty=skip_empty)
 
     from warmstart.doctor.examine import examine
 
@@ -72,7 +73,9 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _read(data: list[Path], columns: str | None, limit: int) -> list[tuple[str, str]]:
+def _read(
+    data: list[Path], columns: str | None, limit: int, *, skip_empty: bool
+) -> list[tuple[str, str]]:
     from warmstart.tasks.catalogue import load_task
 
     split = load_task(
@@ -80,6 +83,7 @@ def _read(data: list[Path], columns: str | None, limit: int) -> list[tuple[str, 
         {"test": data[0] if len(data) == 1 else data},
         columns=None if columns is None else parse_columns(columns),
         limits={"test": limit},
+        skip_empty=skip_empty,
     ).split("test")
     return [(example.source, example.target) for example in split.examples]
 

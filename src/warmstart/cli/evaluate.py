@@ -17,6 +17,7 @@ from warmstart.cli.options import (
     MinLength,
     NoRepeatNgramSize,
     NumBeams,
+    SkipEmpty,
     decoding,
 )
 from warmstart.cli.output import print_json, print_scores, scores_json
@@ -119,6 +120,7 @@ def evaluate(
         int | None,
         typer.Option(min=1, metavar="N", help="Take the first N examples. Default: all."),
     ] = None,
+    skip_empty: SkipEmpty = False,
     batch_size: BatchSize = 32,
     num_beams: NumBeams = None,
     max_length: MaxLength = None,
@@ -161,7 +163,7 @@ def evaluate(
     definition = get_task_definition(task or "pairs")
     examples: Split | None = None
     if predictions is None or data is not None:
-        examples = _load(definition, data, split, columns, limit)
+        examples = _load(definition, data, split, columns, limit, skip_empty=skip_empty)
     if predictions is None:
         assert examples is not None
         system = _to_decode(examples)
@@ -309,6 +311,8 @@ def _load(
     split: Literal["train", "validation", "test"],
     columns: str | None,
     limit: int | None,
+    *,
+    skip_empty: bool,
 ) -> "Split":
     """The examples of one split: of what was given, or of the task's own data on the hub."""
     from warmstart.tasks.catalogue import load_task
@@ -329,6 +333,7 @@ def _load(
         files,
         columns=None if columns is None else parse_columns(columns),
         limits=None if limit is None else {split: limit},
+        skip_empty=skip_empty,
     )
     return task.split(split)
 

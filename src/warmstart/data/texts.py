@@ -50,7 +50,7 @@ def _text(value: object, row: Row, column: str, name: object) -> str:
     raise kind(
         f"{name}, {row.place}: the column {column!r} {wrong}; every example needs a source "
         "and a target that are text. Mend or remove the row"
-        + (", or let rows be left out (skip_empty)." if kind is EmptyTextError else ".")
+        + (", or have such rows left out (skip_empty, --skip-empty)." if kind is EmptyTextError else ".")
     )
 
 

@@ -3,6 +3,7 @@
 Shape legend: B examples, S source tokens and T target tokens of all of them together.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -12,8 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from warmstart.data.example import Example
+from warmstart.data.lengths import Lengths
+from warmstart.data.tokens import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
-from warmstart.seq2seq import Seq2Seq
+from warmstart.seq2seq import Seq2Seq, shorter
+from warmstart.training.order import shuffled
 
 __all__ = [
     "Batch",
@@ -22,7 +26,10 @@ __all__ = [
     "TokenizedExamples",
     "collate",
     "sequences",
+    "tokenize_for",
 ]
+
+logger = logging.getLogger(__name__)
 
 _WINDOW = 50  # batches among which examples of like lengths are put together
 
@@ -43,7 +50,14 @@ class TokenizedExample:
 
 
 class TokenizedExamples(Dataset[TokenizedExample]):
-    """Examples tokenized once, with a counted warning for those that were cut."""
+    """Examples tokenized once, with a counted warning for those that were cut.
+
+    Token ids lie in a file of the cache, which is mapped into memory, or in memory where they are
+    few; see `warmstart.data.tokens.tokenize_examples`.
+
+    Attributes:
+        rows: the token ids.
+    """
 
     def __init__(
         self,
@@ -52,19 +66,51 @@ class TokenizedExamples(Dataset[TokenizedExample]):
         max_source_length: int | None,
         max_target_length: int | None,
     ) -> None:
-        sources = model.encode_sources([example.source for example in examples], max_source_length)
-        targets = model.encode_targets([example.target for example in examples], max_target_length)
-        start = model.tokenizers.special.start
-        self.examples = [
-            TokenizedExample(source, [start, *target[:-1]], target)
-            for source, target in zip(sources, targets, strict=True)
-        ]
+        self.rows = tokenize_for(model, examples, max_source_length, max_target_length)
+        self.start = model.tokenizers.special.start
+        _warn_of_cuts("sources", self.rows.source_lengths)
+        _warn_of_cuts("targets", self.rows.target_lengths)
 
     def __len__(self) -> int:
-        return len(self.examples)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> TokenizedExample:
-        return self.examples[index]
+        row = self.rows[index]
+        return TokenizedExample(row.source, [self.start, *row.target[:-1]], row.target)
+
+    def __iter__(self) -> Iterator[TokenizedExample]:
+        return (self[index] for index in range(len(self)))
+
+    def lengths(self, indices: Tensor) -> list[tuple[int, int]]:
+        """Tokens of the source and of the labels of some examples."""
+        return [(source, labels) for source, labels in self.rows.lengths(indices.numpy()).tolist()]
+
+
+def tokenize_for(
+    model: Seq2Seq,
+    examples: Sequence[Example],
+    max_source_length: int | None,
+    max_target_length: int | None,
+) -> TokenRows:
+    """Token ids as a model takes them: no longer than its positions allow."""
+    return tokenize_examples(
+        model.tokenizers,
+        examples,
+        shorter(max_source_length, model.source_limit),
+        shorter(max_target_length, model.target_limit),
+    )
+
+
+def _warn_of_cuts(side: str, lengths: Lengths) -> None:
+    if lengths.truncated:
+        logger.warning(
+            "%d of %d %s are longer than %d tokens and were cut. They lost %.1f %% of the tokens.",
+            lengths.truncated,
+            lengths.count,
+            side,
+            lengths.limit,
+            100 * lengths.lost_share,
+        )
 
 
 class Batch(TypedDict):
@@ -112,7 +158,7 @@ class LengthSampler(Sampler[int]):
     """
 
     def __init__(self, examples: TokenizedExamples, batch_size: int, seed: int) -> None:
-        self.lengths = [(len(row.source), len(row.labels)) for row in examples.examples]
+        self.examples = examples
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
@@ -122,14 +168,14 @@ class LengthSampler(Sampler[int]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.examples)
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
         window = _WINDOW * self.batch_size
-        for start in range(0, len(order), window):
-            rows = sorted(order[start : start + window], key=lambda row: self.lengths[row])
+        for order in shuffled(len(self.examples), window, generator):
+            lengths = dict(zip(order.tolist(), self.examples.lengths(order), strict=True))
+            rows = sorted(lengths, key=lengths.__getitem__)
             full = len(rows) // self.batch_size
             for batch in torch.randperm(full, generator=generator).tolist():
                 yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size]

@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
-from warmstart.errors import UsageError
+from warmstart.errors import UsageError, did_you_mean
 
-__all__ = ["Precision", "TrainConfig"]
+__all__ = ["PAPER_WARMUP_STEPS", "Optimizer", "Part", "Precision", "Schedule", "TrainConfig"]
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Optimizer = Literal["adamw", "adafactor"]
+Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant", "paper"]
+Part = Literal["encoder", "decoder", "embeddings", "all but cross-attention"]
+
+PAPER_WARMUP_STEPS: Final = 40_000  # Rothe et al. 2020, sections 2 to 4
+_LEARNING_RATE: Final = 1e-4
+_WARMUP_STEPS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +29,26 @@ class TrainConfig:
     max_steps: int = 2000  # optimizer steps, >= 1
     batch_size: int = 32  # examples of one pass, >= 1
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
-    learning_rate: float = 1e-4  # peak, > 0; AdamW at batch 32
+    label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
+    optimizer: Optimizer = "adamw"  # adafactor: a fraction of its memory, slower steps
+    learning_rate: float = _LEARNING_RATE  # peak, > 0; AdamW at batch 32
     # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to
     # go, and a rate that suits them undoes what the others know.
     new_learning_rate: float | None = None
-    warmup_steps: int = 200  # linear, from 0 to the peak; then linear to 0 at max_steps
-    weight_decay: float = 0.01  # decoupled; not on biases and norms
+    # What a layer's rate is multiplied by for each layer above it in its half, above 0, at most 1.
+    # Not for the parameters that no checkpoint gave.
+    layer_decay: float = 1.0
+    warmup_steps: int = _WARMUP_STEPS  # linear, from 0 to the peak, >= 0
+    # From the peak: to 0 at max_steps in a line or a half cosine; by one over the square root of
+    # the step; or not at all. paper: inverse_sqrt with a rate and warm-up of its own.
+    schedule: Schedule = "linear"
+    weight_decay: float = 0.01  # decoupled, >= 0; not on biases, norms and gates
     max_gradient_norm: float = 1.0  # gradients are scaled down to it; 0 is off
+    # Parts that stay as they are: "encoder", "decoder" (its head, too, but not its
+    # cross-attention), "embeddings", "all but cross-attention".
+    freeze: tuple[Part, ...] = ()
+    cross_attention_steps: int = 0  # optimizer steps at first for cross-attention and what is new
+    encoder_frozen_steps: int = 0  # optimizer steps at first without the encoder
     dropout: float | None = None  # on embeddings and sublayers; None: the checkpoints' own
     attention_dropout: float = 0.0  # 0: with it CPUs and GPUs lose their fast attention kernels
     precision: Precision = "auto"  # auto: bfloat16 products where the hardware has them
@@ -37,7 +57,10 @@ class TrainConfig:
     # Keeps the model that is best by it: "loss" on the validation examples, or a metric of the
     # task. Loss, because a model that copies its source gets high SARI and BLEU before it learns.
     best_metric: str = "loss"
-    save_total_limit: int = 2  # checkpoints kept, the best among them; >= 1
+    save_total_limit: int = 2  # checkpoints kept, the best and the newest among them; >= 1
+    # Nats per target token, > 0; a step with more ends the run. None: three times what guessing
+    # evenly costs (the logarithm of the vocabulary's size), or twice the first step's loss.
+    max_loss: float | None = None
     log_every: int = 25  # optimizer steps
     seed: int = 0  # of dropout and of the order of examples
 
@@ -48,6 +71,8 @@ class TrainConfig:
             ("batch_size", 1),
             ("accumulation_steps", 1),
             ("warmup_steps", 0),
+            ("cross_attention_steps", 0),
+            ("encoder_frozen_steps", 0),
             ("evaluate_every", 0),
             ("evaluation_examples", 1),
             ("save_total_limit", 1),
@@ -55,17 +80,37 @@ class TrainConfig:
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        for name in ("learning_rate", "new_learning_rate"):
+        for name in ("learning_rate", "new_learning_rate", "max_loss"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} is {value}; it must be above 0.")
-        for name in ("dropout", "attention_dropout"):
+        for name in ("dropout", "attention_dropout", "label_smoothing"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 0 and below 1.")
         if self.weight_decay < 0 or self.max_gradient_norm < 0:
             raise UsageError("weight_decay and max_gradient_norm must be 0 or more.")
-        if self.precision not in ("auto", "float32", "bfloat16"):
+        if not 0 < self.layer_decay <= 1:
             raise UsageError(
-                f"precision is '{self.precision}'; allowed are auto, float32 and bfloat16."
+                f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1."
             )
+        _check_name("precision", self.precision, get_args(Precision))
+        _check_name("optimizer", self.optimizer, get_args(Optimizer))
+        _check_name("schedule", self.schedule, get_args(Schedule))
+        given: object = self.freeze
+        if isinstance(given, str):  # else each letter would be a part
+            raise UsageError(f"freeze is '{given}'; give a list: ['{given}'].")
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        for part in self.freeze:
+            _check_name("freeze", part, get_args(Part))
+        own = (self.learning_rate, self.warmup_steps) == (_LEARNING_RATE, _WARMUP_STEPS)
+        if self.schedule == "paper" and not own:
+            raise UsageError(
+                "The schedule 'paper' has a learning_rate and warmup_steps of its own; leave both "
+                "out, or use schedule 'inverse_sqrt'."
+            )
+
+
+def _check_name(field: str, name: str, allowed: tuple[str, ...]) -> None:
+    if name not in allowed:
+        raise UsageError(f"{field} is '{name}'; {did_you_mean(name, allowed)}")

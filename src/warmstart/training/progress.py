@@ -20,6 +20,22 @@ class JsonLog(TrainerCallback):
         self.path = path
         self.started = time.monotonic()
 
+    def rewind(self, step: int) -> None:
+        """Drops what was logged after a step, and a line that was cut off, before a run goes on."""
+        if not self.path.exists():
+            return
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+            try:
+                event = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if event["step"] <= step and line.endswith("\n"):
+                kept.append(line)
+        beside = self.path.with_name(f".{self.path.name}")
+        beside.write_text("".join(kept), encoding="utf-8")
+        beside.replace(self.path)
+
     def on_log(
         self,
         args: TrainingArguments,

@@ -2,20 +2,28 @@
 
 import json
 import logging
+import math
+import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import PrinterCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainerState, TrainingArguments, set_seed
 
 from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
+from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.config import TrainConfig
+from warmstart.training.checkpoints import checkpoints, newest_whole
+from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
+from warmstart.training.interruption import stop_requests
+from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
 from warmstart.training.progress import JsonLog, ProgressBar
 from warmstart.training.trainer import Seq2SeqTrainer
 
@@ -26,6 +34,15 @@ logger = logging.getLogger(__name__)
 LOG = "log.jsonl"
 CONFIG = "train_config.json"
 FINAL = "final"
+RECIPE = "recipe.yaml"
+
+_SCHEDULES: Mapping[Schedule, str] = {
+    "linear": "linear",
+    "cosine": "cosine",
+    "inverse_sqrt": "inverse_sqrt",
+    "constant": "constant_with_warmup",
+    "paper": "inverse_sqrt",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +83,30 @@ def train(
         model: changed in place.
         task: with a "train" split, and a "validation" split if the best model is to be kept.
         config: settings.
-        resume: whether to go on from the newest checkpoint in `config.output_dir`.
+        resume: whether to go on from the newest checkpoint in `config.output_dir` that is whole.
         recipe: what the run was made from, as YAML; kept in the folder as ``recipe.yaml``.
 
     Raises:
-        OutputError: if the output folder holds another run and `resume` is off.
-        TrainingError: if there is nothing to resume, or the loss is no longer finite.
-        UsageError: if the task has no training split or the best metric does not exist.
+        Interrupted: after SIGTERM or Ctrl-C, when a checkpoint is saved.
+        OutputError: if the output folder holds another run and `resume` is off, or cannot be
+            written.
+        TrainingError: if there is nothing to resume, or the loss is lost.
+        UsageError: if the task has no training split, the best metric does not exist, or nothing
+            is to be trained.
     """
-    checkpoint = check_output_folder(config.output_dir, resume=resume)
+    check_output_folder(config.output_dir, resume=resume)
+    checkpoint = newest_whole(config.output_dir) if resume else None
     validation = _validation(task, config)
     split = task.split("train")
     examples = TokenizedExamples(
         model, split.examples, split.max_source_length, split.max_target_length
     )
-    arguments = _arguments(config, validation)
+    new = new_parameters(model.model, model.provenance)
+    trained = TrainedParameters(model.model, config, new)
+    arguments = _arguments(model, config, validation, staged=trained.staged)
+    if arguments.process_index == 0:
+        lengths = (examples.rows.source_lengths, examples.rows.target_lengths)
+        logger.info("%s", report_task(task, {"train": lengths}))
     # Every process has to have looked at the folder before the first one fills it.
     arguments.distributed_state.wait_for_everyone()
     if checkpoint is None and arguments.process_index == 0:
@@ -89,33 +115,67 @@ def train(
     _set_dropout(model.model, config)
     log = JsonLog(config.output_dir / LOG)
     bar = ProgressBar()
-    trainer = Seq2SeqTrainer(
-        model,
-        arguments,
-        examples,
-        validation,
-        callbacks=[log, bar],
-        new_learning_rate=config.new_learning_rate,
-    )
-    trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
+    if checkpoint is not None and arguments.process_index == 0:
+        log.rewind(int(checkpoint.name.rpartition("-")[2]))
     started = time.monotonic()
     model.generation = split.generation
     try:
-        output = trainer.train(resume_from_checkpoint=checkpoint)
+        trained.prepare()
+        with stop_requests() as request:
+            trainer = Seq2SeqTrainer(
+                model,
+                arguments,
+                examples,
+                validation,
+                callbacks=[log, bar],
+                config=config,
+                trained=trained,
+                request=request,
+                resume=_resume_command(config, recipe),
+            )
+            trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
+            _run(trainer, checkpoint)
     finally:
         bar.stop()  # an interrupted run must give the terminal back
+        trained.release()
     model.model.eval()
     folder = config.output_dir / FINAL
     trainer.save_model(str(folder))
     metric = None if validation is None else _best_metric(validation, config)
     return TrainResult(
-        steps=output.global_step,
+        steps=trainer.state.global_step,
         seconds=time.monotonic() - started,
-        loss=output.training_loss,
+        loss=_mean_loss(trainer.state),
         best_metric=metric,
         best_value=trainer.state.best_metric if metric is not None else None,
         folder=folder,
     )
+
+
+def _run(trainer: Seq2SeqTrainer, checkpoint: Path | None) -> None:
+    if checkpoint is not None:
+        step = int(checkpoint.name.rpartition("-")[2])
+        logger.info("resuming from %s", checkpoint)
+        if step >= trainer.config.max_steps:
+            trainer.finish(str(checkpoint))
+            return
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+def _mean_loss(state: TrainerState) -> float:
+    """Over all steps of a run, those before an interruption included."""
+    total, last = 0.0, 0
+    for event in state.log_history:
+        if "loss" in event:
+            total += event["loss"] * (event["step"] - last)
+            last = int(event["step"])
+    return total / last if last else math.nan
+
+
+def _resume_command(config: TrainConfig, recipe: str | None) -> str:
+    if recipe is None:
+        return "train(model, task, config, resume=True)"
+    return f"warmstart train {shlex.quote(str(config.output_dir / RECIPE))} --resume"
 
 
 def _validation(task: Task, config: TrainConfig) -> Split | None:
@@ -138,18 +198,20 @@ def _best_metric(validation: Split, config: TrainConfig) -> str:
             f"best_metric is '{config.best_metric}', which this task does not measure; "
             f"{did_you_mean(config.best_metric, allowed)}"
         )
+    if config.best_metric != "loss" and get_metric(config.best_metric).better == "neither":
+        raise UsageError(
+            f"best_metric is '{config.best_metric}', which describes outputs and does not say "
+            "which are better; choose another of the task's metrics, or 'loss'."
+        )
     return config.best_metric
 
 
-def check_output_folder(folder: Path, *, resume: bool) -> str | None:
+def check_output_folder(folder: Path, *, resume: bool) -> None:
     """Refuses a folder that a run must not write to. Call it before what takes long.
 
     Args:
         folder: of the run.
         resume: whether a run of before is to go on there.
-
-    Returns:
-        The checkpoint to resume from; None for a new run.
 
     Raises:
         OutputError: if the folder holds another run or anything else, and `resume` is off.
@@ -157,32 +219,20 @@ def check_output_folder(folder: Path, *, resume: bool) -> str | None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output_dir {folder} is a file; give a folder.")
-    checkpoint = _newest_checkpoint(folder)
+    found = checkpoints(folder)
     if resume:
-        if checkpoint is None:
+        if not found:
             raise TrainingError(
                 f"There is no checkpoint in {folder} to resume from; train without resume."
             )
-        return checkpoint
-    if folder.is_dir() and any(folder.iterdir()):
-        if checkpoint is not None:
+    elif folder.is_dir() and any(folder.iterdir()):
+        if found:
             what = "a run of before; resume it (--resume), or give a new folder"
         elif (folder / CONFIG).is_file():
             what = "a run that ended before its first checkpoint; remove it, or give a new folder"
         else:
             what = "something else; give a new folder"
         raise OutputError(f"The folder {folder} holds {what}.")
-    return None
-
-
-def _newest_checkpoint(folder: Path) -> str | None:
-    """The newest that is complete: one that was being written when its run was ended is not."""
-    complete = {
-        int(number): path.parent
-        for path in folder.glob("checkpoint-*/trainer_state.json")  # written last of all
-        if (number := path.parent.name.removeprefix("checkpoint-")).isdecimal()
-    }
-    return str(complete[max(complete)]) if complete else None
 
 
 def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
@@ -194,7 +244,7 @@ def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
     settings = {**asdict(config), "output_dir": str(folder)}
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
     if recipe is not None:
-        (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+        (folder / RECIPE).write_text(recipe, encoding="utf-8")
 
 
 def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
@@ -205,7 +255,9 @@ def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
             module.config = replace(module.config, dropout=config.attention_dropout)
 
 
-def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArguments:
+def _arguments(
+    model: Seq2Seq, config: TrainConfig, validation: Split | None, *, staged: bool
+) -> TrainingArguments:
     every = config.evaluate_every or config.max_steps
     best = None if validation is None else _best_metric(validation, config)
     arguments = TrainingArguments(
@@ -213,12 +265,10 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
         max_steps=config.max_steps,
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation_steps,
-        learning_rate=config.learning_rate,
-        warmup_steps=min(config.warmup_steps, config.max_steps),
-        weight_decay=config.weight_decay,
+        learning_rate=peak_rate(model.model, config),
+        warmup_steps=_warmup_steps(config),
         max_grad_norm=config.max_gradient_norm,
-        lr_scheduler_type="linear",
-        optim="adamw_torch_fused",
+        lr_scheduler_type=_SCHEDULES[config.schedule],
         bf16=_uses_bfloat16(config),
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
@@ -226,15 +276,14 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
-        save_total_limit=config.save_total_limit,
         load_best_model_at_end=validation is not None,
         metric_for_best_model=best,
-        greater_is_better=best != "loss",
+        greater_is_better=best not in (None, "loss") and get_metric(best).better == "higher",
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,  # it would log 0 for a loss that is lost
         remove_unused_columns=False,
         label_names=["labels"],
-        ddp_find_unused_parameters=False,  # there are none
+        ddp_find_unused_parameters=staged,  # what is frozen at first is unused; else nothing is
         disable_tqdm=True,  # we show a bar of our own, on stderr
         report_to="none",
     )
@@ -242,6 +291,12 @@ def _arguments(config: TrainConfig, validation: Split | None) -> TrainingArgumen
     # among all of them, and ours is packed.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def _warmup_steps(config: TrainConfig) -> int:
+    if config.schedule == "paper":
+        return PAPER_WARMUP_STEPS
+    return min(config.warmup_steps, config.max_steps)
 
 
 def _uses_bfloat16(config: TrainConfig) -> bool:

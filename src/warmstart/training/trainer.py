@@ -1,17 +1,19 @@
 """The Hugging Face Trainer with our loss, our batches, our evaluation and our folders."""
 
+import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Sampler
-from transformers import Trainer, TrainingArguments
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.optimization import Adafactor
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
-from warmstart.errors import TrainingError
 from warmstart.evaluation import evaluate, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.seq2seq import Seq2Seq
@@ -19,12 +21,25 @@ from warmstart.tasks.task import Split
 from warmstart.training.batches import (
     Batch,
     LengthSampler,
+    TokenizedExample,
     TokenizedExamples,
     collate,
     sequences,
 )
+from warmstart.training.checkpoints import (
+    checkpoint_folder,
+    damage,
+    prune,
+    written_whole,
+)
+from warmstart.training.config import TrainConfig
+from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
+from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
+from warmstart.training.watch import Watch
 
 __all__ = ["Seq2SeqTrainer"]
+
+logger = logging.getLogger(__name__)
 
 
 class LossOfBatch(nn.Module):
@@ -34,14 +49,49 @@ class LossOfBatch(nn.Module):
     for its own; the model inside stays as it is.
     """
 
-    def __init__(self, model: EncoderDecoder) -> None:
+    def __init__(self, model: EncoderDecoder, label_smoothing: float) -> None:
         super().__init__()
         self.model = model
+        self.label_smoothing = label_smoothing
 
     def forward(self, batch: Batch, label_count: Tensor | int | None) -> Tensor:
         """The loss of one pass. Shape: []"""
-        loss: Tensor = self.model(*sequences(batch), batch["labels"], label_count)
+        loss: Tensor = self.model(
+            *sequences(batch), batch["labels"], label_count, label_smoothing=self.label_smoothing
+        )
         return loss
+
+
+class NumberedExamples(Dataset[tuple[int, TokenizedExample]]):
+    """Examples with their numbers, by which an error can name them."""
+
+    def __init__(self, examples: TokenizedExamples) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, number: int) -> tuple[int, TokenizedExample]:
+        return number, self.examples[number]
+
+
+def _collate_numbered(numbered: Sequence[tuple[int, TokenizedExample]]) -> dict[str, Any]:
+    """A batch, with the numbers of its examples in no order that matters."""
+    numbers, examples = zip(*numbered, strict=True)
+    return {**collate(examples), "numbers": list(numbers)}
+
+
+class FreezeByStep(TrainerCallback):
+    """Freezes what is not trained at a step."""
+
+    def __init__(self, trained: TrainedParameters) -> None:
+        self.trained = trained
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, *others: Any, **kwargs: Any
+    ) -> None:
+        """Called by the Trainer."""
+        self.trained.set_for(state.global_step)
 
 
 class Seq2SeqTrainer(Trainer):
@@ -58,24 +108,48 @@ class Seq2SeqTrainer(Trainer):
         arguments: TrainingArguments,
         examples: TokenizedExamples,
         validation: Split | None,
-        callbacks: list[Any],
+        callbacks: list[TrainerCallback],
         *,
-        new_learning_rate: float | None = None,
+        config: TrainConfig,
+        trained: TrainedParameters,
+        request: StopRequest,
+        resume: str,
     ) -> None:
         self.seq2seq = seq2seq
-        self.new_learning_rate = new_learning_rate
+        self.config = config
+        self.examples = examples
         self.validation = validation
+        self.request = request
+        self.stop = StopInOrder(resume)
+        self.watch = Watch(config, vocabulary=seq2seq.model.config.decoder.embedding.vocabulary)
         super().__init__(
-            model=LossOfBatch(seq2seq.model),
+            model=LossOfBatch(seq2seq.model, config.label_smoothing),
             args=arguments,
-            train_dataset=examples,
+            train_dataset=NumberedExamples(examples),
             # Never iterated: `evaluate` below decodes the split. The Trainer asks for one.
             eval_dataset=None if validation is None else list(validation.examples),
-            data_collator=collate,  # type: ignore[arg-type]  # a TypedDict is a dict
-            callbacks=callbacks,
+            data_collator=_collate_numbered,
+            callbacks=[*callbacks, self.stop, *([FreezeByStep(trained)] if trained.staged else [])],
         )
         # Tells the Trainer to count labels and not to divide the loss by the accumulation steps.
         self.model_accepts_loss_kwargs = True
+
+    def training_step(
+        self, model: nn.Module, inputs: Any, num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """One pass, forward and backward."""
+        numbers = inputs.pop("numbers")
+        loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.watch.add(numbers, loss)
+        return loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """Called after the last pass of a step, right before the weights are changed."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
+        self.stop.signal = self.watch.check(
+            self.state.global_step, norm, self.request.signal, self.accelerator
+        )
+        return norm
 
     def compute_loss(
         self,
@@ -89,44 +163,41 @@ class Seq2SeqTrainer(Trainer):
         return loss * float(self.accelerator.num_processes)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The Trainer's, with a rate of their own for the parameters that no checkpoint gave."""
-        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        provenance = self.seq2seq.provenance
-        if self.new_learning_rate is None or provenance is None:
-            return optimizer
-        random = {entry.name for entry in provenance if entry.origin == "random"}
-        new = {id(p) for name, p in self.seq2seq.model.named_parameters() if name in random}
-        optimizer.param_groups = [
-            {**group, "params": parameters, "lr": rate}
-            for group in optimizer.param_groups
-            for rate, parameters in (
-                (group["lr"], [p for p in group["params"] if id(p) not in new]),
-                (self.new_learning_rate, [p for p in group["params"] if id(p) in new]),
-            )
-            if parameters
-        ]
-        return optimizer
+        """Over the groups of `parameter_groups`."""
+        if self.optimizer is None:
+            groups = [
+                {
+                    "params": list(group.parameters),
+                    "lr": group.learning_rate,
+                    "weight_decay": group.weight_decay,
+                }
+                for group in parameter_groups(
+                    self.seq2seq.model,
+                    self.config,
+                    new_parameters(self.seq2seq.model, self.seq2seq.provenance),
+                )
+            ]
+            if self.config.optimizer == "adamw":
+                self.optimizer = torch.optim.AdamW(groups, fused=True)
+            else:
+                # The rate is the schedule's, not one of Adafactor's own.
+                self.optimizer = Adafactor(groups, scale_parameter=False, relative_step=False)
+        return self.optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Passes values on to the callbacks.
 
         Raises:
-            TrainingError: if a loss is no longer finite, before such a model is saved.
+            TrainingError: if the loss of an evaluation is not finite, before such a model is saved.
         """
-        for name in ("loss", "eval_loss", "train_loss"):
-            if not math.isfinite(logs.get(name, 0.0)):
-                raise TrainingError(
-                    f"The {name} is {logs[name]} at step {self.state.global_step}; lower the "
-                    f"learning rate, which is {self.args.learning_rate}, or give more warm-up "
-                    f"steps. Checkpoints of before are in {self.args.output_dir}."
-                )
+        if not math.isfinite(logs.get("eval_loss", 0.0)):
+            raise self.watch.lost(f"The eval_loss is {logs['eval_loss']}", self.state.global_step)
         super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        assert isinstance(self.train_dataset, TokenizedExamples)
         passes = self.args.gradient_accumulation_steps * self.args.world_size
         step = self.args.train_batch_size * passes
-        return LengthSampler(self.train_dataset, step, self.args.seed)
+        return LengthSampler(self.examples, step, self.args.seed)
 
     def evaluate(
         self,
@@ -136,8 +207,12 @@ class Seq2SeqTrainer(Trainer):
     ) -> dict[str, float]:
         """Decodes the validation examples and scores them as a user would."""
         assert self.validation is not None
-        loss = target_loss(self.seq2seq, self.validation)
-        scores = evaluate(self.seq2seq, self.validation)
+        self.request.abandons = self.args.world_size == 1  # others would wait for this process
+        try:
+            loss = target_loss(self.seq2seq, self.validation)
+            scores = evaluate(self.seq2seq, self.validation)
+        finally:
+            self.request.abandons = False
         metrics = {f"{metric_key_prefix}_loss": loss}
         metrics |= {f"{metric_key_prefix}_{name}": score.value for name, score in scores.items()}
         self.log(metrics)
@@ -146,11 +221,68 @@ class Seq2SeqTrainer(Trainer):
         )
         return metrics
 
+    def _maybe_log_save_evaluate(self, *arguments: Any, **keywords: Any) -> None:
+        try:
+            super()._maybe_log_save_evaluate(*arguments, **keywords)
+        except EvaluationAbandoned:
+            self.stop.signal = self.request.signal
+            self._save_checkpoint(self.model_wrapped)
+            self.stop.on_save(self.args, self.state, self.control)
+
+    def _evaluate_if_due(self) -> None:
+        """Catches up on the evaluation that a run was stopped before, or in the middle of."""
+        step = self.state.global_step
+        done = any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
+        last = step == self.state.max_steps
+        if self.validation is None or done or (step % int(self.args.eval_steps or 1) and not last):
+            return
+        metrics = self._evaluate(None, None)
+        self._determine_best_metric(metrics, None)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:  # the first process
             self.seq2seq.save_pretrained(Path(output_dir or str(self.args.output_dir)))
-        # Every process adds its random state to the folder, which has to be there by then.
         self.args.distributed_state.wait_for_everyone()
+
+    def _save_checkpoint(self, model: nn.Module | None, trial: Any = None) -> None:
+        """Writes all that resuming needs, whole or not at all, and removes what is too old."""
+        run, first = self.config.output_dir, self.args.should_save
+        folder = checkpoint_folder(run, self.state.global_step)
+        wait = self.args.distributed_state.wait_for_everyone
+        with written_whole(folder, first=first, wait=wait) as partial:
+            self._save(str(partial))
+            self._save_optimizer_and_scheduler(str(partial))
+            self._save_rng_state(str(partial))
+            if first:
+                self._name_best()
+                self.state.save_to_json(str(partial / "trainer_state.json"))
+        if first:
+            prune(run, self.config.save_total_limit, self.state.best_global_step)
+
+    def _name_best(self) -> None:
+        if self.state.best_global_step is not None:
+            best = checkpoint_folder(self.config.output_dir, self.state.best_global_step)
+            self.state.best_model_checkpoint = str(best)
+
+    def _init_training_state(self, *arguments: Any) -> tuple[int, int]:
+        position = super()._init_training_state(*arguments)
+        if self.state.global_step:  # resumed
+            self._evaluate_if_due()
+            self._name_best()  # the run's folder may have been moved
+        return position
+
+    def finish(self, checkpoint: str) -> None:
+        """Does what is left of a run that had made all its steps when it was ended.
+
+        Args:
+            checkpoint: the last one.
+        """
+        self._read_parameters(checkpoint)
+        self.state = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
+        self._evaluate_if_due()
+        self._name_best()
+        if self.state.best_model_checkpoint is not None:
+            self._load_best_model()
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
@@ -159,7 +291,15 @@ class Seq2SeqTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         assert self.state.best_model_checkpoint is not None
-        self._read_parameters(self.state.best_model_checkpoint)
+        problem = damage(Path(self.state.best_model_checkpoint))
+        if problem is None:
+            self._read_parameters(self.state.best_model_checkpoint)
+        else:
+            logger.warning(
+                "The best checkpoint, %s, is damaged (%s); the model of the last step is kept.",
+                self.state.best_model_checkpoint,
+                problem,
+            )
 
     def _read_parameters(self, folder: str) -> None:
         saved = load_model(self.seq2seq.composition, open_checkpoint(folder))

@@ -1,0 +1,102 @@
+"""Ends a run whose loss is lost, before its weights are."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from warmstart.errors import TrainingError
+from warmstart.training.checkpoints import checkpoints
+from warmstart.training.config import TrainConfig
+
+__all__ = ["Watch"]
+
+_NAMED: Final = 64  # examples that a message names
+
+
+class Watch:
+    """Looks at each step's loss and gradient before the optimizer does.
+
+    Args:
+        config: has the greatest loss allowed.
+        vocabulary: words that the model chooses from.
+    """
+
+    def __init__(self, config: TrainConfig, *, vocabulary: int) -> None:
+        self.config = config
+        self.limit = config.max_loss
+        self.guessing = math.log(vocabulary)  # what guessing evenly costs
+        self.passes: list[tuple[Sequence[int], Tensor]] = []
+
+    def add(self, numbers: Sequence[int], loss: Tensor) -> None:
+        """Notes one pass: the numbers of its examples, and its share of the step's loss."""
+        self.passes.append((numbers, loss))
+
+    def check(
+        self, step: int, gradient_norm: Tensor | float, signal: int, accelerator: Accelerator
+    ) -> int:
+        """Ends the run if the step's loss or gradient is not finite, or the loss is too great.
+
+        All processes call it and come to the same end.
+
+        Args:
+            step: steps made so far.
+            gradient_norm: of all processes together.
+            signal: the one that has asked this process to stop; 0: none.
+            accelerator: knows the other processes.
+
+        Returns:
+            The signal that has asked any process to stop; 0: none.
+
+        Raises:
+            TrainingError: with the numbers of the examples.
+        """
+        passes, self.passes = self.passes, []
+        losses = torch.stack([loss.detach().float() for _, loss in passes])
+        norm = torch.as_tensor(gradient_norm, dtype=torch.float32, device=losses.device)
+        told = torch.stack([losses.sum(), norm, torch.full_like(norm, signal)])[None]
+        if accelerator.num_processes > 1:
+            told = accelerator.gather(told)
+        loss, norm_, signal_ = told.double().cpu().unbind(1)
+        mean, greatest = float(loss.mean()), float(norm_.max())
+        if self.limit is None and math.isfinite(mean):
+            # Twice the first loss, too, for heads whose logits are great before training.
+            self.limit = max(3 * self.guessing, 2 * mean)
+        in_bounds = math.isfinite(mean) and mean <= (self.limit or 0.0)
+        if in_bounds and math.isfinite(greatest):
+            return int(signal_.max())
+        if in_bounds:
+            what, blamed = f"The gradient norm is {greatest}", passes
+        else:
+            what = f"The loss is {mean:.4g}"
+            finite = bool(losses.isfinite().all())
+            blamed = [
+                each
+                for each, value in zip(passes, losses.tolist(), strict=True)
+                if (value == max(losses.tolist()) if finite else not math.isfinite(value))
+            ]
+        raise self.lost(what, step, [number for numbers, _ in blamed for number in numbers])
+
+    def lost(self, what: str, step: int, numbers: Sequence[int] = ()) -> TrainingError:
+        """The error that ends a run.
+
+        Args:
+            what: is wrong.
+            step: steps made so far.
+            numbers: of the examples that are to blame, in the training split.
+        """
+        found = checkpoints(self.config.output_dir)
+        kept = f"Go on from {found[max(found)]}" if found else "Start again"
+        blamed = ""
+        if numbers:
+            named = ", ".join(map(str, sorted(numbers)[:_NAMED]))
+            more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+            blamed = f", in a pass over the training examples {named}{more} (counted from 0)"
+        return TrainingError(
+            f"{what} at step {step + 1}{blamed}. {kept}, with a lower learning rate (it is "
+            f"{self.config.learning_rate}), or more warm-up steps; if it happens again, look at "
+            "these examples."
+        )

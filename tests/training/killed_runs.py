@@ -1,0 +1,85 @@
+"""Runs that are killed at random times and resumed: python killed_runs.py CHECKPOINT FOLDER SEED
+
+Kills processes until 30 were killed or 40 seconds are over, compares each run that gets to its end
+with an uninterrupted one, and prints as JSON how many were killed and how many runs ended alike.
+Processes are forked from this one, which has loaded everything, so that each costs little.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+from tests.training.runs import copy_task, quick, seq2seq
+
+from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.task import Task
+from warmstart.training.checkpoints import checkpoints
+from warmstart.training.train import train
+
+KILLS, SECONDS = 30, 40.0
+
+
+def start(model: Seq2Seq, task: Task, folder: Path) -> int:
+    """Forks a process that trains, or goes on training, and returns its id."""
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    log = os.open(f"{folder}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 2)
+    try:
+        # A run that was killed before its first checkpoint has nothing to go on from.
+        if not (resume := bool(checkpoints(folder))):
+            shutil.rmtree(folder, ignore_errors=True)
+        settings = replace(quick(folder), max_steps=8, evaluate_every=1, dropout=0.1)
+        train(model, task, settings, resume=resume)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def ended(process: int, seconds: float) -> bool:
+    """Kills a process that has not ended after some time; whether it had ended well."""
+    limit = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == 0, "the run failed of its own"
+            return True
+        if time.monotonic() > limit:
+            os.kill(process, signal.SIGKILL)
+            _, status = os.waitpid(process, 0)
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.002)
+
+
+def main() -> None:
+    checkpoint, folder, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    dice = random.Random(seed)
+    model, task = seq2seq(checkpoint), copy_task(22, 2)
+    began = time.monotonic()
+    assert ended(start(model, task, folder / "whole"), 120.0)
+    length = time.monotonic() - began
+    expected = (folder / "whole" / "final" / "model.safetensors").read_bytes()
+    kills, alike = 0, 0
+    while (kills < KILLS and time.monotonic() - began < SECONDS) or not alike:
+        run = folder / f"run-{alike}"
+        last = kills >= KILLS or time.monotonic() - began >= SECONDS
+        if not ended(start(model, task, run), 120.0 if last else dice.uniform(0, length)):
+            kills += 1
+        else:
+            assert (run / "final" / "model.safetensors").read_bytes() == expected
+            alike += 1
+    sys.stdout.write(json.dumps({"kills": kills, "alike": alike}))
+
+
+if __name__ == "__main__":
+    main()
