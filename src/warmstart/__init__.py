@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "Generated",
     "GenerationOptions",
     "Provenance",
     "Score",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from warmstart.errors import WarmstartError
     from warmstart.evaluation import evaluate
     from warmstart.generation.options import GenerationOptions
+    from warmstart.generation.result import Generated
     from warmstart.metrics.score import Score
     from warmstart.scoring.compare import compare
     from warmstart.seq2seq import Seq2Seq
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from warmstart.training.train import train
 else:
     _HOMES = {
+        "Generated": "warmstart.generation.result",
         "GenerationOptions": "warmstart.generation.options",
         "Provenance": "warmstart.composition.provenance",
         "Score": "warmstart.metrics.score",

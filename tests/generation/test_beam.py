@@ -1,5 +1,6 @@
 """When a beam search may end, against transformers' rule for it."""
 
+import math
 from typing import Literal
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import GenerationMixin
 
-from warmstart.generation.beam import _Hypotheses
+from warmstart.generation.beam import Finished
 from warmstart.generation.options import GenerationOptions
 
 MAX_LENGTH, BEAMS = 4, 3
@@ -38,11 +39,12 @@ def test_a_source_is_done_when_no_beam_can_do_better(
     options = GenerationOptions(
         num_beams=BEAMS, max_length=MAX_LENGTH, length_penalty=penalty, early_stopping=early
     )
-    ours = _Hypotheses(options)
+    ours = finished_of(options)
     for log_probability, tokens in finished:
-        ours.add(log_probability, [7] * tokens)
-    ours.update_done(running, length)
-    assert [score for score, _ in ours.best] == pytest.approx(scores)
+        add(ours, log_probability, tokens)
+    ours.update_done(torch.tensor([running]), length)
+    held = ours.scores_BK[0].tolist()
+    assert held == pytest.approx(scores + [-math.inf] * (BEAMS - len(scores)))
     places = BEAMS - len(scores)
     goes_on = GenerationMixin._check_early_stop_heuristic(
         is_early_stop_heuristic_unsatisfied=torch.tensor([[True]]),
@@ -55,15 +57,39 @@ def test_a_source_is_done_when_no_beam_can_do_better(
         early_stopping=early,
         length_penalty=penalty,
     )
-    assert ours.done is not bool(goes_on)
+    assert bool(ours.done_B) is not bool(goes_on)
 
 
 def test_early_stopping_ends_with_the_last_place_filled() -> None:
     options = GenerationOptions(num_beams=2, max_length=MAX_LENGTH, early_stopping=True)
-    ours = _Hypotheses(options)
-    ours.add(-9.0, [7])
-    ours.update_done(-0.1, 2)
-    assert not ours.done
-    ours.add(-8.0, [7, 7])
-    ours.update_done(-0.1, 3)
-    assert ours.done
+    ours = finished_of(options)
+    add(ours, -9.0, 1)
+    ours.update_done(torch.tensor([-0.1]), 2)
+    assert not ours.done_B
+    add(ours, -8.0, 2)
+    ours.update_done(torch.tensor([-0.1]), 3)
+    assert ours.done_B
+    add(ours, -0.1, 3)
+    assert ours.scores_BK.max() < -1, "nothing is added behind the end"
+
+
+def test_given_tokens_do_not_count_as_length() -> None:
+    options = GenerationOptions(num_beams=2, max_length=9)
+    ours = finished_of(options, given=3)
+    add(ours, -8.0, 5)
+    assert ours.scores_BK[0, 0] == -4.0
+
+
+def finished_of(options: GenerationOptions, given: int = 0) -> Finished:
+    return Finished(options.num_beams, options, torch.tensor([given]))
+
+
+def add(ours: Finished, log_probability: float, tokens: int) -> None:
+    """An output of so many tokens, the other places of its step empty."""
+    beams = ours.scores_BK.shape[1]
+    ours.add(
+        torch.tensor([[True] + [False] * (beams - 1)]),
+        torch.tensor([[log_probability] * beams]),
+        torch.full((1, beams, tokens + 1), 7),
+        torch.zeros(1, beams, tokens + 1),
+    )

@@ -1,21 +1,42 @@
 """What the options forbid is what transformers' processors forbid."""
 
+import math
+
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from transformers import (
+    EncoderNoRepeatNGramLogitsProcessor,
     ForcedBOSTokenLogitsProcessor,
     ForcedEOSTokenLogitsProcessor,
     LogitNormalization,
     MinLengthLogitsProcessor,
     NoBadWordsLogitsProcessor,
     NoRepeatNGramLogitsProcessor,
+    PrefixConstrainedLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
 )
 
-from warmstart.generation.logits import constrain
+from warmstart.generation.guide import NO_GUIDE, Guide
+from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.trie import Trie
 
 WORDS = 4
+
+
+def constrain(
+    scores: torch.Tensor,
+    written: list[list[int]],
+    end: int,
+    options: GenerationOptions,
+    constraints: Constraints = NONE,
+    guide: Guide = NO_GUIDE,
+) -> torch.Tensor:
+    rules = Rules(end, options, constraints, guide, sources=len(written))
+    for place in range(1, len(written[0])):
+        rules.advance(torch.tensor(written)[:, place])
+    return rules.apply(scores, torch.tensor(written))
 
 
 @st.composite
@@ -85,3 +106,94 @@ def test_forced_tokens(written: list[list[int]], longest: int, renormalize: bool
     )
     ours = constrain(scores.clone(), written, 3, options, constraints)
     assert torch.equal(ours, theirs)
+
+
+@given(written=rows(), penalty=st.sampled_from([0.5, 1.2, 3.0]))
+def test_tokens_that_are_written_cost_the_repetition_penalty(
+    written: list[list[int]], penalty: float
+) -> None:
+    scores = torch.randn(len(written), WORDS)
+    scores[0, 1] = -math.inf
+    theirs = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor(written), scores.clone())
+    ours = constrain(scores.clone(), written, 0, GenerationOptions(repetition_penalty=penalty))
+    assert torch.equal(ours, theirs)
+
+
+@given(data=st.data(), written=rows(), size=st.integers(1, 4), of_each=st.integers(1, 3))
+def test_ngrams_of_the_source(
+    data: st.DataObject, written: list[list[int]], size: int, of_each: int
+) -> None:
+    source = st.lists(st.integers(0, WORDS - 1), min_size=7, max_size=7)
+    sources = data.draw(st.lists(source, min_size=len(written), max_size=len(written)))
+    written = [row for row in written for _ in range(of_each)]
+    scores = torch.randn(len(written), WORDS)
+    processor = EncoderNoRepeatNGramLogitsProcessor(size, torch.tensor(sources))
+    theirs = processor(torch.tensor(written), scores.clone())
+    rules = Rules(
+        0,
+        GenerationOptions(encoder_no_repeat_ngram_size=size),
+        guide=Guide(source_rows=sources),
+        sources=len(sources),
+        rows=of_each,
+    )
+    assert torch.equal(rules.apply(scores.clone(), torch.tensor(written)), theirs)
+
+
+def test_sources_of_different_lengths_and_none_of_the_size() -> None:
+    options = GenerationOptions(encoder_no_repeat_ngram_size=3)
+    guide = Guide(source_rows=[[1, 2, 3, 0], [1], [2, 1, 2]])
+    found = constrain(torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NONE, guide)
+    banned = [(0, 3), (2, 2)]
+    assert [tuple(place) for place in found.isneginf().nonzero().tolist()] == banned
+    guide = Guide(source_rows=[[1], [2], [3]])
+    found = constrain(torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NONE, guide)
+    assert not found.isneginf().any()
+
+
+ALLOWED = [[1, 2, 0], [1, 0], [3, 3, 3, 0], [1, 2, 3, 0]]
+
+
+@given(data=st.data())
+def test_only_what_is_allowed_may_follow(data: st.DataObject) -> None:
+    whole = data.draw(st.lists(st.sampled_from(ALLOWED), min_size=1, max_size=3))
+    length = data.draw(st.integers(0, min(map(len, whole)) - 1))
+    written = [[2, *row[:length]] for row in whole]
+    longest = data.draw(st.sampled_from([0, 20]))  # 20: the end is forbidden, too
+
+    def follow(_: int, tokens: torch.Tensor) -> list[int]:
+        own = tokens[1:].tolist()
+        return [row[len(own)] for row in ALLOWED if row[: len(own)] == own and row != own]
+
+    scores = torch.randn(len(written), WORDS)
+    theirs = scores.clone()
+    if longest:
+        theirs = MinLengthLogitsProcessor(longest, 0)(torch.tensor(written), theirs)
+    theirs = PrefixConstrainedLogitsProcessor(follow, 1)(torch.tensor(written), theirs)
+    guide = Guide(choices=Trie(ALLOWED, 0, WORDS))
+    options = GenerationOptions(min_length=longest)
+    assert torch.equal(constrain(scores.clone(), written, 0, options, NONE, guide), theirs)
+
+
+def test_behind_an_allowed_output_only_the_end_follows() -> None:
+    trie = Trie(ALLOWED, 0, WORDS)
+    assert trie.outputs == len(ALLOWED)
+    nodes = torch.zeros(2, dtype=torch.long)
+    for tokens in ([1, 3], [0, 2]):  # the first is whole, the second left the tree
+        nodes = trie.after(nodes, torch.tensor(tokens))
+    for _ in range(2):
+        assert trie.allowed(nodes).tolist() == [[True, False, False, False]] * 2
+        nodes = trie.after(nodes, torch.tensor([0, 0]))
+
+
+def test_what_is_given_is_certain_and_goes_before_all_else() -> None:
+    guide = Guide(prefixes=[[3, 1], [], [2]])
+    constraints = Constraints(forced_bos_token_id=1, bad_words_ids=((3,),))
+    options = GenerationOptions(max_length=9)
+    first = constrain(torch.randn(3, WORDS), [[0]] * 3, 0, options, constraints, guide)
+    assert first.argmax(-1).tolist() == [3, 1, 2]
+    assert first.exp().sum(-1).tolist() == [1, 1, 1]
+    scores = torch.randn(3, WORDS)
+    second = constrain(scores.clone(), [[0, 3], [0, 1], [0, 2]], 0, options, constraints, guide)
+    assert second[0].tolist() == [-math.inf, 0, -math.inf, -math.inf]
+    scores[:, 3] = -math.inf
+    assert torch.equal(second[1:], scores[1:])

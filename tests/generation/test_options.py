@@ -1,13 +1,14 @@
 """Decoding settings: what is allowed, and how they are kept in a folder."""
 
 import json
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import transformers
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
 from warmstart.generation.saved import (
     read_constraints,
     read_generation,
@@ -28,6 +29,25 @@ SPECIAL = SpecialTokens(start=5, end=6, pad=0)
         ({"max_length": 10, "min_length": 11}, "must lie between 0 and max_length, 10"),
         ({"no_repeat_ngram_size": -2}, "no_repeat_ngram_size is -2"),
         ({"early_stopping": "always"}, "allowed are true, false and 'never'"),
+        ({"length_penalty": float("nan")}, "length_penalty is nan"),
+        ({"encoder_no_repeat_ngram_size": -1}, "encoder_no_repeat_ngram_size is -1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0; it must be above 0"),
+        ({"num_return_sequences": 0}, "num_return_sequences is 0"),
+        ({"num_return_sequences": 2}, "num_return_sequences is 2, but num_beams is 1"),
+        ({"num_beams": 4, "num_return_sequences": 5}, "as many outputs as it has beams"),
+        ({"num_beams": 4, "num_beam_groups": 3}, "num_beam_groups is 3; it must divide num_beams"),
+        ({"num_beam_groups": 0}, "num_beam_groups is 0"),
+        ({"num_beams": 4, "num_beam_groups": 2}, "groups need a penalty above 0"),
+        ({"num_beams": 4, "diversity_penalty": 0.5}, "without groups it must be 0"),
+        ({"do_sample": True, "num_beams": 2}, "do_sample is set and num_beams is 2"),
+        ({"temperature": 0.0}, "temperature is 0.0; it must be above 0"),
+        ({"temperature": float("inf")}, "temperature is inf"),
+        ({"top_k": -1}, "top_k is -1"),
+        ({"top_p": 0.0}, "top_p is 0.0; it must be above 0 and at most 1"),
+        ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"typical_p": float("nan")}, "typical_p is nan"),
+        ({"min_p": 1.1}, "min_p is 1.1; it must lie between 0 (off) and 1"),
+        ({"seed": -1}, "seed is -1"),
     ],
 )
 def test_what_is_not_allowed(changes: dict[str, object], reason: str) -> None:
@@ -61,12 +81,95 @@ def test_what_is_written_is_read_back_by_us_and_by_transformers(tmp_path: Path) 
     theirs.validate()
 
 
+SAMPLED = GenerationOptions(
+    do_sample=True,
+    temperature=0.7,
+    top_k=0,
+    top_p=0.9,
+    min_p=0.05,
+    typical_p=0.8,
+    num_return_sequences=3,
+    repetition_penalty=1.2,
+    seed=11,
+)
+GROUPED = GenerationOptions(
+    num_beams=4,
+    num_beam_groups=2,
+    diversity_penalty=0.5,
+    num_return_sequences=4,
+    encoder_no_repeat_ngram_size=4,
+)
+
+
+@pytest.mark.parametrize("options", [SAMPLED, GROUPED])
+def test_sampling_and_groups_are_kept_under_transformers_names(
+    options: GenerationOptions, tmp_path: Path
+) -> None:
+    written = json.loads(json.dumps(write_generation(options, SPECIAL)))
+    assert read_generation(written, SPECIAL) == (options, SPECIAL)
+    (tmp_path / "generation_config.json").write_text(json.dumps(written))
+    theirs = transformers.GenerationConfig.from_pretrained(tmp_path)
+    defaults = theirs._get_default_generation_params() | {"min_p": 0.0}
+    for field in fields(GenerationOptions):
+        value = getattr(theirs, field.name, None)
+        value = defaults.get(field.name, 0) if value is None else value
+        assert value == getattr(options, field.name), field.name
+
+
+def test_the_defaults_are_transformers_own() -> None:
+    theirs = transformers.GenerationConfig._get_default_generation_params()
+    ours = asdict(GenerationOptions())
+    assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} == {
+        "max_length"
+    }
+    assert ours.keys() - theirs.keys() == {"min_p", "seed"}
+    assert not write_generation(GenerationOptions(), SPECIAL).keys() & {
+        "top_k",
+        "seed",
+        "do_sample",
+    }
+
+
+def test_overrides_are_the_options() -> None:
+    names = {field.name for field in fields(GenerationOptions)}
+    assert set(GenerationOverrides.__annotations__) == names
+
+
+@pytest.mark.parametrize(
+    ("saved", "expected", "told"),
+    [
+        (
+            {"do_sample": True, "num_beams": 4},
+            GenerationOptions(num_beams=4),
+            "do_sample True",
+        ),
+        (
+            {"num_beams": 4, "diversity_penalty": 0.3},
+            GenerationOptions(num_beams=4),
+            "diversity_penalty 0.3",
+        ),
+        ({"num_return_sequences": 3}, GenerationOptions(), "num_return_sequences 3"),
+        ({"temperature": 0.0, "top_p": 0.5}, GenerationOptions(top_p=0.5), "temperature 0.0"),
+    ],
+)
+def test_a_file_that_contradicts_itself_loads_with_a_warning(
+    saved: dict[str, object],
+    expected: GenerationOptions,
+    told: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert read_generation(saved, SPECIAL)[0] == expected
+    warn_of_unknown(saved, "it")
+    (record,) = caplog.records
+    assert record.getMessage().endswith(f"are left out: {told}.")
+
+
 def test_what_a_file_does_not_say_stays() -> None:
     assert read_generation({}, SPECIAL) == (GenerationOptions(), SPECIAL)
     options, special = read_generation(
         {"num_beams": None, "eos_token_id": [7, 8], "temperature": 0.5, "min_length": 500}, SPECIAL
     )
-    assert options == GenerationOptions()
+    assert options == GenerationOptions(temperature=0.5)
     assert special == SpecialTokens(start=5, end=7, pad=0)
 
 
@@ -88,7 +191,7 @@ def test_settings_that_cannot_be_followed_are_told(caplog: pytest.LogCaptureFixt
     usual = {"do_sample": False, "repetition_penalty": 1.0, "top_k": 50, "suppress_tokens": None}
     warn_of_unknown({**usual, "num_beams": 4, "sequence_bias": {}}, "it")
     assert not caplog.records
-    warn_of_unknown({**usual, "do_sample": True, "repetition_penalty": 1.2}, "it")
+    warn_of_unknown({**usual, "penalty_alpha": 0.6, "encoder_repetition_penalty": 1.2}, "it")
     (record,) = caplog.records
     assert "it asks for" in record.getMessage()
-    assert "do_sample True, repetition_penalty 1.2" in record.getMessage()
+    assert "encoder_repetition_penalty 1.2, penalty_alpha 0.6" in record.getMessage()

@@ -24,6 +24,7 @@ __all__ = [
     "Overwrite",
     "RepetitionPenalty",
     "Seed",
+    "SkipEmpty",
     "TargetVocabulary",
     "Temperature",
     "TopK",
@@ -42,6 +43,13 @@ Overwrite: TypeAlias = Annotated[
 ]
 BatchSize: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="Texts decoded side by side.")
+]
+
+SkipEmpty: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--skip-empty", help="Leave out and count rows with an empty text. Default: an error."
+    ),
 ]
 
 # Composition.

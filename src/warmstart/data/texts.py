@@ -50,7 +50,11 @@ def _text(value: object, row: Row, column: str, name: object) -> str:
     raise kind(
         f"{name}, {row.place}: the column {column!r} {wrong}; every example needs a source "
         "and a target that are text. Mend or remove the row"
-        + (", or have such rows left out (skip_empty, --skip-empty)." if kind is EmptyTextError else ".")
+        + (
+            ", or have such rows left out (skip_empty, --skip-empty)."
+            if kind is EmptyTextError
+            else "."
+        )
     )
 
 

@@ -1,60 +1,128 @@
-"""Beam search, with the meaning that transformers gives its settings.
+"""Beam search, with the meaning that transformers gives its settings, in groups or without.
 
-Shape legend: B sources, K beams, V vocabulary, N tokens written so far (start token included).
+An output that ends among the best K candidates of its source is set aside with its score, the sum
+of log-probabilities divided by ``length ** length_penalty``, the length counted without the start
+token and what was given. The 2K best candidates are looked at, so that K go on whatever ends.
 
-A hypothesis that ends among a source's best K candidates is set aside with its score, the sum of
-log-probabilities divided by ``length ** length_penalty``, the length counted without the start
-token. The 2K best candidates are looked at, so that K go on whatever ends.
+Groups search one after the other, each for itself, and a token costs a group the diversity penalty
+for every beam of the groups before it that took the token in the same step (Vijayakumar et al.
+2016, Diverse Beam Search, Hamming diversity). The cost stays in the scores.
+
+Shape legend: B sources, G groups, K beams of a group, M = G * K beams of a source, R = B * M rows
+decoded side by side, C = 2K candidates, V vocabulary, L tokens at most, N tokens written so far
+(start token included both).
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from warmstart.generation.greedy import up_to_end
-from warmstart.generation.logits import NONE, constrain
+from warmstart.generation.guide import NO_GUIDE, Guide
+from warmstart.generation.hypothesis import Hypothesis, up_to_end
+from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 
-__all__ = ["beam_search"]
+__all__ = ["Finished", "beam_search"]
+
+_NEVER = float("-inf")
 
 
-_Candidate = tuple[float, int, int]  # log-probability, row it continues, token
+@dataclass(slots=True)
+class Candidates:
+    """The best continuations of one group, best first. Shape of each: [B, C]"""
+
+    sums: Tensor  # log-probabilities, added
+    parents: Tensor  # beams that they continue, counted within the group
+    tokens: Tensor
+    own: Tensor  # log-probability of the token
 
 
-class _Hypotheses:
-    """The best finished outputs of one source."""
+class Finished:
+    """The best outputs of one group that have ended.
 
-    def __init__(self, options: GenerationOptions) -> None:
-        self.options = options
-        self.best: list[tuple[float, list[int]]] = []  # best first
-        self.done = False
+    Attributes:
+        scores_BK: best first; minus infinity where there is none yet. Shape: [B, K]
+        done_B: whether the search has ended for a source. Shape: [B]
+    """
 
-    def add(self, log_probability: float, tokens: list[int]) -> None:
-        """Sets an output aside; tokens are counted without the start token."""
-        score = log_probability / len(tokens) ** self.options.length_penalty
-        self.best.append((score, tokens))
-        self.best.sort(key=lambda scored: -scored[0])
-        del self.best[self.options.num_beams :]
-
-    def update_done(self, best_running: float, length: int) -> None:
-        """Decides whether the search for this source may end.
+    def __init__(self, beams: int, options: GenerationOptions, given_B: Tensor) -> None:
+        """Nothing yet.
 
         Args:
-            best_running: the best log-probability among unfinished beams.
+            beams: K.
+            options: length penalty, limit and the rule for the end of the search.
+            given_B: tokens of each source's outputs that were given. Shape: [B]
+        """
+        sources, self._beams, self._options, self._given_B = len(given_B), beams, options, given_B
+        self.scores_BK = torch.full((sources, beams), _NEVER, device=given_B.device)
+        self.done_B = torch.zeros(sources, dtype=torch.bool, device=given_B.device)
+        self._tokens_BKL = given_B.new_zeros((sources, beams, options.max_length))
+        self._own_BKL = self.scores_BK.new_zeros(self._tokens_BKL.shape)
+        self._lengths_BK = given_B.new_zeros((sources, beams))
+
+    def _scored(self, sums: Tensor, length: int) -> Tensor:
+        """Scores of outputs of so many tokens, without the start token. Shape: [B, X] unchanged"""
+        own_B1 = (length - self._given_B).clamp_min(1)[:, None].to(sums.dtype)
+        return sums / own_B1**self._options.length_penalty
+
+    def add(self, ended_BK: Tensor, sums_BK: Tensor, tokens_BKL: Tensor, own_BKL: Tensor) -> None:
+        """Sets outputs aside that end now.
+
+        Args:
+            ended_BK: which of them do.
+            sums_BK: their log-probabilities, added.
+            tokens_BKL: their tokens, with the start token, up to the newest. Shape: [B, K, N]
+            own_BKL: the log-probability of each. Shape: [B, K, N]
+        """
+        length = tokens_BKL.shape[2]
+        scores_BK = self._scored(sums_BK, length - 1)
+        scores_BK = scores_BK.masked_fill(~ended_BK | self.done_B[:, None], _NEVER)
+        both = torch.cat((self.scores_BK, scores_BK), dim=1)
+        self.scores_BK, places_BK = both.topk(self._beams)
+        lengths = torch.cat((self._lengths_BK, torch.full_like(self._lengths_BK, length)), dim=1)
+        self._lengths_BK = lengths.gather(1, places_BK)
+        places_BK1 = places_BK[:, :, None].expand(-1, -1, length)
+        for held, new in ((self._tokens_BKL, tokens_BKL), (self._own_BKL, own_BKL)):
+            merged = torch.cat((held[:, :, :length], new), dim=1)
+            held[:, :, :length] = merged.gather(1, places_BK1)
+
+    def update_done(self, best_sum_B: Tensor, length: int) -> None:
+        """Decides for which sources the search may end.
+
+        Args:
+            best_sum_B: the best sum of log-probabilities among unfinished beams. Shape: [B]
             length: their tokens, without the start token.
         """
-        if self.done or len(self.best) < self.options.num_beams:
-            return
-        if self.options.early_stopping is True:
-            self.done = True
-            return
-        if self.options.early_stopping == "never" and self.options.length_penalty > 0:
+        worst_B, options = self.scores_BK[:, -1], self._options
+        if options.early_stopping is True:
+            self.done_B |= ~worst_B.isneginf()
+        if options.early_stopping == "never" and options.length_penalty > 0:
             # A negative sum divided by more is better: the best that a beam could still reach.
-            length = self.options.max_length - 1
-        attainable = best_running / length**self.options.length_penalty
-        self.done = attainable <= self.best[-1][0]
+            length = options.max_length - 1
+        attainable_B = self._scored(best_sum_B[:, None], length)[:, 0]
+        # Nothing is worse than no output at all: then only a beam without a future ends.
+        self.done_B |= (attainable_B <= worst_B) | best_sum_B.isneginf()
+
+    def outputs(self, end: int) -> list[list[Hypothesis]]:
+        """What was found, best first. Shape: [B, K]"""
+        rows = zip(
+            self.scores_BK.tolist(),
+            self._tokens_BKL.tolist(),
+            self._own_BKL.tolist(),
+            self._lengths_BK.tolist(),
+            strict=True,
+        )
+        return [
+            [
+                _hypothesis(score, tokens[1:length], own[1:length], end)
+                for score, tokens, own, length in zip(*row, strict=True)
+            ]
+            for row in rows
+        ]
 
 
 def beam_search(
@@ -63,73 +131,151 @@ def beam_search(
     special: SpecialTokens,
     options: GenerationOptions,
     constraints: Constraints = NONE,
-) -> list[list[int]]:
-    """Keeps the K likeliest beginnings of each output.
+    guide: Guide = NO_GUIDE,
+) -> list[list[Hypothesis]]:
+    """Keeps the likeliest beginnings of each output.
 
     Args:
         model: in evaluation mode.
         source: B sources.
         special: start and end token.
-        options: all of them.
+        options: all but sampling's are looked at.
         constraints: what the model asks for.
+        guide: what the call and its texts ask for.
 
     Returns:
-        The best output of each source, without the start token and up to the end token.
-        Shape: [B, ...]
+        The best `num_return_sequences` outputs of each source, best first. Shape: [B, ...]
     """
-    sources, beams = len(source.lengths), options.num_beams
+    sources, beams, groups = len(source.lengths), options.num_beams, options.num_beam_groups
+    device, size = source.tokens.device, options.num_beams // options.num_beam_groups
+    rules = Rules(
+        special.end, options, constraints, guide, sources=sources, rows=beams, device=device
+    )
     cache = model.start(source, options.max_length, beams)
-    hypotheses = [_Hypotheses(options) for _ in range(sources)]
-    written = [[special.start] for _ in range(sources * beams)]
-    # All beams of a source start equal, so only the first counts in the first step.
-    running_BK = torch.full((sources, beams), -1e9, device=source.tokens.device)
-    running_BK[:, 0] = 0.0
-    tokens_R1 = source.tokens.new_full((sources * beams, 1), special.start)
+    given_B = rules.prefix_lengths()[::beams]
+    found = [Finished(size, options, given_B) for _ in range(groups)]
+    written_RL = source.tokens.new_full((sources * beams, options.max_length), special.start)
+    own_RL = torch.zeros(written_RL.shape, device=device)
+    # All beams of a group start equal, so only the first counts in the first step.
+    sums_BGK = torch.full((sources, groups, size), _NEVER, device=device)
+    sums_BGK[:, :, 0] = 0.0
+    rows_BGK = torch.arange(sources * beams, device=device).view(sources, groups, size)
+    length = 1
     while True:
-        scores_RV = model.step(tokens_R1, cache)[:, -1].float().log_softmax(-1)
-        scores_RV = constrain(scores_RV, written, special.end, options, constraints)
-        going = [
-            going
-            for hypothesis, candidates in zip(
-                hypotheses, _best_candidates(running_BK, scores_RV), strict=True
-            )
-            for going in _advance(hypothesis, candidates, written, special.end)
-        ]
-        written = [[*written[row], token] for _, row, token in going]
-        running_BK = running_BK.new_tensor([score for score, _, _ in going]).view(sources, beams)
-        for hypothesis, best in zip(hypotheses, running_BK[:, 0].tolist(), strict=True):
-            hypothesis.update_done(best, len(written[0]) - 1)
-        if len(written[0]) == options.max_length or all(found.done for found in hypotheses):
-            return [up_to_end(found.best[0][1], special.end) for found in hypotheses]
-        cache.reorder(source.tokens.new_tensor([row for _, row, _ in going]))
-        tokens_R1 = source.tokens.new_tensor([[token] for _, _, token in going])
+        logits_R1V = model.step(written_RL[:, length - 1 : length], cache)
+        logs_RV = logits_R1V[:, -1].float().log_softmax(-1)
+        written_RN = written_RL[:, :length]
+        parents, tokens, own = [], [], []
+        taken_BV: Tensor | None = None
+        for group in range(groups):
+            rows_R = rows_BGK[:, group].flatten()
+            if groups == 1:
+                scores_RV = rules.apply(logs_RV, written_RN)
+            else:
+                scores_RV = logs_RV[rows_R]
+                if taken_BV is not None:
+                    cost_BV = options.diversity_penalty * taken_BV
+                    scores_RV = scores_RV - cost_BV.repeat_interleave(size, dim=0)
+                scores_RV = rules.apply(scores_RV, written_RN[rows_R], rows_R)
+            best = _best(sums_BGK[:, group], scores_RV)
+            _set_aside(found[group], best, rows_R, written_RN, own_RL, special.end, options)
+            best = _going_on(best, special.end)
+            sums_BGK[:, group] = best.sums
+            found[group].update_done(best.sums[:, 0], length)
+            parents.append(rows_BGK[:, group].gather(1, best.parents))
+            tokens.append(best.tokens)
+            own.append(best.own)
+            if groups > 1:
+                taken_BV = _count(taken_BV, best.tokens, found[group].done_B, logs_RV.shape[1])
+        if length + 1 == options.max_length or all(bool(group.done_B.all()) for group in found):
+            return _best_of_groups(found, special.end, options)
+        parents_R, tokens_R = torch.stack(parents, 1).flatten(), torch.stack(tokens, 1).flatten()
+        written_RL[:, :length] = written_RN[parents_R]
+        own_RL[:, :length] = own_RL[:, :length][parents_R]
+        written_RL[:, length] = tokens_R
+        own_RL[:, length] = torch.stack(own, 1).flatten()
+        rules.advance(tokens_R, parents_R)
+        cache.reorder(parents_R)
+        length += 1
 
 
-def _best_candidates(running_BK: Tensor, scores_RV: Tensor) -> list[list[_Candidate]]:
-    """The 2K best continuations of each source, best first."""
-    sources, beams = running_BK.shape
-    vocabulary = scores_RV.shape[1]
-    scores_BX = (running_BK.view(-1, 1) + scores_RV).view(sources, -1)
-    scores_BC, indices_BC = scores_BX.topk(2 * beams)
+def _best(sums_BK: Tensor, scores_RV: Tensor) -> Candidates:
+    """The 2K best continuations of each source."""
+    sources, beams = sums_BK.shape
+    # Of each beam first: adding the sums to whole vocabularies would cost more than this.
+    width = min(2 * beams, scores_RV.shape[1])
+    own_RW, tokens_RW = scores_RV.topk(width)
+    sums_BX = (sums_BK.reshape(-1, 1) + own_RW).view(sources, -1)
+    sums_BC, places_BC = sums_BX.topk(2 * beams)
+    own_BX, tokens_BX = own_RW.view(sources, -1), tokens_RW.view(sources, -1)
+    return Candidates(
+        sums_BC, places_BC // width, tokens_BX.gather(1, places_BC), own_BX.gather(1, places_BC)
+    )
+
+
+def _set_aside(
+    found: Finished,
+    best: Candidates,
+    rows_R: Tensor,
+    written_RN: Tensor,
+    own_RL: Tensor,
+    end: int,
+    options: GenerationOptions,
+) -> None:
+    """Keeps what ends among the K best, with the end token or at the limit."""
+    sources, beams = found.scores_BK.shape
+    length = written_RN.shape[1]
+    tokens_BK = best.tokens[:, :beams]
+    ended_BK = tokens_BK == end
+    if length + 1 == options.max_length:
+        ended_BK = torch.ones_like(ended_BK)
+    elif not bool(ended_BK.any()):
+        return
+    parents_R = rows_R.view(sources, beams).gather(1, best.parents[:, :beams]).flatten()
+    tokens = written_RN[parents_R].view(sources, beams, length)
+    own = own_RL[:, :length][parents_R].view(sources, beams, length)
+    found.add(
+        ended_BK,
+        best.sums[:, :beams],
+        torch.cat((tokens, tokens_BK[:, :, None]), dim=2),
+        torch.cat((own, best.own[:, :beams, None]), dim=2),
+    )
+
+
+def _going_on(best: Candidates, end: int) -> Candidates:
+    """The K best that do not end. Each beam ends in one way, so there are as many."""
+    beams = best.tokens.shape[1] // 2
+    # A stable sort keeps the best first, and puts what ends behind.
+    order_BK = (best.tokens == end).to(torch.int8).argsort(dim=1, stable=True)[:, :beams]
+    sums, parents, tokens, own = (
+        part.gather(1, order_BK) for part in (best.sums, best.parents, best.tokens, best.own)
+    )
+    return Candidates(sums, parents, tokens, own)
+
+
+def _count(taken_BV: Tensor | None, tokens_BK: Tensor, done_B: Tensor, words: int) -> Tensor:
+    """Adds how many beams took each token; a group that is done takes none. Shape: [B, V]"""
+    if taken_BV is None:
+        taken_BV = torch.zeros((len(tokens_BK), words), device=tokens_BK.device)
+    ones_BK = (~done_B).to(taken_BV.dtype)[:, None].expand_as(tokens_BK)
+    return taken_BV.scatter_add(1, tokens_BK, ones_BK)
+
+
+def _best_of_groups(
+    found: list[Finished], end: int, options: GenerationOptions
+) -> list[list[Hypothesis]]:
+    """The best outputs of all groups."""
+    by_source = zip(*(group.outputs(end) for group in found), strict=True)
     return [
-        [
-            (score, source * beams + index // vocabulary, index % vocabulary)
-            for score, index in zip(scores, indices, strict=True)
+        sorted((output for group in source for output in group), key=lambda output: -output.score)[
+            : options.num_return_sequences
         ]
-        for source, (scores, indices) in enumerate(
-            zip(scores_BC.tolist(), indices_BC.tolist(), strict=True)
-        )
+        for source in by_source
     ]
 
 
-def _advance(
-    hypotheses: _Hypotheses, candidates: list[_Candidate], written: list[list[int]], end: int
-) -> list[_Candidate]:
-    """Sets aside what ends among the K best, and returns the K best that go on."""
-    beams = hypotheses.options.num_beams
-    last = len(written[0]) + 1 == hypotheses.options.max_length
-    for score, row, token in candidates[:beams]:
-        if (token == end or last) and not hypotheses.done:
-            hypotheses.add(score, [*written[row][1:], token])
-    going = [candidate for candidate in candidates if candidate[2] != end]
-    return going[:beams]
+def _hypothesis(score: float, tokens: list[int], own: list[float], end: int) -> Hypothesis:
+    if score == _NEVER:  # there were fewer outputs than beams
+        return Hypothesis(tokens=[], score=score, token_scores=[])
+    tokens = up_to_end(tokens, end)
+    return Hypothesis(tokens=tokens, score=score, token_scores=own[: len(tokens)])

@@ -1,69 +1,199 @@
-"""Changes to the scores of the next token, the same for greedy and beam search.
+"""Changes to the scores of the next token, the same for greedy, beam search and sampling.
 
-Shape legend: R rows decoded side by side, N tokens written so far (start token included),
-V vocabulary.
+They come in transformers' order, and each means what it means there. All rows change at once.
+
+Shape legend: B sources, R rows decoded side by side (the rows of a source stand together), N
+tokens written so far (start token included), V vocabulary, n the size of an n-gram.
 """
 
-from torch import Tensor
+from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.options import Constraints, GenerationOptions
 
-__all__ = ["NONE", "constrain"]
+__all__ = ["NONE", "Rules"]
 
 NONE = Constraints()
+_NEVER = float("-inf")
 
 
-def constrain(
-    scores_RV: Tensor,
-    written: list[list[int]],
-    end: int,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
-) -> Tensor:
-    """Forbids what options and constraints forbid, by minus infinity; what is forced is certain.
+class Rules:
+    """Forbids what may not follow, by minus infinity; what is forced is certain.
 
-    Args:
-        scores_RV: scores of the next token; changed in place. Shape: [R, V]
-        written: tokens of each row so far, the start token first. Shape: [R, N]
-        end: id of the end token, forbidden before `min_length`.
-        options: `min_length`, `max_length` and `no_repeat_ngram_size` are looked at.
-        constraints: what the model asks for.
-
-    Returns:
-        The same tensor, or a new one if it is made to sum to one again.
+    Made for one batch; it follows each row through the allowed outputs, where there are any.
     """
-    if len(written[0]) < options.min_length:
-        scores_RV[:, end] = float("-inf")
-    if options.no_repeat_ngram_size:
-        for row, tokens in enumerate(written):
-            banned = _completions(tokens, options.no_repeat_ngram_size)
-            scores_RV[row, banned] = float("-inf")
-    for *before, last in constraints.bad_words_ids:
-        if (*before, last) == (end,):
-            continue  # an output must be able to end
-        rows = [row for row, tokens in enumerate(written) if tokens[-len(before) :] == before]
-        scores_RV[rows if before else slice(None), last] = float("-inf")
-    forced = _forced(len(written[0]), options, constraints)
-    if forced is not None:
-        scores_RV.fill_(float("-inf"))
-        scores_RV[:, forced] = 0.0
-    return scores_RV.log_softmax(-1) if constraints.renormalize_logits else scores_RV
+
+    def __init__(
+        self,
+        end: int,
+        options: GenerationOptions,
+        constraints: Constraints = NONE,
+        guide: Guide = NO_GUIDE,
+        *,
+        sources: int,
+        rows: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Lays out what has to be looked up.
+
+        Args:
+            end: id of the end token, forbidden before `min_length`.
+            options: lengths, penalties and sizes of n-grams are looked at.
+            constraints: what the model asks for.
+            guide: what the call and its texts ask for.
+            sources: B.
+            rows: rows of each source.
+            device: of the scores.
+        """
+        self._end, self._options, self._constraints = end, options, constraints
+        device, self._sources = torch.device(device), sources
+        self._source_of_R = torch.arange(sources, device=device).repeat_interleave(rows)
+        self._bad_words = _by_length(constraints.bad_words_ids, end, device)
+        self._prefixes_BP, self._prefix_lengths_B = _rectangle(guide.prefixes, device)
+        size = options.encoder_no_repeat_ngram_size
+        self._source_ngrams_n, self._ngram_source = _ngrams(
+            guide.source_rows if size else (), size, device
+        )
+        self._choices = None if guide.choices is None else guide.choices.to(device)
+        self._nodes_R = torch.zeros_like(self._source_of_R)
+
+    def prefix_lengths(self) -> Tensor:
+        """How many tokens of each row are given. Shape: [R]"""
+        if not self._prefix_lengths_B.numel():
+            return torch.zeros_like(self._source_of_R)
+        return self._prefix_lengths_B[self._source_of_R]
+
+    def apply(self, scores_RV: Tensor, written_RN: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Changes the scores of the next token, in place where that can be.
+
+        Args:
+            scores_RV: logits or log-probabilities. Shape: [R, V]
+            written_RN: tokens of each row so far, the start token first. Shape: [R, N]
+            rows: which of the rows these are. Default: all. Shape: [R]
+        """
+        options, written = self._options, written_RN.shape[1]
+        source_of_R = self._source_of_R if rows is None else self._source_of_R[rows]
+        if options.repetition_penalty != 1.0:
+            scores_RV = penalize(scores_RV, written_RN, options.repetition_penalty)
+        if options.no_repeat_ngram_size:
+            _ban_repeated(scores_RV, written_RN, options.no_repeat_ngram_size)
+        if options.encoder_no_repeat_ngram_size:
+            self._ban_source(scores_RV, written_RN, source_of_R)
+        self._ban_words(scores_RV, written_RN)
+        if written < options.min_length:
+            scores_RV[:, self._end] = _NEVER
+        if self._choices is not None:
+            nodes_R = self._nodes_R if rows is None else self._nodes_R[rows]
+            scores_RV = _only(scores_RV, self._choices.allowed(nodes_R), self._sources)
+        scores_RV = self._force(scores_RV, written, source_of_R)
+        return scores_RV.log_softmax(-1) if self._constraints.renormalize_logits else scores_RV
+
+    def advance(self, tokens_R: Tensor, parents_R: Tensor | None = None) -> None:
+        """Follows the rows. Row r continues ``parents_R[r]``; default: itself. Shape: [R] each"""
+        if self._choices is not None:
+            nodes_R = self._nodes_R if parents_R is None else self._nodes_R[parents_R]
+            self._nodes_R = self._choices.after(nodes_R, tokens_R)
+
+    def _ban_source(self, scores_RV: Tensor, written_RN: Tensor, source_of_R: Tensor) -> None:
+        before = self._options.encoder_no_repeat_ngram_size - 1
+        if written_RN.shape[1] < before or not len(self._ngram_source):
+            return
+        ends_R1n = written_RN[:, None, written_RN.shape[1] - before :]
+        same = (self._source_ngrams_n[None, :, :-1] == ends_R1n).all(-1)
+        same &= source_of_R[:, None] == self._ngram_source
+        row, ngram = same.nonzero(as_tuple=True)
+        scores_RV[row, self._source_ngrams_n[ngram, -1]] = _NEVER
+
+    def _ban_words(self, scores_RV: Tensor, written_RN: Tensor) -> None:
+        for words in self._bad_words:
+            before = words.shape[1] - 1
+            if before == 0:
+                scores_RV[:, words[:, 0]] = _NEVER
+            elif before <= written_RN.shape[1]:
+                row, word = (
+                    (words[None, :, :-1] == written_RN[:, None, -before:]).all(-1)
+                ).nonzero(as_tuple=True)
+                scores_RV[row, words[word, -1]] = _NEVER
+
+    def _force(self, scores_RV: Tensor, written: int, source_of_R: Tensor) -> Tensor:
+        """The last token goes before the first, and what the caller gives before both."""
+        forced = self._constraints.forced_bos_token_id if written == 1 else None
+        last = self._constraints.forced_eos_token_id
+        if written == self._options.max_length - 1 and last is not None:
+            forced = last
+        if forced is not None:
+            scores_RV.fill_(_NEVER)
+            scores_RV[:, forced] = 0.0
+        if written <= self._prefixes_BP.shape[1]:
+            given_R1 = (self._prefix_lengths_B >= written)[source_of_R][:, None]
+            certain = torch.full_like(scores_RV, _NEVER)
+            certain.scatter_(1, self._prefixes_BP[source_of_R, written - 1][:, None], 0.0)
+            scores_RV = certain.where(given_R1, scores_RV)
+        return scores_RV
 
 
-def _forced(written: int, options: GenerationOptions, constraints: Constraints) -> int | None:
-    """The one token that may follow; the last token goes before the first."""
-    if written == options.max_length - 1 and constraints.forced_eos_token_id is not None:
-        return constraints.forced_eos_token_id
-    return constraints.forced_bos_token_id if written == 1 else None
+def penalize(scores_RV: Tensor, written_RN: Tensor, penalty: float) -> Tensor:
+    """Divides what is above zero by the penalty, and multiplies what is below, once for a token.
+
+    Keskar et al. 2019, CTRL, section 4.1; below zero a division would favour the token.
+    """
+    of_written = scores_RV.gather(1, written_RN)
+    lower = torch.where(of_written < 0, of_written * penalty, of_written / penalty)
+    return scores_RV.scatter(1, written_RN, lower)
 
 
-def _completions(tokens: list[int], size: int) -> list[int]:
-    """Tokens that would complete an n-gram that is there already."""
-    if len(tokens) + 1 < size:
-        return []
-    prefix = tokens[len(tokens) - size + 1 :]
+def _ban_repeated(scores_RV: Tensor, written_RN: Tensor, size: int) -> None:
+    """Forbids tokens that would complete an n-gram that is there already."""
+    if written_RN.shape[1] < size:
+        return
+    ngrams = written_RN.unfold(1, size, 1)
+    ends_R1n = written_RN[:, None, written_RN.shape[1] - size + 1 :]
+    row, place = (ngrams[:, :, :-1] == ends_R1n).all(-1).nonzero(as_tuple=True)
+    scores_RV[row, ngrams[row, place, -1]] = _NEVER
+
+
+def _only(scores_RV: Tensor, allowed_RV: Tensor, sources: int) -> Tensor:
+    """Forbids all other tokens.
+
+    Where the other rules leave a source none of them, they yield: each is as likely as another.
+    """
+    scores_RV = scores_RV.masked_fill(~allowed_RV, _NEVER)
+    rows = len(scores_RV) // sources
+    stuck_R = scores_RV.amax(-1).isneginf().view(-1, rows).all(1).repeat_interleave(rows)
+    free = torch.zeros_like(scores_RV).masked_fill(~allowed_RV, _NEVER)
+    return free.where(stuck_R[:, None], scores_RV)
+
+
+def _by_length(words: Sequence[Sequence[int]], end: int, device: torch.device) -> list[Tensor]:
+    """Forbidden sequences, those of a length together; an output must be able to end."""
+    words = [word for word in words if tuple(word) != (end,)]
     return [
-        tokens[start + size - 1]
-        for start in range(len(tokens) - size + 1)
-        if tokens[start : start + size - 1] == prefix
+        torch.tensor([word for word in words if len(word) == length], device=device)
+        for length in sorted({len(word) for word in words})
     ]
+
+
+def _rectangle(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows filled up with zeros, and their lengths."""
+    lengths = torch.tensor([len(row) for row in rows], dtype=torch.long, device=device)
+    if not rows or not int(lengths.max()):
+        return lengths.new_zeros((len(rows), 0)), lengths
+    padded = pad_sequence([torch.tensor(row, dtype=torch.long) for row in rows], batch_first=True)
+    return padded.to(device), lengths
+
+
+def _ngrams(
+    rows: Sequence[Sequence[int]], size: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """The n-grams of all rows, and the row that each is of."""
+    found = [
+        (source, row[place : place + size])
+        for source, row in enumerate(rows)
+        for place in range(len(row) - size + 1)
+    ]
+    ngrams = torch.tensor([ngram for _, ngram in found], dtype=torch.long, device=device)
+    return ngrams, torch.tensor([source for source, _ in found], dtype=torch.long, device=device)

@@ -1,5 +1,6 @@
 """What decoding can be told, with the meaning that transformers' `generate` gives each name."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,7 +8,10 @@ from typing_extensions import TypedDict  # pydantic, which checks recipes, needs
 
 from warmstart.errors import UsageError
 
-__all__ = ["Constraints", "GenerationOptions", "GenerationOverrides"]
+__all__ = ["SAMPLING", "Constraints", "GenerationOptions", "GenerationOverrides"]
+
+# What only sampling looks at.
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "seed")
 
 
 class GenerationOverrides(TypedDict, total=False):
@@ -19,6 +23,18 @@ class GenerationOverrides(TypedDict, total=False):
     length_penalty: float
     early_stopping: bool | Literal["never"]
     no_repeat_ngram_size: int
+    encoder_no_repeat_ngram_size: int
+    repetition_penalty: float
+    num_return_sequences: int
+    num_beam_groups: int
+    diversity_penalty: float
+    do_sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,31 +47,27 @@ class GenerationOptions:
     num_beams: int = 1  # >= 1; 1 is greedy
     max_length: int = 128  # tokens, > 1: the paper's target length for splitting and fusion
     min_length: int = 0  # tokens, <= max_length; the end token is forbidden before
-    length_penalty: float = 1.0  # beam scores are divided by length ** length_penalty
+    length_penalty: float = 1.0  # scores are divided by length ** length_penalty
     early_stopping: bool | Literal["never"] = False  # when a beam search may end, see `beam.py`
     no_repeat_ngram_size: int = 0  # 0 is off; n forbids any n-gram to come twice
+    encoder_no_repeat_ngram_size: int = 0  # 0 is off; n forbids any n-gram of the source
+    repetition_penalty: float = 1.0  # > 0; above 1 makes tokens that are written less likely
+    num_return_sequences: int = 1  # outputs of each source; at most num_beams, if not sampled
+    num_beam_groups: int = 1  # divides num_beams; groups are kept apart by diversity_penalty
+    diversity_penalty: float = 0.0  # nats, > 0 with groups: see `beam.py`
+    do_sample: bool = False  # draw tokens by their probability, instead of taking the likeliest
+    temperature: float = 1.0  # > 0; logits are divided by it. This and what follows: sampling only
+    top_k: int = 50  # draw from the k likeliest; 0 is off
+    top_p: float = 1.0  # draw from the likeliest that hold this probability; 0 to 1, 1 is off
+    min_p: float = 0.0  # ... that have this share of the likeliest's; 0 to 1, 0 is off
+    typical_p: float = 1.0  # ... from the most typical that hold this much; 0 to 1, 1 is off
+    seed: int = 0  # >= 0; with the source it settles a sample
 
     def __post_init__(self) -> None:
-        if self.num_beams < 1:
-            raise UsageError(f"num_beams is {self.num_beams}; it must be at least 1 (greedy).")
-        if self.max_length < 2:
-            raise UsageError(
-                f"max_length is {self.max_length}; it counts the start token, so it must be at "
-                "least 2."
-            )
-        if not 0 <= self.min_length <= self.max_length:
-            raise UsageError(
-                f"min_length is {self.min_length}; it must lie between 0 and max_length, "
-                f"{self.max_length}."
-            )
-        if self.no_repeat_ngram_size < 0:
-            raise UsageError(
-                f"no_repeat_ngram_size is {self.no_repeat_ngram_size}; it must be 0 (off) or more."
-            )
-        if self.early_stopping not in (True, False, "never"):
-            raise UsageError(
-                f"early_stopping is {self.early_stopping!r}; allowed are true, false and 'never'."
-            )
+        _check_lengths(self)
+        _check_rules(self)
+        _check_beams(self)
+        _check_sampling(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,3 +81,85 @@ class Constraints:
     forced_eos_token_id: int | None = None  # the last token of an output that reaches max_length
     bad_words_ids: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are never written
     renormalize_logits: bool = False  # whether probabilities sum to one without what is forbidden
+
+
+def _check_lengths(options: GenerationOptions) -> None:
+    if options.max_length < 2:
+        raise UsageError(
+            f"max_length is {options.max_length}; it counts the start token, so it must be at "
+            "least 2."
+        )
+    if not 0 <= options.min_length <= options.max_length:
+        raise UsageError(
+            f"min_length is {options.min_length}; it must lie between 0 and max_length, "
+            f"{options.max_length}."
+        )
+
+
+def _check_rules(options: GenerationOptions) -> None:
+    for name in ("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"):
+        value = getattr(options, name)
+        if value < 0:
+            raise UsageError(f"{name} is {value}; it must be 0 (off) or more.")
+    if not 0 < options.repetition_penalty < math.inf:
+        raise UsageError(
+            f"repetition_penalty is {options.repetition_penalty}; it must be above 0; 1 is off."
+        )
+
+
+def _check_beams(options: GenerationOptions) -> None:
+    beams, groups, returned = (
+        options.num_beams,
+        options.num_beam_groups,
+        options.num_return_sequences,
+    )
+    if beams < 1:
+        raise UsageError(f"num_beams is {beams}; it must be at least 1 (greedy).")
+    if not math.isfinite(options.length_penalty):
+        raise UsageError(f"length_penalty is {options.length_penalty}; give a number such as 1.")
+    if options.early_stopping not in (True, False, "never"):
+        raise UsageError(
+            f"early_stopping is {options.early_stopping!r}; allowed are true, false and 'never'."
+        )
+    if groups < 1 or beams % groups:
+        raise UsageError(
+            f"num_beam_groups is {groups}; it must divide num_beams, which is {beams}."
+        )
+    if (options.diversity_penalty > 0) != (groups > 1) or not math.isfinite(
+        options.diversity_penalty
+    ):
+        raise UsageError(
+            f"diversity_penalty is {options.diversity_penalty} with num_beam_groups {groups}; "
+            "groups need a penalty above 0 to differ, and without groups it must be 0."
+        )
+    if returned < 1:
+        raise UsageError(f"num_return_sequences is {returned}; it must be at least 1.")
+    if returned > beams and not options.do_sample:
+        raise UsageError(
+            f"num_return_sequences is {returned}, but num_beams is {beams}; a search finds at most "
+            "as many outputs as it has beams. Raise num_beams, or set do_sample."
+        )
+
+
+def _check_sampling(options: GenerationOptions) -> None:
+    if options.do_sample and options.num_beams > 1:
+        raise UsageError(
+            f"do_sample is set and num_beams is {options.num_beams}; an output is either sampled "
+            "or searched for. Set num_beams to 1 (num_return_sequences draws several samples), or "
+            "do_sample to false."
+        )
+    if not 0 < options.temperature < math.inf:
+        raise UsageError(
+            f"temperature is {options.temperature}; it must be above 0. For the likeliest token, "
+            "leave do_sample out."
+        )
+    if options.top_k < 0:
+        raise UsageError(f"top_k is {options.top_k}; it must be 0 (off) or more.")
+    for name in ("top_p", "typical_p"):
+        value = getattr(options, name)
+        if not 0 < value <= 1:
+            raise UsageError(f"{name} is {value}; it must be above 0 and at most 1 (off).")
+    if not 0 <= options.min_p <= 1:
+        raise UsageError(f"min_p is {options.min_p}; it must lie between 0 (off) and 1.")
+    if options.seed < 0:
+        raise UsageError(f"seed is {options.seed}; it must be 0 or more.")

@@ -7,8 +7,9 @@ from typing import Any
 
 from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
+from warmstart.errors import UsageError
 from warmstart.generation.logits import NONE
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.options import SAMPLING, Constraints, GenerationOptions
 from warmstart.text.special_tokens import SpecialTokens
 
 __all__ = [
@@ -26,19 +27,26 @@ FILE = "generation_config.json"
 # Settings that change what transformers writes and that we do not have: values that are none.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "begin_suppress_tokens": (None, []),
-    "diversity_penalty": (0.0,),
-    "do_sample": (False,),
-    "encoder_no_repeat_ngram_size": (0,),
     "encoder_repetition_penalty": (1.0,),
+    "epsilon_cutoff": (0.0,),
+    "eta_cutoff": (0.0,),
     "exponential_decay_length_penalty": (None,),
     "force_words_ids": (None, []),
     "guidance_scale": (None, 1, 1.0),
-    "num_beam_groups": (1,),
     "penalty_alpha": (None, 0),
-    "repetition_penalty": (1.0,),
     "sequence_bias": (None, {}),
     "suppress_tokens": (None, []),
+    "top_h": (None,),
 }
+# Written always, for ours differ from transformers' defaults or did; others where they matter.
+_ALWAYS = (
+    "num_beams",
+    "max_length",
+    "min_length",
+    "length_penalty",
+    "early_stopping",
+    "no_repeat_ngram_size",
+)
 
 
 def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
@@ -56,14 +64,14 @@ def write_generation(
     options: GenerationOptions, special: SpecialTokens, constraints: Constraints = NONE
 ) -> dict[str, Any]:
     """What transformers reads too: its names are ours."""
-    asked = asdict(constraints)
+    asked, settings, usual = asdict(constraints), asdict(options), asdict(GenerationOptions())
     return {
         "decoder_start_token_id": special.start,
         "bos_token_id": special.start,
         "eos_token_id": special.end,
         "pad_token_id": special.pad,
         **{key: asked[key] for key in asked if asked[key] != getattr(NONE, key)},
-        **asdict(options),
+        **{key: settings[key] for key in settings if key in _ALWAYS or settings[key] != usual[key]},
     }
 
 
@@ -76,8 +84,9 @@ def read_generation(
         config: what the file holds.
         special: what the tokenizer says; the file, which the model was trained with, wins.
     """
-    known = {field.name for field in fields(GenerationOptions)}
-    values = {key: config[key] for key in config.keys() & known if config[key] is not None}
+    values = _known(config)
+    for key in _contradicted(values):
+        del values[key]
     if "max_length" not in values:
         # A minimum above our default maximum would contradict it.
         values.pop("min_length", None)
@@ -111,13 +120,47 @@ def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
         for key, neutral in _NEUTRAL.items()
         if config.get(key, neutral[0]) not in neutral and config[key] is not None
     ]
+    left_out += [f"{key} {config[key]}" for key in _contradicted(_known(config))]
     if left_out:
         logger.warning(
-            "%s asks for decoding settings that are not available and are left out: %s. "
-            "Outputs are the likeliest that greedy or beam search finds.",
+            "%s asks for decoding settings that are not available, or contradict each other, and "
+            "are left out: %s.",
             name,
             ", ".join(left_out),
         )
+
+
+def _known(config: Mapping[str, Any]) -> dict[str, Any]:
+    known = {field.name for field in fields(GenerationOptions)}
+    return {key: config[key] for key in config if key in known and config[key] is not None}
+
+
+def _contradicted(values: Mapping[str, Any]) -> list[str]:
+    """Settings that transformers ignores or refuses beside the others of the same file.
+
+    A model must load whatever its file says; what a call asks for is checked.
+    """
+    beams, groups = values.get("num_beams", 1), values.get("num_beam_groups", 1)
+    sampled = bool(values.get("do_sample"))
+    found = []
+    if sampled and beams > 1:  # sampling within beams
+        found.append("do_sample")
+        sampled = False
+    if groups < 1 or beams % groups or (groups > 1) != (values.get("diversity_penalty", 0.0) > 0):
+        found += [key for key in ("num_beam_groups", "diversity_penalty") if key in values]
+    if not sampled and values.get("num_return_sequences", 1) > beams:
+        found.append("num_return_sequences")
+    if not sampled:
+        found += [key for key in SAMPLING if key in values and not _allowed(key, values[key])]
+    return found
+
+
+def _allowed(key: str, value: Any) -> bool:
+    try:
+        GenerationOptions(**{key: value})
+    except UsageError:
+        return False
+    return True
 
 
 def _id(config: Mapping[str, Any], key: str, default: int) -> int:

@@ -1,42 +1,69 @@
-"""Decoding a batch: greedy or beam search by the options."""
+"""Decoding a batch: greedy, beam search or sampling by the options."""
 
 import torch
 
 from warmstart.generation.beam import beam_search
-from warmstart.generation.greedy import greedy_search
+from warmstart.generation.guide import NO_GUIDE, Guide
+from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.logits import NONE
+from warmstart.generation.one_by_one import greedy_search, sample
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 
-__all__ = ["search"]
+__all__ = ["search", "search_all"]
 
 
-@torch.inference_mode()
 def search(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
     options: GenerationOptions,
     constraints: Constraints = NONE,
+    guide: Guide = NO_GUIDE,
 ) -> list[list[int]]:
+    """The first output of each source; arguments as `search_all`.
+
+    Returns:
+        Tokens of each output, without the start token and up to the end token. Shape: [B, ...]
+    """
+    found = search_all(model, source, special, options, constraints, guide)
+    return [outputs[0].tokens for outputs in found]
+
+
+@torch.inference_mode()
+def search_all(
+    model: EncoderDecoder,
+    source: Sequences,
+    special: SpecialTokens,
+    options: GenerationOptions,
+    constraints: Constraints = NONE,
+    guide: Guide = NO_GUIDE,
+    *,
+    scored: bool = False,
+) -> list[list[Hypothesis]]:
     """Decodes a batch of sources, with dropout off whatever the model's mode.
 
     Args:
         model: as it is; its mode is put back.
         source: B sources.
         special: start and end token.
-        options: `num_beams` 1 is greedy.
+        options: `num_beams` 1 is greedy, unless `do_sample` is set.
         constraints: what the model asks for, whatever the options.
+        guide: what the call and its texts ask for.
+        scored: whether the scores of greedy outputs and samples are asked for, too.
 
     Returns:
-        Tokens of each output, without the start token and up to the end token. Shape: [B, ...]
+        `num_return_sequences` outputs of each source, best first; of beam search at the end ones
+        that there are not, if there are fewer. Shape: [B, ...]
     """
     was_training = model.training
     model.eval()
     try:
-        find = greedy_search if options.num_beams == 1 else beam_search
-        return find(model, source, special, options, constraints)
+        if options.num_beams > 1:
+            return beam_search(model, source, special, options, constraints, guide)
+        find = sample if options.do_sample else greedy_search
+        return find(model, source, special, options, constraints, guide, scored=scored)
     finally:
         model.train(was_training)

@@ -1,0 +1,111 @@
+"""Which source tokens the tokens of an output came from, by cross-attention.
+
+Shape legend: B sequences, T target tokens and S source tokens of one of them, A heads, K key/value
+heads, D head size, H hidden size.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from warmstart.model.attention import CrossAttention, SelfAttention
+from warmstart.model.config import AttentionConfig
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.sequences import Sequences
+
+__all__ = ["AlignmentLayers", "cross_attention_weights"]
+
+AlignmentLayers = Literal["mean", "last"]  # of all layers, or the last one's
+
+
+@torch.inference_mode()
+def cross_attention_weights(
+    model: EncoderDecoder,
+    source: Sequences,
+    targets: Sequence[Sequence[int]],
+    start: int,
+    layers: AlignmentLayers = "mean",
+) -> list[Tensor]:
+    """How much each output token looked at each source token when it was written.
+
+    The mean over the heads, and over all layers or of the last one alone. Merged attention looks
+    at the target in the same softmax; of it, each head's weights on the source are scaled to sum
+    to one, so that it means what cross-attention of its own means.
+
+    Args:
+        model: with an encoder; its mode is put back.
+        source: B sources.
+        targets: tokens of an output of each, without the start token. Shape: [B, ...]
+        start: the start token.
+        layers: which layers count.
+
+    Returns:
+        Weights of each output, in float32; the rows sum to one. Shape: B of [T, S]
+    """
+    assert model.encoder is not None
+    inputs = Sequences.of([[start, *row[:-1]] for row in targets], source.tokens.device)
+    was_training = model.training
+    model.eval()
+    try:
+        states_SH = model.encode(source)
+        with _recorded(model) as seen:
+            model.decoder(inputs, states_SH, source.lengths)
+    finally:
+        model.train(was_training)
+    by_layer = [
+        _by_sequence(attention, given, inputs.lengths, states_SH, source.lengths)
+        for attention, given in (seen if layers == "mean" else seen[-1:])
+    ]
+    return [torch.stack(of_sequence).mean(0) for of_sequence in zip(*by_layer, strict=True)]
+
+
+@contextmanager
+def _recorded(model: EncoderDecoder) -> Iterator[list[tuple[nn.Module, tuple[Any, ...]]]]:
+    """Gathers what each attention to the source is given, layer by layer."""
+    seen: list[tuple[nn.Module, tuple[Any, ...]]] = []
+    merged = model.config.decoder.cross_attention == "merged"
+    kind = SelfAttention if merged else CrossAttention
+    hooks = [
+        module.register_forward_pre_hook(lambda module, given: seen.append((module, given)))
+        for module in model.decoder.modules()
+        if isinstance(module, kind)
+    ]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _by_sequence(
+    attention: nn.Module,
+    given: tuple[Any, ...],
+    lengths: Sequence[int],
+    states_SH: Tensor,
+    source_lengths: Sequence[int],
+) -> list[Tensor]:
+    """One layer's weights, the mean over its heads. Shape: B of [T, S]"""
+    match attention:
+        case CrossAttention():
+            q_TAD = attention._queries(attention.enter(given[0]))
+            k_SKD = attention.keys_values(states_SH)[0]
+        case SelfAttention():
+            q_TAD = attention._project(attention.enter(given[0]), given[2])[0]
+            k_SKD = attention.source_keys_values(states_SH)[0]
+        case _:
+            raise AssertionError(attention)
+    pairs = zip(q_TAD.split(list(lengths)), k_SKD.split(list(source_lengths)), strict=True)
+    return [_weights(q_TAD, k_SKD, attention.config).mean(0) for q_TAD, k_SKD in pairs]
+
+
+def _weights(q_TAD: Tensor, k_SKD: Tensor, config: AttentionConfig) -> Tensor:
+    """Attention of one output to its source. Shape: [T, A, D], [S, K, D] -> [A, T, S]"""
+    k_SAD = k_SKD.repeat_interleave(config.heads // config.key_value_heads, dim=1)
+    scale = config.scale if config.scale is not None else config.head_size**-0.5
+    scores_ATS = torch.einsum("tad,sad->ats", q_TAD.float() * scale, k_SAD.float())
+    if config.soft_cap is not None:
+        scores_ATS = config.soft_cap * torch.tanh(scores_ATS / config.soft_cap)
+    return scores_ATS.softmax(-1)

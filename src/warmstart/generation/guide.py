@@ -1,0 +1,28 @@
+"""What single calls and texts bring to decoding, in token ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from warmstart.generation.trie import Trie
+
+__all__ = ["NO_GUIDE", "Guide"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guide:
+    """What outputs have to begin with, to be, or not to repeat.
+
+    Attributes:
+        prefixes: tokens that each output begins with, behind the start token and shorter than the
+            limit; none where there are no prefixes. Shape: [B, ...]
+        source_rows: each source in the target's vocabulary, for `encoder_no_repeat_ngram_size`.
+            Shape: [B, ...]
+        choices: the outputs that are allowed; None: any.
+    """
+
+    prefixes: Sequence[Sequence[int]] = ()
+    source_rows: Sequence[Sequence[int]] = ()
+    choices: Trie | None = None
+
+
+NO_GUIDE = Guide()
