@@ -217,7 +217,9 @@ def test_aeslc_with_columns() -> None:
 def test_rows_with_an_empty_text_are_an_error_or_are_counted(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     WRITERS[name](path, [("a", "b"), ("", "c"), ("d", "  "), ("e", "f")])
-    with pytest.raises(DataError, match=r"the column 'source' is empty.*left out \(skip_empty, --skip-empty\)"):
+    with pytest.raises(
+        DataError, match=r"the column 'source' is empty.*left out \(skip_empty, --skip-empty\)"
+    ):
         list(read_examples(path))
     left_out = LeftOut()
     examples = read_examples(path, left_out=left_out)
