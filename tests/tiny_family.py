@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 
-__all__ = ["MakeConfig", "TinyFamily"]
+__all__ = ["MakeConfig", "TinyFamily", "maker"]
+
+_ALTERNATING = ("sliding_attention", "full_attention")
 
 
 class MakeConfig(Protocol):
@@ -32,3 +35,38 @@ class TinyFamily:
     config: MakeConfig
     model: type[PreTrainedModel]
     tokenizer: str
+
+
+def maker(model_type: str, *, keys: Mapping[str, str] | None = None, **values: Any) -> MakeConfig:
+    """What makes configurations of a family.
+
+    Args:
+        model_type: the family's.
+        keys: its own names of the sizes that are usually called as in Llama's config.json.
+        values: others; layers alternate where `layer_types` is True, and a function of the width
+            gives the value for it.
+    """
+
+    def make(
+        *, vocab_size: int, hidden_size: int, layers: int, ids: Mapping[str, int]
+    ) -> PreTrainedConfig:
+        rest = {
+            key: value(hidden_size) if callable(value) else value for key, value in values.items()
+        }
+        if rest.pop("layer_types", False):
+            rest["layer_types"] = [_ALTERNATING[layer % 2] for layer in range(layers)]
+        sizes = {
+            "vocab_size": vocab_size,
+            "hidden_size": hidden_size,
+            "num_hidden_layers": layers,
+            "num_attention_heads": 4,
+            "intermediate_size": 2 * hidden_size,
+            "max_position_embeddings": 64,
+        }
+        named = {(keys or {}).get(key, key): value for key, value in sizes.items()}
+        config: PreTrainedConfig = transformers.AutoConfig.for_model(
+            model_type, **{**named, **rest, **ids}
+        )
+        return config
+
+    return make

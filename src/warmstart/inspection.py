@@ -4,7 +4,7 @@ Reads configurations, headers and tokenizers, never a tensor.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
@@ -46,6 +46,7 @@ class Facts:
         tensors: name and shape, and where it came from if that is known.
         provenance: of a composed model that says.
         checkpoint: what it was told from, if that is a single checkpoint.
+        tokenizer: the single checkpoint's, if it can be read.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Facts:
     tensors: list[dict[str, Any]]
     provenance: Provenance | None = None
     checkpoint: Checkpoint | None = None
+    tokenizer: PreTrainedTokenizerBase | None = field(default=None, repr=False)
 
 
 def facts_of(name: str) -> Facts:
@@ -112,7 +114,13 @@ def with_sharing(found: Sequence[Facts]) -> list[Facts]:
     extended = []
     for facts in found:
         others = {
-            f"shares_with {other.name}": _sharing(facts.checkpoint, other.checkpoint)
+            f"shares_with {other.name}": _sharing(
+                facts.checkpoint,
+                other.checkpoint,
+                one_vocabulary=facts.tokenizer is not None
+                and other.tokenizer is not None
+                and same_vocabulary(facts.tokenizer, other.tokenizer),
+            )
             for other in found
             if facts.checkpoint is not None
             and other.checkpoint is not None
@@ -122,9 +130,8 @@ def with_sharing(found: Sequence[Facts]) -> list[Facts]:
     return extended
 
 
-def _sharing(encoder: Checkpoint | None, decoder: Checkpoint | None) -> str:
+def _sharing(encoder: Checkpoint, decoder: Checkpoint, *, one_vocabulary: bool) -> str:
     """What two checkpoints can share, or why nothing."""
-    assert encoder is not None and decoder is not None
     kinds: list[str] = []
     reasons: list[str] = []
     choices: tuple[Share, ...] = ("embeddings", "layers", "all")
@@ -132,22 +139,13 @@ def _sharing(encoder: Checkpoint | None, decoder: Checkpoint | None) -> str:
         try:
             composition = Composition(encoder=encoder.config, decoder=decoder.config, share=share)
             check_sharing(configure(composition), share)
-            if share != "layers" and not _one_vocabulary(encoder, decoder):
+            if share != "layers" and not one_vocabulary:
                 raise CompositionError("their vocabularies differ.")
         except (CheckpointError, CompositionError) as error:
             reasons.append(str(error))
         else:
             kinds.append(share)
     return ", ".join(kinds) if kinds else f"no: {reasons[0]}"
-
-
-def _one_vocabulary(one: Checkpoint, other: Checkpoint) -> bool:
-    if one.folder == other.folder:
-        return True
-    tokenizers = [
-        load_tokenizer(half.folder, f"the tokenizer of {half.name}") for half in (one, other)
-    ]
-    return same_vocabulary(*tokenizers)
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
@@ -165,6 +163,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
         "parameters": sum(map(prod, shapes.values())),
         "tensors": len(shapes),
     }
+    tokenizer = None
     try:
         tokenizer = load_tokenizer(checkpoint.folder, "the tokenizer")
         pair = TokenizerPair.of(tokenizer, tokenizer, checkpoint.config)
@@ -180,10 +179,14 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     values |= {
         "as_encoder": _possible(composed, sees),
         "as_decoder": _possible(composed, gains),
-        "shares_with_itself": _sharing(checkpoint, checkpoint),
+        "shares_with_itself": _sharing(checkpoint, checkpoint, one_vocabulary=True),
     }
     return Facts(
-        name=checkpoint.name, values=values, tensors=_tensors(shapes), checkpoint=checkpoint
+        name=checkpoint.name,
+        values=values,
+        tensors=_tensors(shapes),
+        checkpoint=checkpoint,
+        tokenizer=tokenizer,
     )
 
 

@@ -719,16 +719,15 @@ def _check_ids(
     rows: Sequence[Sequence[int]], known: int, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Texts may hold a token by its name that the model has no vector for."""
-    beyond = tokens_beyond(tokenizer, known)
-    if not beyond:
+    if len(tokenizer) <= known:
         return
     for place, row in enumerate(rows, start=1):
-        for token in row:
-            if token >= known:
-                raise UsageError(
-                    f"Text {place} holds the token {beyond[token][0]}, for which the model has no "
-                    "vector; take it out of the text."
-                )
+        token = next((token for token in row if token >= known), None)
+        if token is not None:
+            raise UsageError(
+                f"Text {place} holds the token {tokenizer.convert_ids_to_tokens(token)}, for which "
+                "the model has no vector; take it out of the text."
+            )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from warmstart.errors import UsageError
 from warmstart.generation.options import GenerationOptions
 from warmstart.model import attention as attention_module
-from warmstart.model.attend import _cached_scores, attend_cached, attend_cached_merged
+from warmstart.model.attend import attend_cached, attend_cached_merged, attend_scores
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]
@@ -97,7 +97,7 @@ def test_alignments_are_the_weights_of_the_steps(
         else:
             parts = (given[0], given[1], given[3], given[4])
         if parts[1].shape[2] == length and (is_merged or given[-1] is given[4]):  # type: ignore[attr-defined]
-            weights = _cached_scores(*parts).softmax(-1)  # type: ignore[arg-type]
+            weights = attend_scores(*parts).softmax(-1)  # type: ignore[arg-type]
             seen.append(weights[0].flatten(0, 1).mean(0))
         return merged(*given) if is_merged else cached(*given)  # type: ignore[arg-type]
 

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from warmstart.model.attention import SelfAttention
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.stack import Block
 
-__all__ = ["copies_of_self_attention", "copy_self_attention"]
+__all__ = ["copied_part", "copies_of_self_attention", "copy_self_attention"]
 
 
 def copies_of_self_attention(model: EncoderDecoder) -> dict[str, str]:
@@ -37,13 +36,15 @@ def copy_self_attention(model: EncoderDecoder, copies: Mapping[str, str]) -> Non
     """Makes the copies."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, origin in copies.items():
-        block = model.decoder.blocks[int(name.split(".")[2])]
-        assert isinstance(block, Block)
-        parameters[name].copy_(_part(name, parameters[origin], block.self_attention))
+        parameters[name].copy_(copied_part(name, parameters[origin], parameters[name]))
 
 
-def _part(name: str, whole: Tensor, attention: SelfAttention) -> Tensor:
-    rows = attention.config.heads * attention.config.head_size
-    if ".query." in name:
-        return whole[:rows]
-    return whole[rows:] if ".key_value." in name else whole
+def copied_part(name: str, origin: Tensor, copy: Tensor) -> Tensor:
+    """What of self-attention's tensor a tensor of cross-attention begins equal to.
+
+    Args:
+        name: the copy's.
+        origin: self-attention's, which may hold query, key and value rows, in this order.
+        copy: as long as the part.
+    """
+    return origin[-len(copy) :] if ".key_value." in name else origin[: len(copy)]

@@ -6,7 +6,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from warmstart.composition.cross_attention import copies_of_self_attention
+from warmstart.composition.cross_attention import copied_part, copies_of_self_attention
 from warmstart.composition.options import shares
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Subject
@@ -77,7 +77,7 @@ def _copied(model: Seq2Seq) -> Verdict:
     for name, origin in copies_of_self_attention(model.model).items():
         layer = int(name.split(".")[2])
         now = parameters[name].detach()
-        began = _rows(name, parameters[origin].detach(), model)
+        began = copied_part(name, parameters[origin].detach(), now)
         change = 0.0
         if not torch.equal(now, began):
             size = float(began.float().norm())
@@ -173,15 +173,6 @@ def _layers(model: Seq2Seq) -> Iterator[tuple[int, CrossAttention]]:
     for layer, block in enumerate(model.model.decoder.blocks):
         assert isinstance(block, Block) and block.cross_attention is not None
         yield layer, block.cross_attention
-
-
-def _rows(name: str, whole: Tensor, model: Seq2Seq) -> Tensor:
-    """The part of self-attention's tensor that a tensor of cross-attention is a copy of."""
-    attention = model.model.config.decoder.attention
-    rows = attention.heads * attention.head_size
-    if ".query." in name:
-        return whole[:rows]
-    return whole[rows:] if ".key_value." in name else whole
 
 
 def _which(layers: list[int], of: Sized) -> str:

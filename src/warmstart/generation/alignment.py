@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from warmstart.model.attend import attend_scores
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.config import AttentionConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -90,10 +91,10 @@ def _by_sequence(
     """One layer's weights, the mean over its heads. Shape: B of [T, S]"""
     match attention:
         case CrossAttention():
-            q_TAD = attention._queries(attention.enter(given[0]))
+            q_TAD = attention.queries(attention.enter(given[0]))
             k_SKD = attention.keys_values(states_SH)[0]
         case SelfAttention():
-            q_TAD = attention._project(attention.enter(given[0]), given[2])[0]
+            q_TAD = attention.project(attention.enter(given[0]), given[2])[0]
             k_SKD = attention.source_keys_values(states_SH)[0]
         case _:
             raise AssertionError(attention)
@@ -103,9 +104,8 @@ def _by_sequence(
 
 def _weights(q_TAD: Tensor, k_SKD: Tensor, config: AttentionConfig) -> Tensor:
     """Attention of one output to its source. Shape: [T, A, D], [S, K, D] -> [A, T, S]"""
-    k_SAD = k_SKD.repeat_interleave(config.heads // config.key_value_heads, dim=1)
-    scale = config.scale if config.scale is not None else config.head_size**-0.5
-    scores_ATS = torch.einsum("tad,sad->ats", q_TAD.float() * scale, k_SAD.float())
-    if config.soft_cap is not None:
-        scores_ATS = config.soft_cap * torch.tanh(scores_ATS / config.soft_cap)
-    return scores_ATS.softmax(-1)
+    scores_1KXS = attend_scores(
+        q_TAD.float()[None], k_SKD.float().transpose(0, 1)[None], None, config
+    )
+    scores_KGTS: Tensor = scores_1KXS[0].unflatten(1, (-1, len(q_TAD)))
+    return scores_KGTS.flatten(0, 1).softmax(-1)

@@ -14,7 +14,12 @@ from warmstart import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+from warmstart.metrics.tokens import (
+    check_tokenization,
+    split_examples,
+    text_signature,
+    token_splitter,
+)
 
 __all__ = ["GleuCorrection"]
 
@@ -60,15 +65,9 @@ class GleuCorrection(Metric):
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """Output length, reference length, hits and totals of each order. Shape: [N, 10]."""
-        assert system.sources is not None
         assert system.references is not None
         split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
-        examples = (
-            [split(source), split(output), *map(split, of_example)]
-            for source, output, of_example in zip(
-                system.sources, system.outputs, system.references, strict=True
-            )
-        )
+        examples = split_examples(system, split)
         counted_N = np.array([len(of_example) for of_example in system.references])
         return np.concatenate(
             [_counts(tables, counted_N) for tables in word_tables(examples, _MAX_ORDER)]

@@ -15,7 +15,12 @@ from warmstart import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+from warmstart.metrics.tokens import (
+    check_tokenization,
+    split_examples,
+    text_signature,
+    token_splitter,
+)
 
 __all__ = ["Sari"]
 
@@ -66,15 +71,8 @@ class Sari(Metric):
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """The sentence's SARI, 0 to 1, and 1 to count sentences. Shape: [N, 2]."""
-        assert system.sources is not None
-        assert system.references is not None
         split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
-        examples = (
-            [split(source), split(output), *map(split, of_example)]
-            for source, output, of_example in zip(
-                system.sources, system.outputs, system.references, strict=True
-            )
-        )
+        examples = split_examples(system, split)
         scores = np.concatenate(
             [
                 sum((_order_sari(table, self.deletion) for table in tables), start=np.zeros(1))

@@ -12,7 +12,12 @@ from warmstart import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+from warmstart.metrics.tokens import (
+    check_tokenization,
+    split_examples,
+    text_signature,
+    token_splitter,
+)
 
 __all__ = ["SariEasse"]
 
@@ -67,18 +72,12 @@ class SariEasse(Metric):
         Shape: [N, 36], that is [N, 4 orders * 3 operations * 3 counts]; for the sentence level
         [N, 2]: the sentence's SARI, and 1 to count sentences.
         """
-        assert system.sources is not None
         assert system.references is not None
         split = token_splitter(lowercase=self.lowercase, tokenize=self.tokenize)
         split_source = (
             token_splitter(lowercase=self.lowercase, tokenize="none") if self.legacy else split
         )
-        examples = (
-            [split_source(source), split(output), *map(split, of_example)]
-            for source, output, of_example in zip(
-                system.sources, system.outputs, system.references, strict=True
-            )
-        )
+        examples = split_examples(system, split, split_source)
         counted_N = np.array([len(of_example) for of_example in system.references])
         blocks = [
             np.concatenate([_counts(table, counted_N) for table in tables], axis=1)

@@ -1,12 +1,19 @@
 """How a text becomes the tokens that n-gram metrics count."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Final
 
 from warmstart.errors import UsageError, did_you_mean
+from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["TOKENIZATIONS", "check_tokenization", "text_signature", "token_splitter"]
+__all__ = [
+    "TOKENIZATIONS",
+    "check_tokenization",
+    "split_examples",
+    "text_signature",
+    "token_splitter",
+]
 
 # sacrebleu's names for those of its tokenizers that need no download and no further package.
 # `none` leaves the text as it is: tokens are what white space separates.
@@ -41,6 +48,26 @@ def token_splitter(*, lowercase: bool, tokenize: str) -> Callable[[str], list[st
         return tokenizer(text.lower() if lowercase else text).split()
 
     return split
+
+
+def split_examples(
+    system: SystemOutputs,
+    split: Callable[[str], list[str]],
+    split_source: Callable[[str], list[str]] | None = None,
+) -> Iterator[list[list[str]]]:
+    """Tokens of the source, the output and each reference of every example.
+
+    Args:
+        system: With sources and references.
+        split: From `token_splitter`.
+        split_source: Of sources, where it is another.
+    """
+    assert system.sources is not None
+    assert system.references is not None
+    for source, output, of_example in zip(
+        system.sources, system.outputs, system.references, strict=True
+    ):
+        yield [(split_source or split)(source), split(output), *map(split, of_example)]
 
 
 def text_signature(*, lowercase: bool, tokenize: str) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "attend_packed",
     "attend_padded",
     "attend_runs",
+    "attend_scores",
 ]
 
 
@@ -202,7 +203,7 @@ def attend_cached(
     Returns:
         Shape: [B, M, H * D]
     """
-    weights = _cached_scores(q_BMHD, k_BKSD, mask_BMS, config, bias_BHMS).softmax(-1)
+    weights = attend_scores(q_BMHD, k_BKSD, mask_BMS, config, bias_BHMS).softmax(-1)
     return _cached_mix(weights, v_BKSD, q_BMHD.shape[1])
 
 
@@ -225,8 +226,8 @@ def attend_cached_merged(
     rows, tokens = q_RNHD.shape[:2]
     beams = rows // source_k_BKSD.shape[0]
     by_source = q_RNHD.reshape(-1, beams * tokens, *q_RNHD.shape[2:])
-    own = _cached_scores(q_RNHD, k_RKTD, mask_RNT, config, bias_RHNT)
-    source = _cached_scores(by_source, source_k_BKSD, source_mask_B1S, config)
+    own = attend_scores(q_RNHD, k_RKTD, mask_RNT, config, bias_RHNT)
+    source = attend_scores(by_source, source_k_BKSD, source_mask_B1S, config)
     # [B, K, G * beams * N, S] -> [R, K, G * N, S], and back.
     groups = config.heads // config.key_value_heads
     parts = source.unflatten(2, (groups, beams, tokens)).permute(0, 3, 1, 2, 4, 5)
@@ -239,7 +240,7 @@ def attend_cached_merged(
     return mixed + _cached_mix(own, v_RKTD, tokens)
 
 
-def _cached_scores(
+def attend_scores(
     q_BMHD: Tensor,
     k_BKSD: Tensor,
     mask_BMS: Tensor | None,
@@ -249,8 +250,7 @@ def _cached_scores(
     """Scaled, capped, biased and masked scores, in float32. Shape: [B, K, G * M, S]"""
     batch, queries, heads, size = q_BMHD.shape
     groups = heads // config.key_value_heads
-    scale = config.scale if config.scale is not None else size**-0.5
-    q = (q_BMHD * scale).view(batch, queries, config.key_value_heads, groups, size)
+    q = (q_BMHD * config.score_scale).view(batch, queries, config.key_value_heads, groups, size)
     q_BKXD = q.permute(0, 2, 3, 1, 4).reshape(batch, config.key_value_heads, -1, size)
     scores = torch.matmul(q_BKXD, k_BKSD.mT).float()
     if config.soft_cap is not None:
@@ -299,8 +299,7 @@ def _attend(
             x.repeat_interleave(config.heads // config.key_value_heads, dim=1)
             for x in (k_BKSD, v_BKSD)
         )
-    scale = config.scale if config.scale is not None else config.head_size**-0.5
-    scores = (q_BHLD @ k_BKSD.mT).float() * scale
+    scores = (q_BHLD @ k_BKSD.mT).float() * config.score_scale
     scores = config.soft_cap * torch.tanh(scores / config.soft_cap)
     if causal:
         mask = _distance_mask(q_BHLD.shape[2], k_BKSD.shape[2], True, None, q_BHLD.device)

@@ -63,7 +63,7 @@ class SelfAttention(Sublayer):
         ``bias_HLL`` is added to the scores, see `attend.py`.
         ``states_SH`` are encoder states to attend to as well: merged attention.
         """
-        q, k, v = self._project(self.enter(hidden_TH), rotation)
+        q, k, v = self.project(self.enter(hidden_TH), rotation)
         key_lengths = lengths
         if states_SH is not None:
             source_keys, source_values = self.source_keys_values(states_SH)
@@ -95,7 +95,7 @@ class SelfAttention(Sublayer):
         bias_RHNS: Tensor | None = None,
     ) -> Tensor:
         """Over the next tokens of each row. Shape: [R, N, H] -> [R, N, H]"""
-        q, k, v = self._project(self.enter(hidden_RNH), rotation)
+        q, k, v = self.project(self.enter(hidden_RNH), rotation)
         keys, values = cache.extend(self.layer, k, v)
         mask = cache.mask(hidden_RNH.shape[1], self.window)
         if merged:
@@ -118,7 +118,8 @@ class SelfAttention(Sublayer):
         keys, values = kv.unflatten(-1, (-1, self.config.head_size)).chunk(2, dim=-2)
         return keys if self.config.query_key_norm is None else self.key_norm(keys), values
 
-    def _project(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of what `enter` gives. Shape: [..., H] -> [..., heads, D]"""
         heads, kv_heads = self.config.heads, self.config.key_value_heads
         qkv = self.qkv(x).unflatten(-1, (-1, self.config.head_size))
         q, k, v = qkv.split((heads, kv_heads, kv_heads), dim=-2)
@@ -170,7 +171,7 @@ class CrossAttention(Sublayer):
         """Over whole sequences. Shape: [T, H], [S, H] -> [T, H]"""
         k, v = self.keys_values(states_SH)
         mixed = attend_packed(
-            self._queries(self.enter(hidden_TH)),
+            self.queries(self.enter(hidden_TH)),
             k,
             v,
             lengths,
@@ -190,7 +191,7 @@ class CrossAttention(Sublayer):
         so keys and values are held once per source.
         """
         keys, values = keys_values
-        q = self._queries(self.enter(hidden_RNH))
+        q = self.queries(self.enter(hidden_RNH))
         by_source = q.reshape(keys.shape[0], -1, *q.shape[2:])
         mixed = attend_cached(by_source, keys, values, mask, self.config)
         return self.leave(hidden_RNH, self.output(mixed.reshape(*q.shape[:2], -1)))
@@ -205,7 +206,8 @@ class CrossAttention(Sublayer):
         keys, values = kv.unflatten(-1, (-1, self.config.head_size)).chunk(2, dim=-2)
         return keys if self.config.query_key_norm is None else self.key_norm(keys), values
 
-    def _queries(self, x: Tensor) -> Tensor:
+    def queries(self, x: Tensor) -> Tensor:
+        """Queries of what `enter` gives. Shape: [..., H] -> [..., heads, D]"""
         if self.qkv is None:
             q = self.query(x)
         else:

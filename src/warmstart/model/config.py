@@ -129,6 +129,11 @@ class AttentionConfig:
                 "key/value heads; the second must divide the first."
             )
 
+    @property
+    def score_scale(self) -> float:
+        """What scores are multiplied with."""
+        return self.head_size**-0.5 if self.scale is None else self.scale
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedForwardConfig:
