@@ -160,3 +160,35 @@ def test_the_position_limit_is_known() -> None:
 def test_windows_must_be_as_many_as_layers() -> None:
     with pytest.raises(CheckpointError, match="3 layers, but the kind of 2"):
         replace(CONFIGS["post-norm"], windows=(1, 2))
+
+
+def kept_bytes(stack: Stack, sequences: Sequences) -> int:
+    """What a forward pass has allocated and not freed again: activations for the backward pass."""
+    with torch.autograd.profiler.profile(profile_memory=True) as profile:
+        output = stack(sequences)
+    assert output.requires_grad
+    return sum(event.self_cpu_memory_usage for event in profile.function_events or ())
+
+
+def test_recomputing_blocks_keep_little_more_than_their_inputs() -> None:
+    config = replace(CONFIGS["post-norm"], layers=6)
+    stack, lengths = random_stack(config), (30,) * 20
+    sequences = Sequences.of(rows_of(lengths))
+    whole = kept_bytes(stack, sequences)
+    stack.recomputes = True
+    little = kept_bytes(stack, sequences)
+    inputs = config.layers * sum(lengths) * config.hidden_size * 4
+    assert inputs <= little < 2 * inputs < whole / 5
+
+
+def test_recomputing_drops_the_same_values() -> None:
+    """Bit for bit, with dropout on."""
+    stack = random_stack(replace(CONFIGS["post-norm"], dropout=0.3)).train()
+    sequences = Sequences.of(rows_of(TARGET_LENGTHS))
+    gradients = []
+    for stack.recomputes in (False, True):
+        torch.manual_seed(0)
+        loss = stack(sequences).square().sum()
+        gradients.append(torch.autograd.grad(loss, [*stack.parameters()]))
+    for expected, gradient in zip(*gradients, strict=True):
+        assert torch.equal(gradient, expected)

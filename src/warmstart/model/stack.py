@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.cache import Cache
@@ -27,19 +28,54 @@ class Block(nn.Module):
 
     def __init__(self, config: StackConfig, layer: int) -> None:
         super().__init__()
+        self.merged = config.cross_attention == "merged"
+        self.parallel = config.parallel_feed_forward
         self.self_attention = SelfAttention(config, layer)
         self.cross_attention: CrossAttention | None = None
         if config.cross_attention in ("plain", "gated"):
             self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForward(config)
 
+    def forward(
+        self,
+        hidden_TH: Tensor,
+        lengths: Sequence[int],
+        rotation: Rotation | None,
+        bias_HLL: Tensor | None,
+        states_SH: Tensor | None,
+        source_lengths: Sequence[int],
+        *,
+        causal: bool,
+    ) -> Tensor:
+        """Over whole sequences, see `Stack.forward`. Shape: [T, H] -> [T, H]"""
+        hidden = self.self_attention(
+            hidden_TH,
+            lengths,
+            rotation,
+            causal=causal,
+            bias_HLL=bias_HLL,
+            states_SH=states_SH if self.merged else None,
+            source_lengths=source_lengths,
+        )
+        if self.cross_attention is not None:
+            hidden = self.cross_attention(hidden, lengths, states_SH, source_lengths)
+        read_TH = hidden_TH if self.parallel else hidden
+        output: Tensor = self.feed_forward(hidden, read_TH)
+        return output
+
 
 class Stack(nn.Module):
-    """Embeddings, blocks and the final norm that a `StackConfig` describes."""
+    """Embeddings, blocks and the final norm that a `StackConfig` describes.
+
+    Attributes:
+        recomputes: whether a block keeps only its input for the backward pass, which computes the
+            rest once more (activation checkpointing, Chen et al. 2016).
+    """
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()
         self.config = config
+        self.recomputes = False
         self.embedding = Embedding(config)
         self.relative_bias: RelativeBiasTable | None = None
         if config.relative_bias is not None:
@@ -74,23 +110,20 @@ class Stack(nn.Module):
         if self.relative_bias is not None:
             bias_HLL = self.relative_bias(max(sequences.lengths), causal=self.config.causal)
         hidden = self.embedding(sequences.tokens, positions_T)
-        merged = self.config.cross_attention == "merged"
+        recomputes = self.recomputes and torch.is_grad_enabled()
         for block in self._blocks():
-            entered = hidden
-            hidden = block.self_attention(
+            given = (
                 hidden,
                 sequences.lengths,
                 rotations.get(block.self_attention.window is not None),
-                causal=self.config.causal,
-                bias_HLL=bias_HLL,
-                states_SH=states_SH if merged else None,
-                source_lengths=source_lengths,
+                bias_HLL,
+                states_SH,
+                source_lengths,
             )
-            if block.cross_attention is not None:
-                hidden = block.cross_attention(hidden, sequences.lengths, states_SH, source_lengths)
-            hidden = block.feed_forward(
-                hidden, entered if self.config.parallel_feed_forward else hidden
-            )
+            if recomputes:
+                hidden = checkpoint(block, *given, causal=self.config.causal, use_reentrant=False)
+            else:
+                hidden = block(*given, causal=self.config.causal)
         return self._finish(hidden)
 
     def start_cache(

@@ -29,6 +29,9 @@ class TrainConfig:
     max_steps: int = 2000  # optimizer steps, >= 1
     batch_size: int = 32  # examples of one pass, >= 1
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
+    # Whether a layer's activations are computed once more in the backward pass rather than kept:
+    # far less memory, a third more work, the same gradient.
+    activation_checkpointing: bool = False
     label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
     optimizer: Optimizer = "adamw"  # adafactor: a fraction of its memory, slower steps
     learning_rate: float = _LEARNING_RATE  # peak, > 0; AdamW at batch 32

@@ -16,6 +16,7 @@ from transformers import PrinterCallback, TrainerState, TrainingArguments, set_s
 from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
+from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Split, Task
@@ -113,6 +114,7 @@ def train(
         _prepare_folder(config, recipe)
     set_seed(config.seed)
     _set_dropout(model.model, config)
+    _set_recomputing(model.model, config.activation_checkpointing)
     log = JsonLog(config.output_dir / LOG)
     bar = ProgressBar()
     if checkpoint is not None and arguments.process_index == 0:
@@ -138,6 +140,7 @@ def train(
     finally:
         bar.stop()  # an interrupted run must give the terminal back
         trained.release()
+        _set_recomputing(model.model, False)
     model.model.eval()
     folder = config.output_dir / FINAL
     trainer.save_model(str(folder))
@@ -253,6 +256,12 @@ def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
             module.p = config.dropout
         if isinstance(module, SelfAttention | CrossAttention):
             module.config = replace(module.config, dropout=config.attention_dropout)
+
+
+def _set_recomputing(model: nn.Module, recomputes: bool) -> None:
+    for module in model.modules():
+        if isinstance(module, Stack):
+            module.recomputes = recomputes
 
 
 def _arguments(

@@ -1,0 +1,74 @@
+"""The gradient of a run's first step, however its batch is cut.
+
+Also a program, for several processes: torchrun step_gradients.py ENCODER DECODER FOLDER CHANGES,
+where the changes are a list in JSON, one set for each of as many runs.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from tests.training.runs import copy_task, quick
+from torch import Tensor, nn
+
+from warmstart.seq2seq import Seq2Seq
+from warmstart.training.train import train
+from warmstart.training.trainer import Seq2SeqTrainer
+
+__all__ = ["step_gradients"]
+
+EXAMPLES = 16  # of the step
+
+
+def step_gradients(
+    encoder: str | Path | None, decoder: str | Path, folder: Path, changes: dict[str, Any]
+) -> dict[str, Tensor]:
+    """What the optimizer gets, by parameter.
+
+    Args:
+        encoder: a checkpoint; None: the decoder reads the source as its prefix.
+        decoder: a checkpoint.
+        folder: of the run.
+        changes: to the settings.
+    """
+    model = Seq2Seq.warm_start(encoder=encoder, decoder=decoder)
+    config = replace(quick(folder), max_steps=1, batch_size=EXAMPLES, max_gradient_norm=0.0)
+    found: dict[str, Tensor] = {}
+    with _watched(model.model, found):
+        train(model, copy_task(EXAMPLES), replace(config, **changes))
+    return found
+
+
+@contextmanager
+def _watched(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
+    """Within the block gradients are kept as they are right before the step."""
+    original = Seq2SeqTrainer._get_grad_norm
+
+    def kept(self: Seq2SeqTrainer, *arguments: Any, **keywords: Any) -> Any:
+        for name, parameter in model.named_parameters():
+            assert parameter.grad is not None, name
+            found[name] = parameter.grad.clone()
+        return original(self, *arguments, **keywords)
+
+    Seq2SeqTrainer._get_grad_norm = kept
+    try:
+        yield
+    finally:
+        Seq2SeqTrainer._get_grad_norm = original
+
+
+def main() -> None:
+    encoder, decoder, name, changes = sys.argv[1:]
+    for run, settings in enumerate(json.loads(changes)):
+        folder = Path(name) / str(run)
+        found = step_gradients(encoder or None, decoder, folder, settings)
+        save_file(found, folder / "gradients.safetensors")  # all processes have the same
+
+
+if __name__ == "__main__":
+    main()
