@@ -128,7 +128,7 @@ def test_each_output_comes_once_the_longest_sources_first(taught: Seq2Seq) -> No
     each = list(taught.generate_each(SOURCES, batch_size=2, max_length=15))
     assert sorted(index for index, _ in each) == list(range(len(SOURCES)))
     together = taught.generate(SOURCES, max_length=15)
-    assert all(together[index] == text for index, text in each)
+    assert all([together[index]] == [output.text for output in found] for index, found in each)
     lengths = [len(SOURCES[index].split()) for index, _ in each]
     assert lengths == sorted(lengths, reverse=True)
 

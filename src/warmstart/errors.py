@@ -15,6 +15,7 @@ __all__ = [
     "DataError",
     "Interrupted",
     "OutputError",
+    "TextError",
     "TrainingError",
     "UsageError",
     "WarmstartError",
@@ -32,6 +33,20 @@ class UsageError(WarmstartError):
     """An option, recipe key or name that does not exist, or a value that is not allowed."""
 
     exit_code = 2
+
+
+class TextError(UsageError):
+    """One of several texts that cannot be taken as it is.
+
+    Attributes:
+        place: which, counted from 1.
+        problem: what is wrong with it; the sentence without its subject.
+    """
+
+    def __init__(self, what: str, place: int, problem: str) -> None:
+        super().__init__(f"{what} {place} {problem}")
+        self.place = place
+        self.problem = problem
 
 
 class CheckpointError(WarmstartError):

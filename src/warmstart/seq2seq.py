@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from warmstart.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.checkpoint.files import open_checkpoint, read_json, replace_folder
@@ -23,10 +22,10 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
+from warmstart.decoded import Decoded, align, check_request, join_pieces
 from warmstart.errors import CompositionError, UsageError, did_you_mean
-from warmstart.generation.alignment import AlignmentLayers, cross_attention_weights
+from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.guide import Guide
-from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.options import (
     SAMPLING,
     Constraints,
@@ -47,8 +46,18 @@ from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.model_card import model_card
+from warmstart.text.checks import check_ids, check_texts
+from warmstart.text.long_sources import (
+    Long,
+    Pieces,
+    check_long,
+    first_pieces,
+    refuse_long,
+    split_long,
+)
 from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
+    Encoded,
     TokenizerPair,
     load_tokenizer,
     tokens_beyond,
@@ -277,6 +286,8 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        long: Long = "truncate",
+        chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
         options: GenerationOptions | None = None,
@@ -284,12 +295,14 @@ class Seq2Seq:
     ) -> list[str]:
         """Writes an output for each text, in order.
 
-        Sources longer than the positions allow are cut, with one warning that counts them.
-
         Args:
             texts: the sources.
             batch_size: texts decoded side by side; texts of like length go together.
             max_source_length: tokens, if sources are to be cut below what the positions allow.
+            long: what becomes of longer sources: "truncate" cuts them, with one warning that counts
+                them; "chunk" decodes them in pieces that end where sentences do, and joins the
+                outputs with spaces; "error" refuses them.
+            chunk_overlap: tokens of a piece's last sentences that the next begins with, at most.
             prefix: what each output begins with, a text for all or one for each; end it with a
                 whole word and without a space.
             choices: the outputs that are allowed. Default: any.
@@ -303,12 +316,18 @@ class Seq2Seq:
         Raises:
             UsageError: if a setting is unknown or not allowed, or contradicts another.
         """
-        settings = self._settings(options, overrides)
-        outputs = [[""] * settings.num_return_sequences for _ in texts]
-        for index, found, _ in self._decode(
-            texts, batch_size, max_source_length, prefix, choices, settings
+        outputs: list[list[str]] = [[] for _ in texts]
+        for index, found in self._generate(
+            texts,
+            batch_size,
+            max_source_length,
+            prefix,
+            choices,
+            self._settings(options, overrides),
+            long=long,
+            chunk_overlap=chunk_overlap,
         ):
-            outputs[index] = self.tokenizers.decode([output.tokens for output in found])
+            outputs[index] = [output.text for output in found]
         return [output for of_text in outputs for output in of_text]
 
     def generate_detailed(
@@ -317,6 +336,8 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        long: Long = "truncate",
+        chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
         alignments: AlignmentLayers | None = None,
@@ -329,6 +350,8 @@ class Seq2Seq:
             texts: the sources.
             batch_size: see `generate`.
             max_source_length: see `generate`.
+            long: see `generate`.
+            chunk_overlap: see `generate`.
             prefix: see `generate`.
             choices: see `generate`.
             alignments: "mean" (over heads and layers) or "last" (over the last layer's heads):
@@ -343,32 +366,20 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
-        settings = self._settings(options, overrides)
-        if alignments not in (None, "mean", "last"):
-            raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
-        if alignments is not None and self.model.encoder is None:
-            raise UsageError(
-                "The model has no encoder, so there is no cross-attention to align by; leave "
-                "alignments out."
-            )
         outputs: list[list[Generated]] = [[] for _ in texts]
-        for index, found, row in self._decode(
-            texts, batch_size, max_source_length, prefix, choices, settings, scored=True
+        for index, found in self._generate(
+            texts,
+            batch_size,
+            max_source_length,
+            prefix,
+            choices,
+            self._settings(options, overrides),
+            long=long,
+            chunk_overlap=chunk_overlap,
+            scored=True,
+            alignments=alignments,
         ):
-            aligned: list[Alignment | None] = [None] * len(found)
-            if alignments is not None:
-                aligned = self._align(texts[index], row, found, alignments)
-            outputs[index] = [
-                Generated(
-                    text=self.tokenizers.decode([output.tokens])[0],
-                    tokens=tuple(output.tokens),
-                    score=output.score,
-                    token_scores=tuple(output.token_scores),
-                    at_limit=self._at_limit(output.tokens, settings),
-                    alignment=alignment,
-                )
-                for output, alignment in zip(found, aligned, strict=True)
-            ]
+            outputs[index] = found
         return outputs
 
     def generate_each(
@@ -377,25 +388,33 @@ class Seq2Seq:
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
+        long: Long = "truncate",
+        chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
+        scores: bool = False,
+        alignments: AlignmentLayers | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
-    ) -> Iterator[tuple[int, str]]:
-        """Like `generate`, but gives (index, output) as batches finish, the longest first.
+    ) -> Iterator[tuple[int, list[Generated]]]:
+        """Like `generate_detailed`, but gives (index, outputs) as batches finish.
 
-        It is the first output, if there are several of a text.
+        The longest texts come first. Scores are left out unless asked for. Nothing is logged of
+        sources that were cut: each output says it.
         """
-        for index, tokens, _ in self.generate_tokens(
+        return self._generate(
             texts,
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            prefix=prefix,
-            choices=choices,
-            options=options,
-            **overrides,
-        ):
-            yield index, self.tokenizers.decode([tokens])[0]
+            batch_size,
+            max_source_length,
+            prefix,
+            choices,
+            self._settings(options, overrides),
+            long=long,
+            chunk_overlap=chunk_overlap,
+            scored=scores,
+            alignments=alignments,
+            warn=False,
+        )
 
     def generate_tokens(
         self,
@@ -408,16 +427,84 @@ class Seq2Seq:
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, list[int], bool]]:
-        """Like `generate_each`, but gives (index, token ids, whether they hit the length limit).
+        """Gives (index, token ids, whether they hit the length limit) as batches finish.
 
-        The token ids are those behind the start token, up to the end token.
+        Of the first output, if there are several. The token ids are those behind the start token,
+        up to the end token.
         """
+        check_texts(texts, "Text")
         settings = replace(self._settings(options, overrides), num_return_sequences=1)
-        for index, found, _ in self._decode(
+        for decoded in self._decode(
             texts, batch_size, max_source_length, prefix, choices, settings
         ):
-            tokens = found[0].tokens
-            yield index, tokens, self._at_limit(tokens, settings)
+            tokens = decoded.outputs[0].tokens
+            yield decoded.index, tokens, self._at_limit(tokens, settings)
+
+    def _generate(
+        self,
+        texts: Sequence[str],
+        batch_size: int,
+        max_source_length: int | None,
+        prefix: str | Sequence[str] | None,
+        choices: Sequence[str] | None,
+        settings: GenerationOptions,
+        *,
+        long: Long,
+        chunk_overlap: int,
+        scored: bool = False,
+        alignments: AlignmentLayers | None = None,
+        warn: bool = True,
+    ) -> Iterator[tuple[int, list[Generated]]]:
+        """Outputs of each text with its index, as batches finish."""
+        check_texts(texts, "Text")
+        limit = shorter(max_source_length, self.source_limit)
+        check_long(long, chunk_overlap, limit)
+        check_request(self.model, choices, alignments, long)
+        pieces = Pieces(list(texts), list(range(len(texts))))
+        if long == "error":
+            refuse_long(texts, limit, self.tokenizers.count_sources)
+        elif long == "chunk":
+            pieces = split_long(texts, limit, self.tokenizers.count_sources, overlap=chunk_overlap)
+            prefix = first_pieces(prefix, pieces)
+        waiting: dict[int, list[list[Generated] | None]] = {}
+        for decoded in self._decode(
+            pieces.texts, batch_size, max_source_length, prefix, choices, settings,
+            scored=scored, warn=warn,
+        ):  # fmt: skip
+            place, owner = decoded.index, pieces.owners[decoded.index]
+            found = self._generated(pieces.texts[place], decoded, settings, alignments)
+            first, count = pieces.span(owner)
+            parts = waiting.setdefault(owner, [None] * count)
+            parts[place - first] = found
+            whole = [part for part in parts if part is not None]
+            if len(whole) == count:
+                del waiting[owner]
+                yield owner, join_pieces(whole)
+
+    def _generated(
+        self,
+        text: str,
+        decoded: Decoded,
+        settings: GenerationOptions,
+        alignments: AlignmentLayers | None,
+    ) -> list[Generated]:
+        found = decoded.outputs
+        texts = self.tokenizers.decode([output.tokens for output in found])
+        aligned: list[Alignment | None] = [None] * len(found)
+        if alignments is not None:
+            aligned = align(self.model, self.tokenizers, text, decoded, alignments, self.device)
+        return [
+            Generated(
+                text=written,
+                tokens=tuple(output.tokens),
+                score=output.score,
+                token_scores=tuple(output.token_scores),
+                at_limit=self._at_limit(output.tokens, settings),
+                source_cut=decoded.cut,
+                alignment=alignment,
+            )
+            for output, written, alignment in zip(found, texts, aligned, strict=True)
+        ]
 
     def _decode(
         self,
@@ -429,16 +516,15 @@ class Seq2Seq:
         settings: GenerationOptions,
         *,
         scored: bool = False,
-    ) -> Iterator[tuple[int, list[Hypothesis], list[int]]]:
-        """Outputs of each text with its index and its tokens, as batches finish."""
-        if isinstance(texts, str):
-            raise UsageError("generate takes a list of texts, not one text; put it in brackets.")
+        warn: bool = True,
+    ) -> Iterator[Decoded]:
+        """What is found for each text, as batches finish."""
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
-        _check_texts(texts, "Text")
         prefixes = self._prefixes(prefix, len(texts), settings)
         allowed = self._choices(choices, settings, prefix=prefix is not None)
-        rows = self.encode_sources(texts, max_source_length)
+        encoded = self._encode_sources(texts, max_source_length, warn=warn)
+        rows, cut = encoded.rows, {*encoded.cut}
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
@@ -460,7 +546,7 @@ class Seq2Seq:
                 scored=scored,
             )
             for index, outputs in zip(batch, found, strict=True):
-                yield index, outputs, rows[index]
+                yield Decoded(index, outputs, rows[index], index in cut)
 
     def _at_limit(self, tokens: Sequence[int], settings: GenerationOptions) -> bool:
         """Whether the limit ended an output. An end token does before, unless it is forced."""
@@ -481,7 +567,7 @@ class Seq2Seq:
                 f"There are {len(given)} prefixes for {texts} texts; give one for each, or a "
                 "single text for all."
             )
-        _check_texts(given, "Prefix")
+        check_texts(given, "Prefix")
         room, end = settings.max_length - 2, self.tokenizers.special.end
         rows = [row[:-1] for row in self.tokenizers.encode_targets(given, None).rows]
         for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
@@ -497,7 +583,7 @@ class Seq2Seq:
                 raise UsageError(
                     f"Prefix {place} holds the end token, so nothing could follow; take it out."
                 )
-        _check_ids(rows, self.model.config.decoder.embedding.vocabulary, self.tokenizers.target)
+        check_ids(rows, self.model.config.decoder.embedding.vocabulary, self.tokenizers.target)
         return rows
 
     def _choices(
@@ -512,10 +598,10 @@ class Seq2Seq:
             raise UsageError(
                 "prefix and choices are both given; give the choices that begin with the prefix."
             )
-        _check_texts(choices, "Choice")
+        check_texts(choices, "Choice")
         rows = self.tokenizers.encode_targets(choices, None).rows
         vocabulary = self.model.config.decoder.embedding.vocabulary
-        _check_ids(rows, vocabulary, self.tokenizers.target)
+        check_ids(rows, vocabulary, self.tokenizers.target)
         for place, row in enumerate(rows, start=1):
             if len(row) > settings.max_length - 1:
                 raise UsageError(
@@ -534,42 +620,6 @@ class Seq2Seq:
         written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
         return [row[len(self.tokenizers.target_start) : -1] for row in written]
 
-    def _align(
-        self, text: str, row: list[int], found: Sequence[Hypothesis], layers: AlignmentLayers
-    ) -> list[Alignment | None]:
-        """Where the tokens of a text's outputs came from."""
-        outputs = [output.tokens for output in found if output.tokens]
-        source = Sequences.of([row] * len(outputs), self.device)
-        weights = iter(
-            cross_attention_weights(
-                self.model, source, outputs, self.tokenizers.special.start, layers
-            )
-            if outputs
-            else ()
-        )
-        spans: list[tuple[int, int]] = []
-        if self.tokenizers.source.is_fast:
-            encoded = self.tokenizers.source(
-                text,
-                truncation=True,
-                max_length=len(row),
-                return_offsets_mapping=True,
-                verbose=False,
-            )
-            # An empty text may have got a token of its own.
-            spans = encoded["offset_mapping"] if list(encoded["input_ids"]) == row else []
-        return [
-            Alignment(
-                weights=next(weights).cpu(),
-                target_tokens=tuple(self.tokenizers.target.convert_ids_to_tokens(output.tokens)),
-                source_tokens=tuple(self.tokenizers.source.convert_ids_to_tokens(row)),
-                source_spans=tuple((first, behind) for first, behind in spans),
-            )
-            if output.tokens
-            else None
-            for output in found
-        ]
-
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
     ) -> list[list[int]]:
@@ -579,9 +629,14 @@ class Seq2Seq:
             texts: the sources.
             max_length: tokens, if less than the positions allow.
         """
+        return self._encode_sources(texts, max_length, warn=True).rows
+
+    def _encode_sources(
+        self, texts: Sequence[str], max_length: int | None, *, warn: bool
+    ) -> Encoded:
         limit = shorter(max_length, self.source_limit)
         encoded = self.tokenizers.encode_sources(texts, limit)
-        if encoded.truncated:
+        if encoded.cut and warn:
             logger.warning(
                 "%d of %d sources are longer than %d tokens and were cut.",
                 encoded.truncated,
@@ -590,8 +645,8 @@ class Seq2Seq:
             )
         config = self.model.config
         stack = config.decoder if config.encoder is None else config.encoder
-        _check_ids(encoded.rows, stack.embedding.vocabulary, self.tokenizers.source)
-        return encoded.rows
+        check_ids(encoded.rows, stack.embedding.vocabulary, self.tokenizers.source)
+        return encoded
 
     def encode_targets(
         self, texts: Sequence[str], max_length: int | None = None
@@ -607,7 +662,7 @@ class Seq2Seq:
                 limit,
             )
         rows = self.model.config.decoder.embedding.vocabulary
-        _check_ids(encoded.rows, rows, self.tokenizers.target)
+        check_ids(encoded.rows, rows, self.tokenizers.target)
         return encoded.rows
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Seq2Seq":
@@ -696,37 +751,6 @@ def _check_vocabulary(model: Seq2Seq) -> None:
             raise CompositionError(
                 f"The target's {role} token is {token}, but the target embedding has {rows} rows; "
                 f"correct it in {GENERATION} or in the tokenizer."
-            )
-
-
-def _check_texts(texts: Sequence[str], what: str) -> None:
-    """Texts must be text, which half a pair of surrogates is not."""
-    for place, text in enumerate(texts, start=1):
-        if not isinstance(text, str):
-            raise UsageError(f"{what} {place} is {text!r:.80}, which is no text; give a str.")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            code = ord(text[error.start])
-            raise UsageError(
-                f"{what} {place} has the lone surrogate U+{code:04X} at character "
-                f"{error.start + 1}, which is half a character; read the text as UTF-8, or take "
-                "it out."
-            ) from None
-
-
-def _check_ids(
-    rows: Sequence[Sequence[int]], known: int, tokenizer: PreTrainedTokenizerBase
-) -> None:
-    """Texts may hold a token by its name that the model has no vector for."""
-    if len(tokenizer) <= known:
-        return
-    for place, row in enumerate(rows, start=1):
-        token = next((token for token in row if token >= known), None)
-        if token is not None:
-            raise UsageError(
-                f"Text {place} holds the token {tokenizer.convert_ids_to_tokens(token)}, for which "
-                "the model has no vector; take it out of the text."
             )
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.cli.conftest import Finished
 from tests.tiny import SENTENCES
 
+from warmstart.generation.result import Generated
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]
@@ -67,8 +68,9 @@ def test_nothing_in_nothing_out(warmstart: Run, composed: Path, tmp_path: Path) 
 def test_line_breaks_in_an_output_become_spaces(
     warmstart: Run, composed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    found = Generated(text="a\nb\r\nc\u2028d", tokens=(), score=0, token_scores=(), at_limit=False)
     monkeypatch.setattr(
-        Seq2Seq, "generate_each", lambda self, texts, **options: iter([(0, "a\nb\r\nc\u2028d")])
+        Seq2Seq, "generate_each", lambda self, texts, **options: iter([(0, [found])])
     )
     assert warmstart("generate", composed, stdin="x\n").out == "a b c d\n"
 

@@ -45,7 +45,9 @@ def test_details_agree_with_plain_outputs(taught: Seq2Seq) -> None:
         flat = [output for outputs in detailed for output in outputs]
         assert [output.text for output in flat] == taught.generate(TEXTS, **changes)
         first = dict(taught.generate_each(TEXTS, **changes))
-        assert [outputs[0].text for outputs in detailed] == [first[i] for i in range(len(TEXTS))]
+        assert [outputs[0].text for outputs in detailed] == [
+            first[i][0].text for i in range(len(TEXTS))
+        ]
         for output in flat:
             assert len(output.token_scores) == len(output.tokens)
             total = sum(output.token_scores) / len(output.tokens)

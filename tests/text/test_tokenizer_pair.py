@@ -87,10 +87,10 @@ def test_a_limit_of_exactly_the_length_cuts_nothing() -> None:
     assert pair.encode_targets([SENTENCES[0]], len(target)).truncated == 0
     # And one less cuts one: the end takes the place of the last word.
     assert pair.encode_sources([SENTENCES[0]], len(source) - 1) == Encoded(
-        rows=[source[:-2] + source[-1:]], truncated=1
+        rows=[source[:-2] + source[-1:]], cut=(0,)
     )
     assert pair.encode_targets([SENTENCES[0]], len(target) - 1) == Encoded(
-        rows=[target[:-2] + target[-1:]], truncated=1
+        rows=[target[:-2] + target[-1:]], cut=(0,)
     )
 
 

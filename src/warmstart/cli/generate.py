@@ -1,5 +1,6 @@
 """`warmstart generate`: a text a line in, an output a line out."""
 
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 __all__ = ["generate"]
+
+logger = logging.getLogger(__name__)
 
 _CHUNK_BATCHES = 32  # held in memory at once, to put texts of like length together
 
@@ -102,19 +105,29 @@ def generate(
     from warmstart.seq2seq import Seq2Seq
 
     loaded = Seq2Seq.from_pretrained(model)
+    read, cut = 0, 0
     with _progress() as progress:
         task = progress.add_task("generating", total=None)
         for chunk in _chunks(_texts(files), _CHUNK_BATCHES * batch_size):
             filled = [index for index, text in enumerate(chunk) if text.strip()]
             outputs = [""] * len(chunk)
             texts = [chunk[index] for index in filled]
-            for place, output in loaded.generate_each(
+            for place, found in loaded.generate_each(
                 texts, batch_size=batch_size, prefix=prefix, choices=allowed, **overrides
             ):
-                outputs[filled[place]] = " ".join(output.splitlines())
+                outputs[filled[place]] = " ".join(found[0].text.splitlines())
+                cut += found[0].source_cut
                 progress.advance(task)
+            read += len(chunk)
             sys.stdout.writelines(f"{output}\n" for output in outputs)
             sys.stdout.flush()
+    if cut:
+        logger.warning(
+            "%d of %d sources are longer than %d tokens and were cut.",
+            cut,
+            read,
+            loaded.source_limit,
+        )
 
 
 def _check_file(file: Path, what: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from warmstart.data.lines import read_lines
+from warmstart.text.sentences import sentence_ends
 
 __all__ = ["paragraphs", "sentences"]
 
@@ -22,18 +23,6 @@ _END: Final = re.compile(
     r"\*\*\* ?END OF (THE|THIS) PROJECT GUTENBERG|^End of (the |this )?Project Gutenberg"
 )
 
-_ABBREVIATIONS: Final = (
-    "mr mrs ms dr st prof rev hon capt col gen lt sgt maj messrs jr sr co inc ltd corp no nos vol "
-    "fig figs ch pp ed eds etc vs viz cf al ca c e.g i.e a.m p.m b.c a.d approx dept est mt ft "
-    "jan feb mar apr jun jul aug sept sep oct nov dec gov sen rep pres supt cmdr adm univ esq"
-).split()
-_ABBREVIATION: Final = re.compile(
-    r"(?:^|[\s(\"“‘-])(?:"
-    + "|".join(map(re.escape, _ABBREVIATIONS))
-    + r"|[A-Za-z]|(?:[A-Z]\.)+[A-Z])\.$",
-    re.IGNORECASE,
-)
-_SENTENCE_END: Final = re.compile(r"[.!?…][\"'”’)\]]*(?=\s+[\"'“‘(\[]?[A-Z0-9ÄÖÜÉ])")
 _APART: Final = (
     (re.compile(r" ?@([-.,])@ ?"), r"\1"),
     (re.compile(r" (?=[,.;:!?%)\]](?:\s|$))"), ""),
@@ -104,12 +93,9 @@ def sentences(paragraph: str) -> list[str]:
     """
     found: list[str] = []
     start = 0
-    for match in _SENTENCE_END.finditer(paragraph):
-        candidate = paragraph[start : match.end()]
-        if candidate.endswith(".") and _ABBREVIATION.search(candidate):
-            continue
-        found.append(candidate.strip())
-        start = match.end()
+    for end in sentence_ends(paragraph):
+        found.append(paragraph[start:end].strip())
+        start = end
     tail = paragraph[start:].strip()
     if re.search(r"[.!?…][\"'”’)\]]*$", tail):
         found.append(tail)

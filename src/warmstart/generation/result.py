@@ -69,10 +69,13 @@ class Generated:
         tokens: ids behind the start token, up to the end token.
         score: the sum of the token scores over ``length ** length_penalty``; the length counts the
             tokens that were not given as a prefix. Minus infinity for an output that there is not:
-            a beam search found fewer than were asked for.
+            a beam search found fewer than were asked for. Of a source that was decoded in pieces,
+            the mean of their scores, weighted by their tokens. nan where it was not asked for.
         token_scores: log-probability of each token, after all rules and filters; 0 of tokens that
-            were given.
+            were given. Empty where scores were not asked for.
         at_limit: whether the length limit cut it off.
+        source_cut: whether the source was longer than the model reads and lost its end.
+        chunks: in how many pieces the source was decoded.
         alignment: which source tokens its tokens came from; None: not asked for.
     """
 
@@ -81,4 +84,6 @@ class Generated:
     score: float
     token_scores: tuple[float, ...]
     at_limit: bool
+    source_cut: bool = False
+    chunks: int = 1
     alignment: Alignment | None = None

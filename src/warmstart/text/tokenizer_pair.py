@@ -42,11 +42,16 @@ class Encoded:
 
     Attributes:
         rows: ids of each text.
-        truncated: how many texts were longer than allowed and were cut.
+        cut: which of them were longer than allowed and were cut.
     """
 
     rows: list[list[int]]
-    truncated: int
+    cut: tuple[int, ...] = ()
+
+    @property
+    def truncated(self) -> int:
+        """How many texts were cut."""
+        return len(self.cut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,11 @@ class TokenizerPair:
         # A tokenizer without special tokens makes nothing of an empty text, and attention needs
         # something to look at.
         filler = _filler(self.source, self.special)
-        return Encoded([row or [filler] for row in rows], len(long))
+        return Encoded([row or [filler] for row in rows], tuple(long))
+
+    def count_sources(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each source has, special ones included and nothing cut."""
+        return [len(row) for row in _ids(self.source, texts, special=True)]
 
     def encode_targets(self, texts: Sequence[str], max_length: int | None) -> Encoded:
         """Token ids of targets, each framed and ended, and without the start token.
@@ -113,13 +122,13 @@ class TokenizerPair:
             [*self.target_start, *row]
             for row in _ids(self.target, texts, special=False, as_targets=True)
         ]
-        truncated = 0
-        for row in rows:
+        cut = []
+        for index, row in enumerate(rows):
             if max_length is not None and len(row) >= max_length:
                 del row[max_length - 1 :]
-                truncated += 1
+                cut.append(index)
             row.append(self.special.end)
-        return Encoded(rows, truncated)
+        return Encoded(rows, tuple(cut))
 
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """Texts of generated token ids, without special tokens."""

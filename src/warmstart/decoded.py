@@ -1,0 +1,131 @@
+"""What decoding found for a text, put into words: `Generated` from token ids."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from warmstart.errors import UsageError
+from warmstart.generation.alignment import AlignmentLayers, cross_attention_weights
+from warmstart.generation.hypothesis import Hypothesis
+from warmstart.generation.result import Alignment, Generated
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.sequences import Sequences
+from warmstart.text.long_sources import Long
+from warmstart.text.tokenizer_pair import TokenizerPair
+
+__all__ = ["Decoded", "align", "check_request", "join_pieces"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What was found for a text.
+
+    Attributes:
+        index: the text's place.
+        outputs: best first.
+        source: the text's tokens, as they were read.
+        cut: whether the text has more.
+    """
+
+    index: int
+    outputs: list[Hypothesis]
+    source: list[int]
+    cut: bool
+
+
+def check_request(
+    model: EncoderDecoder,
+    choices: Sequence[str] | None,
+    alignments: AlignmentLayers | None,
+    long: Long,
+) -> None:
+    """Refuses alignments of a model that has none, and what does not go together.
+
+    Raises:
+        UsageError: naming the rule.
+    """
+    if alignments not in (None, "mean", "last"):
+        raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
+    if alignments is not None and model.encoder is None:
+        raise UsageError(
+            "The model has no encoder, so there is no cross-attention to align by; leave "
+            "alignments out."
+        )
+    for name, given in (("alignments", alignments), ("choices", choices)):
+        if long == "chunk" and given is not None:
+            raise UsageError(
+                f"{name} is given and long is 'chunk'; {name} are of a text as a whole. Set "
+                f"long to 'truncate' or 'error', or leave {name} out."
+            )
+
+
+def align(
+    model: EncoderDecoder,
+    tokenizers: TokenizerPair,
+    text: str,
+    decoded: Decoded,
+    layers: AlignmentLayers,
+    device: torch.device,
+) -> list[Alignment | None]:
+    """Where the tokens of a text's outputs came from; None for an output without tokens."""
+    row = decoded.source
+    outputs = [output.tokens for output in decoded.outputs if output.tokens]
+    source = Sequences.of([row] * len(outputs), device)
+    weights = iter(
+        cross_attention_weights(model, source, outputs, tokenizers.special.start, layers)
+        if outputs
+        else ()
+    )
+    spans: list[tuple[int, int]] = []
+    if tokenizers.source.is_fast:
+        encoded = tokenizers.source(
+            text,
+            truncation=True,
+            max_length=len(row),
+            return_offsets_mapping=True,
+            verbose=False,
+        )
+        # An empty text may have got a token of its own.
+        spans = encoded["offset_mapping"] if list(encoded["input_ids"]) == row else []
+    return [
+        Alignment(
+            weights=next(weights).cpu(),
+            target_tokens=tuple(tokenizers.target.convert_ids_to_tokens(output.tokens)),
+            source_tokens=tuple(tokenizers.source.convert_ids_to_tokens(row)),
+            source_spans=tuple((first, behind) for first, behind in spans),
+        )
+        if output.tokens
+        else None
+        for output in decoded.outputs
+    ]
+
+
+def join_pieces(pieces: Sequence[Sequence[Generated]]) -> list[Generated]:
+    """The outputs of a text that was decoded in pieces: the best of each together, and so on.
+
+    Args:
+        pieces: the outputs of each piece, equally many.
+    """
+    if len(pieces) == 1:
+        return list(pieces[0])
+    return [_join(parts) for parts in zip(*pieces, strict=True)]
+
+
+def _join(parts: Sequence[Generated]) -> Generated:
+    lengths = [len(part.tokens) for part in parts]
+    score = -math.inf
+    if all(part.score != -math.inf for part in parts):
+        weighted = [part.score * length for part, length in zip(parts, lengths, strict=True)]
+        score = sum(weighted) / max(sum(lengths), 1)
+    return replace(
+        parts[0],
+        text=" ".join(part.text for part in parts if part.text),
+        tokens=tuple(token for part in parts for token in part.tokens),
+        score=score,
+        token_scores=tuple(score for part in parts for score in part.token_scores),
+        at_limit=any(part.at_limit for part in parts),
+        source_cut=any(part.source_cut for part in parts),
+        chunks=len(parts),
+    )
