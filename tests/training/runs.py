@@ -80,5 +80,5 @@ def seq2seq(folder: Path, seed: int = 0) -> Seq2Seq:
 
 def log_of(folder: Path, key: str) -> dict[int, float]:
     """What was logged under a key, by step."""
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {event["step"]: event[key] for event in events if key in event}
