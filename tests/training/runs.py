@@ -1,20 +1,39 @@
 """Small runs for the tests of this folder: a task to learn in seconds, and settings for it."""
 
 import json
+import os
 import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from safetensors.torch import load_file
 from tests.tiny import WORDS
 
+from warmstart.composition.options import Share
 from warmstart.data.example import Example
 from warmstart.generation.options import GenerationOptions
+from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.pairs import PAIRS
 from warmstart.tasks.task import Split, Task
 from warmstart.training.config import TrainConfig
 
-__all__ = ["copy_task", "copying_examples", "log_of", "quick", "seq2seq"]
+__all__ = [
+    "assert_same_update",
+    "copy_task",
+    "copying_examples",
+    "forward_limit",
+    "launch",
+    "log_of",
+    "quick",
+    "seq2seq",
+]
+
+ROOT = Path(__file__).parents[2]
 
 
 def copying_examples(
@@ -73,12 +92,69 @@ def quick(folder: Path) -> TrainConfig:
     )
 
 
-def seq2seq(folder: Path, seed: int = 0) -> Seq2Seq:
+def seq2seq(folder: Path, seed: int = 0, share: Share = "none") -> Seq2Seq:
     """One checkpoint as both halves."""
-    return Seq2Seq.warm_start(encoder=folder, decoder=folder, seed=seed)
+    return Seq2Seq.warm_start(encoder=folder, decoder=folder, seed=seed, share=share)
 
 
 def log_of(folder: Path, key: str) -> dict[int, float]:
     """What was logged under a key, by step."""
-    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return {event["step"]: event[key] for event in events if key in event}
+
+
+def assert_same_update(a: Path, b: Path) -> None:
+    """Saved models that differ by rounding alone.
+
+    Attention does not depend on a bias of its keys, whose gradient is therefore nothing but
+    rounding, which Adam scales up; so those are not compared.
+    """
+    ours, others = (load_file(folder / "model.safetensors") for folder in (a, b))
+    assert ours.keys() == others.keys()
+    differences = {
+        name: (ours[name] - others[name]).abs().max().item()
+        for name in ours
+        if not name.endswith("self.key.bias")
+    }
+    assert not {name: value for name, value in differences.items() if value > 1e-6}
+
+
+def forward_limit(limit: int, error: BaseException) -> Callable[..., Any]:
+    """`Stack.forward`, but for an encoder more tokens are too many."""
+    original = Stack.forward
+
+    def forward(self: Stack, sequences: Any, *others: Any) -> Any:
+        if self.training and not self.config.causal and len(sequences.tokens) > limit:
+            raise error
+        return original(self, sequences, *others)
+
+    return forward
+
+
+def launch(
+    checkpoint: Path,
+    folder: Path,
+    changes: Mapping[str, Any],
+    *,
+    examples: tuple[int, int] = (24, 3),
+    share: Share = "none",
+    limits: Mapping[str, int] | None = None,
+    resume: bool = False,
+    processes: int = 2,
+    code: int = 0,
+) -> str:
+    """Runs `two_processes.py` under torchrun; what it wrote to stderr."""
+    wishes = {"changes": changes, "examples": examples, "share": share, "resume": resume}
+    script = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    command += ["--master-port=0", "--standalone", str(script), str(checkpoint), str(folder)]
+    finished = subprocess.run(
+        [*command, json.dumps({**wishes, "limits": limits or {}})],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
+    )
+    assert finished.returncode == code, finished.stderr
+    return finished.stderr

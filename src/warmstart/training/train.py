@@ -24,17 +24,16 @@ from warmstart.training.batches import TokenizedExamples
 from warmstart.training.checkpoints import checkpoints, newest_whole
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.interruption import stop_requests
-from warmstart.training.meter import Meter
-from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
+from warmstart.training.memory import told_of_memory
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
-from warmstart.training.progress import TrainingProgress
-from warmstart.training.samples import SAMPLES
+from warmstart.training.progress import JsonLog, ProgressBar
 from warmstart.training.trainer import Seq2SeqTrainer
 
 __all__ = ["TrainResult", "check_output_folder", "train"]
 
 logger = logging.getLogger(__name__)
 
+LOG = "log.jsonl"
 CONFIG = "train_config.json"
 FINAL = "final"
 RECIPE = "recipe.yaml"
@@ -106,7 +105,7 @@ def train(
     )
     new = new_parameters(model.model, model.provenance)
     trained = TrainedParameters(model.model, config, new)
-    arguments = _arguments(model, config, validation, staged=trained.staged)
+    arguments = _arguments(model, config, validation)
     if arguments.process_index == 0:
         lengths = (examples.rows.source_lengths, examples.rows.target_lengths)
         logger.info("%s", report_task(task, {"train": lengths}))
@@ -117,16 +116,10 @@ def train(
     set_seed(config.seed)
     _set_dropout(model.model, config)
     _set_recomputing(model.model, config.activation_checkpointing)
-    log = MetricsLog(config.output_dir / METRICS)
+    log = JsonLog(config.output_dir / LOG)
+    bar = ProgressBar()
     if checkpoint is not None and arguments.process_index == 0:
-        history = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).log_history
-        for name in (METRICS, SAMPLES):
-            rewind(config.output_dir / name, history)
-        log.go_on()
-    meter = Meter()
-    progress = TrainingProgress(
-        meter, validates=validation is not None, shows=arguments.process_index == 0
-    )
+        log.rewind(int(checkpoint.name.rpartition("-")[2]))
     started = time.monotonic()
     model.generation = split.generation
     try:
@@ -137,18 +130,17 @@ def train(
                 arguments,
                 examples,
                 validation,
-                callbacks=[log],
+                callbacks=[log, bar],
                 config=config,
                 trained=trained,
                 request=request,
                 resume=_resume_command(config, recipe),
-                meter=meter,
-                progress=progress,
             )
             trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
-            _run(trainer, checkpoint)
+            with told_of_memory():
+                _run(trainer, checkpoint)
     finally:
-        progress.stop()  # an interrupted run must give the terminal back
+        bar.stop()  # an interrupted run must give the terminal back
         trained.release()
         _set_recomputing(model.model, False)
     model.model.eval()
@@ -274,9 +266,7 @@ def _set_recomputing(model: nn.Module, recomputes: bool) -> None:
             module.recomputes = recomputes
 
 
-def _arguments(
-    model: Seq2Seq, config: TrainConfig, validation: Split | None, *, staged: bool
-) -> TrainingArguments:
+def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) -> TrainingArguments:
     every = config.evaluate_every or config.max_steps
     best = None if validation is None else _best_metric(validation, config)
     arguments = TrainingArguments(
@@ -302,7 +292,6 @@ def _arguments(
         logging_nan_inf_filter=False,  # it would log 0 for a loss that is lost
         remove_unused_columns=False,
         label_names=["labels"],
-        ddp_find_unused_parameters=staged,  # what is frozen at first is unused; else nothing is
         disable_tqdm=True,  # we show a bar of our own, on stderr
         report_to="none",
     )
