@@ -55,7 +55,7 @@ def ours(folder: Path, passes: int, scratch: Path) -> float:
         log_every=1,
     )
     train(Seq2Seq.from_pretrained(folder, device="cpu"), task, config)
-    events = [json.loads(line) for line in (config.output_dir / "log.jsonl").open()]
+    events = [json.loads(line) for line in (config.output_dir / "metrics.jsonl").open()]
     return float(next(event["grad_norm"] for event in events if "grad_norm" in event))
 
 

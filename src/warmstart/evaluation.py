@@ -15,6 +15,7 @@ from warmstart.metrics.metric import Metric
 from warmstart.metrics.score import Score
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.model.sequences import Sequences
+from warmstart.progress import Advance, counted
 from warmstart.scoring.files import write_json_lines
 from warmstart.scoring.score import score
 from warmstart.seq2seq import Seq2Seq
@@ -22,6 +23,7 @@ from warmstart.tasks.task import Split
 
 __all__ = [
     "ReferenceText",
+    "decode_split",
     "evaluate",
     "rewrite",
     "score_outputs",
@@ -70,16 +72,10 @@ def evaluate(
         raise OutputError(  # now, and not after an hour of decoding
             f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
         )
-    outputs, at_limit = [""] * len(split), [False] * len(split)
-    for index, tokens, limited in model.generate_tokens(
-        split.sources,
-        batch_size=batch_size,
-        max_source_length=split.max_source_length,
-        options=split.generation,
-        **generation,
-    ):
-        outputs[index] = model.tokenizers.decode([tokens])[0]
-        at_limit[index] = limited
+    with counted("decoding", len(split)) as advance:
+        outputs, at_limit = decode_split(
+            model, split, batch_size=batch_size, advance=advance, **generation
+        )
     if outputs_file is not None:
         write_outputs(Path(outputs_file), split, outputs, at_limit=at_limit)
     return score_outputs(
@@ -90,6 +86,44 @@ def evaluate(
         at_limit=at_limit,
         per_example=per_example,
     )
+
+
+def decode_split(
+    model: Seq2Seq,
+    split: Split,
+    *,
+    batch_size: int = 32,
+    advance: Advance | None = None,
+    **generation: Unpack[GenerationOverrides],
+) -> tuple[list[str], list[bool]]:
+    """Writes an output for every source of a split.
+
+    Args:
+        model: that writes them.
+        split: examples, with their task's decoding settings.
+        batch_size: examples decoded side by side.
+        advance: is told of outputs as they are finished.
+        **generation: decoding settings that differ from the task's.
+
+    Returns:
+        The outputs, and whether each hit the length limit.
+
+    Raises:
+        UsageError: if a setting is unknown.
+    """
+    outputs, at_limit = [""] * len(split), [False] * len(split)
+    for index, tokens, limited in model.generate_tokens(
+        split.sources,
+        batch_size=batch_size,
+        max_source_length=split.max_source_length,
+        options=split.generation,
+        **generation,
+    ):
+        outputs[index] = model.tokenizers.decode([tokens])[0]
+        at_limit[index] = limited
+        if advance is not None:
+            advance(1)
+    return outputs, at_limit
 
 
 def score_outputs(
@@ -135,13 +169,16 @@ def rewrite(model: Seq2Seq, texts: Sequence[str]) -> list[str]:
 
 
 @torch.inference_mode()
-def target_loss(model: Seq2Seq, split: Split, *, batch_size: int = 32) -> float:
+def target_loss(
+    model: Seq2Seq, split: Split, *, batch_size: int = 32, advance: Advance | None = None
+) -> float:
     """Mean cross-entropy of the targets, in nats per target token, without dropout.
 
     Args:
         model: what to evaluate.
         split: examples; the first target of each counts.
         batch_size: examples of one pass.
+        advance: is told of examples as they are done.
 
     Raises:
         UsageError: if the split is empty.
@@ -164,6 +201,8 @@ def target_loss(model: Seq2Seq, split: Split, *, batch_size: int = 32) -> float:
         labels = Sequences.of([targets[row] for row in rows], model.device).tokens
         total += float(model.model(source, target, labels, 1.0))
         count += labels.shape[0]
+        if advance is not None:
+            advance(len(rows))
     model.model.train(was_training)
     return total / count
 

@@ -28,7 +28,7 @@ def test_a_recipe_becomes_a_model(warmstart: Run, recipe: Path, tmp_path: Path) 
     assert told["scores"]["sari"]["value"] == pytest.approx(scores["sari"].value)
     assert json.loads((run / "scores.json").read_text())["scores"] == told["scores"]
     assert list(told["scores"]) == ["sari"]
-    assert (run / "log.jsonl").is_file()
+    assert (run / "metrics.jsonl").is_file()
 
 
 def test_text_for_people_and_no_evaluation(warmstart: Run, recipe: Path, tmp_path: Path) -> None:
@@ -44,7 +44,9 @@ def test_a_run_goes_on_where_it_was(warmstart: Run, recipe: Path, tmp_path: Path
     warmstart("train", recipe).assert_failed(1, "--resume")
     finished = warmstart("train", recipe, "--resume", "--json")
     assert json.loads(finished.out)["steps"] == 4
-    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    log = [
+        json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [event["step"] for event in log if "eval_loss" in event] == [2, 4]
 
 

@@ -99,7 +99,7 @@ def seq2seq(folder: Path, seed: int = 0, share: Share = "none") -> Seq2Seq:
 
 def log_of(folder: Path, key: str) -> dict[int, float]:
     """What was logged under a key, by step."""
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {event["step"]: event[key] for event in events if key in event}
 
 

@@ -284,7 +284,7 @@ def test_the_command_prints_how_to_go_on_and_exits_143(
         [*command, "train", str(recipe)], env=environment, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr is not None
-    log = tmp_path / "a run" / "log.jsonl"
+    log = tmp_path / "a run" / "metrics.jsonl"
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         os.sched_yield()
     process.send_signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.checkpoints import damage
+from warmstart.training.metrics_log import read_events
 from warmstart.training.train import train
 from warmstart.training.trainer import Seq2SeqTrainer
 
@@ -79,6 +81,10 @@ def test_the_log_has_a_line_for_each_event(model: Seq2Seq, tmp_path: Path) -> No
     rates = list(log_of(run, "learning_rate").values())
     assert rates == pytest.approx([0, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
     assert result.loss == pytest.approx(sum(log_of(run, "loss").values()) / 6, rel=1e-4)
+    for name in ("examples", "source_tokens", "target_tokens"):
+        assert all(rate > 0 for rate in log_of(run, f"{name}_per_second").values())
+    # A step has 4 examples, and 24 are an epoch.
+    assert list(log_of(run, "epoch").values()) == pytest.approx([n / 6 for n in range(1, 7)])
     seconds = list(log_of(run, "seconds").values())
     assert seconds == sorted(seconds)
     settings = json.loads((run / "train_config.json").read_text())
@@ -211,6 +217,64 @@ def test_progress_goes_to_stderr_and_nothing_to_stdout(
     assert written.out == ""
     for step in (4, 6):
         assert f"step {step}: loss " in written.err
+
+
+def test_off_a_terminal_the_last_step_is_told(
+    model: Seq2Seq, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(model, copy_task(24, 4), replace(quick(tmp_path / "run"), evaluate_every=4))
+    lines = capsys.readouterr().err.splitlines()
+    (last,) = [line for line in lines if line.startswith("step 6 of 6 (100 %): ")]
+    values = r"loss \S+, learning rate \S+, gradient norm \S+, \S+ examples/s, \S+ target tokens/s"
+    assert re.search(values, last)
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+
+
+def test_samples_are_kept_and_three_are_shown(
+    model: Seq2Seq, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(quick(tmp_path / "run"), evaluate_every=3, samples=5)
+    task = copy_task(24, 9)
+    train(model, task, config)
+    rows = read_events(tmp_path / "run" / "samples.jsonl")
+    assert [(row["step"], row["example"]) for row in rows] == [
+        (step, example) for step in (3, 6) for example in (0, 1, 3, 5, 7)
+    ]
+    split = task.split("validation")
+    outputs = model.generate(split.sources, options=split.generation)
+    for row in rows[5:]:  # the best model is the last
+        example = split.examples[row["example"]]
+        assert (row["source"], row["targets"]) == (example.source, list(example.targets))
+        assert row["output"] == outputs[row["example"]]
+    lines = capsys.readouterr().err.splitlines()
+    labels = [line.split()[0] for line in lines if line.startswith("  ") and line[2] in "sto"]
+    assert [label for label in labels if label in ("source", "target", "output")][-9:] == [
+        "source",
+        "target",
+        "output",
+    ] * 3
+    train(model, task, replace(config, output_dir=tmp_path / "none", samples=0))
+    assert not (tmp_path / "none" / "samples.jsonl").exists()
+
+
+def test_a_resumed_run_logs_nothing_twice(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    def run(steps: int, resume: bool) -> None:
+        config = replace(quick(tmp_path / "run"), max_steps=steps, evaluate_every=2)
+        train(seq2seq(checkpoints("bert")), copy_task(24, 4), config, resume=resume)
+
+    run(4, resume=False)
+    file = tmp_path / "run" / "metrics.jsonl"
+    file.write_text(file.read_text() + '{"step": 5, "seconds": 99, "loss": 1.0}\n{"step": 6,')
+    run(6, resume=True)
+    run(6, resume=True)
+    events = read_events(file)
+    assert [event["step"] for event in events if "loss" in event] == [1, 2, 3, 4, 5, 6]
+    assert [event["step"] for event in events if "eval_loss" in event] == [2, 4, 6]
+    assert len(events) == 9
+    seconds = [event["seconds"] for event in events]
+    assert seconds == sorted(seconds)
+    samples = read_events(tmp_path / "run" / "samples.jsonl")
+    assert [sample["step"] for sample in samples] == [2] * 4 + [4] * 4 + [6] * 4
 
 
 def test_without_validation_the_last_model_is_kept(model: Seq2Seq, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class TrainConfig:
     Defaults suit a base-size model and some 10,000 pairs.
     """
 
-    output_dir: Path  # checkpoints, log.jsonl and, when done, final/
+    output_dir: Path  # checkpoints, metrics.jsonl and, when done, final/
     max_steps: int = 2000  # optimizer steps, >= 1
     batch_size: int = 32  # examples of one pass, >= 1
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
@@ -57,6 +57,8 @@ class TrainConfig:
     precision: Precision = "auto"  # auto: bfloat16 products where the hardware has them
     evaluate_every: int = 500  # optimizer steps; 0: only at the end
     evaluation_examples: int = 200  # of the validation split, decoded at each evaluation
+    # Of these, outputs that are kept in samples.jsonl at each evaluation, >= 0; three are shown.
+    samples: int = 8
     # Keeps the model that is best by it: "loss" on the validation examples, or a metric of the
     # task. Loss, because a model that copies its source gets high SARI and BLEU before it learns.
     best_metric: str = "loss"
@@ -78,6 +80,7 @@ class TrainConfig:
             ("encoder_frozen_steps", 0),
             ("evaluate_every", 0),
             ("evaluation_examples", 1),
+            ("samples", 0),
             ("save_total_limit", 1),
             ("log_every", 1),
         ):

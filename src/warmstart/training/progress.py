@@ -1,132 +1,105 @@
-"""What a run tells while it goes on: a bar on stderr, a line of JSON per event in a file."""
+"""What a run tells on stderr while it goes on."""
 
-import json
-import sys
-import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-__all__ = ["JsonLog", "ProgressBar"]
+from warmstart.progress import Advance, Progress, duration
+from warmstart.training.meter import Meter
+from warmstart.training.samples import Sample, show_samples
+
+__all__ = ["TrainingProgress"]
 
 
-class JsonLog(TrainerCallback):
-    """Appends each event to a file: step, seconds since the start, and its values."""
+class TrainingProgress(TrainerCallback):
+    """A bar with rates, time left and the last values; off a terminal, lines now and then.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.started = time.monotonic()
+    Args:
+        meter: knows the rates.
+        validates: whether the run has evaluations.
+        shows: whether this process tells anything.
+    """
 
-    def rewind(self, step: int) -> None:
-        """Drops what was logged after a step, and a line that was cut off, before a run goes on."""
-        if not self.path.exists():
-            return
-        kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
-            try:
-                event = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if event["step"] <= step and line.endswith("\n"):
-                kept.append(line)
-        beside = self.path.with_name(f".{self.path.name}")
-        beside.write_text("".join(kept), encoding="utf-8")
-        beside.replace(self.path)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Called by the Trainer."""
-        if not state.is_world_process_zero:
-            return
-        seconds = round(time.monotonic() - self.started, 1)
-        event = {"step": state.global_step, "seconds": seconds, **(logs or {})}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-
-
-class ProgressBar(TrainerCallback):
-    """A bar with the last loss; off a terminal, a line per evaluation."""
-
-    def __init__(self) -> None:
-        self.console = Console(file=sys.stderr)
-        self.bar: Progress | None = None
+    def __init__(self, meter: Meter, *, validates: bool, shows: bool) -> None:
+        self.meter = meter
+        self.validates = validates
+        self.progress = Progress() if shows else None
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Called by the Trainer."""
-        if not state.is_world_process_zero:
-            return
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
-        self.bar.start()
-        self.task = self.bar.add_task(
-            "training", total=state.max_steps, completed=state.global_step
-        )
+        if self.progress is not None:
+            self.progress.bars.start()
+            self.bar = self.progress.bars.add_task(
+                "training", total=state.max_steps, completed=state.global_step, left=""
+            )
 
     def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Called by the Trainer."""
-        if self.bar is not None:
-            self.bar.update(self.task, completed=state.global_step)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Called by the Trainer."""
-        if self.bar is None or not logs:
+        if self.progress is None:
             return
-        if "loss" in logs:
-            self.bar.update(self.task, description=f"training, loss {logs['loss']:.3f}")
-        scores = {
-            key.removeprefix("eval_"): value
-            for key, value in logs.items()
-            if key.startswith("eval_")
-        }
-        if scores:
-            told = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-            self.bar.console.print(f"step {state.global_step}: {told}", highlight=False)
+        last = state.global_step == state.max_steps
+        if not self.progress.live and not (self.progress.due() or last):
+            return
+        steps, every = state.max_steps - state.global_step, int(args.eval_steps or state.max_steps)
+        evaluations = -(-steps // every) if self.validates else 0
+        seconds = self.meter.seconds_left(steps, evaluations)
+        left = "" if seconds is None or not steps else f"{duration(seconds)} left"
+        long, short = self._values(args.world_size)
+        if self.progress.live:
+            self.progress.bars.values = (long, short)
+            self.progress.bars.update(self.bar, completed=state.global_step, left=left)
+        else:
+            share = 100 * state.global_step // state.max_steps
+            told = [f"step {state.global_step} of {state.max_steps} ({share} %)", left]
+            self.progress.say(f"{', '.join(filter(None, told))}: {long}")
 
-    def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Called by the Trainer."""
-        self.stop()
+    def _values(self, processes: int) -> tuple[str, str]:
+        """The last values, for a wide terminal and for a narrow one."""
+        meter, work = self.meter, self.meter.recent()
+        rates = work.rates()
+        # Processes have like batches; sums over them are in the metrics.
+        examples, tokens = (
+            processes * rates[f"{name}_per_second"] for name in ("examples", "target_tokens")
+        )
+        loss = sum(meter.losses) / max(len(meter.losses), 1)
+        rate, norm = f"{meter.learning_rate:.2e}", f"{meter.gradient_norm:.3g}"
+        return (
+            f"loss {loss:.3f}, learning rate {rate}, gradient norm {norm}, "
+            f"{examples:,.1f} examples/s, {tokens:,.0f} target tokens/s",
+            f"loss {loss:.3f}  lr {rate}  norm {norm}  {examples:,.1f} ex/s  {tokens:,.0f} tok/s",
+        )
+
+    @contextmanager
+    def counted(self, what: str, total: int) -> Iterator[Advance]:
+        """Tells how far a part of an evaluation is."""
+        if self.progress is None:
+            yield lambda more: None
+        else:
+            with self.progress.counted(what, total) as advance:
+                yield advance
+
+    def evaluated(self, step: int, values: Mapping[str, float], samples: Sequence[Sample]) -> None:
+        """Tells what an evaluation came to.
+
+        Args:
+            step: after which.
+            values: by name.
+            samples: outputs of some examples.
+        """
+        if self.progress is not None:
+            told = ", ".join(
+                f"{name} {value:.{3 if name == 'loss' else 2}f}" for name, value in values.items()
+            )
+            self.progress.say(f"step {step}: {told}")
+            show_samples(self.progress, samples)
 
     def stop(self) -> None:
         """Takes the bar away, and gives the terminal its cursor back."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        if self.progress is not None:
+            self.progress.stop()

@@ -25,15 +25,17 @@ from warmstart.training.checkpoints import checkpoints, newest_whole
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.interruption import stop_requests
 from warmstart.training.memory import told_of_memory
+from warmstart.training.meter import Meter
+from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
-from warmstart.training.progress import JsonLog, ProgressBar
+from warmstart.training.progress import TrainingProgress
+from warmstart.training.samples import SAMPLES
 from warmstart.training.trainer import Seq2SeqTrainer
 
 __all__ = ["TrainResult", "check_output_folder", "train"]
 
 logger = logging.getLogger(__name__)
 
-LOG = "log.jsonl"
 CONFIG = "train_config.json"
 FINAL = "final"
 RECIPE = "recipe.yaml"
@@ -116,10 +118,16 @@ def train(
     set_seed(config.seed)
     _set_dropout(model.model, config)
     _set_recomputing(model.model, config.activation_checkpointing)
-    log = JsonLog(config.output_dir / LOG)
-    bar = ProgressBar()
+    log = MetricsLog(config.output_dir / METRICS)
     if checkpoint is not None and arguments.process_index == 0:
-        log.rewind(int(checkpoint.name.rpartition("-")[2]))
+        history = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).log_history
+        for name in (METRICS, SAMPLES):
+            rewind(config.output_dir / name, history)
+        log.go_on()
+    meter = Meter()
+    progress = TrainingProgress(
+        meter, validates=validation is not None, shows=arguments.process_index == 0
+    )
     started = time.monotonic()
     model.generation = split.generation
     try:
@@ -130,17 +138,19 @@ def train(
                 arguments,
                 examples,
                 validation,
-                callbacks=[log, bar],
+                callbacks=[log],
                 config=config,
                 trained=trained,
                 request=request,
                 resume=_resume_command(config, recipe),
+                meter=meter,
+                progress=progress,
             )
             trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
             with told_of_memory():
                 _run(trainer, checkpoint)
     finally:
-        bar.stop()  # an interrupted run must give the terminal back
+        progress.stop()  # an interrupted run must give the terminal back
         trained.release()
         _set_recomputing(model.model, False)
     model.model.eval()

@@ -14,7 +14,7 @@ from transformers.optimization import Adafactor
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
-from warmstart.evaluation import evaluate, target_loss
+from warmstart.evaluation import decode_split, score_outputs, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
@@ -35,8 +35,11 @@ from warmstart.training.checkpoints import (
 from warmstart.training.config import TrainConfig
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
 from warmstart.training.memory import Passes
+from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
 from warmstart.training.processes import broadcast
+from warmstart.training.progress import TrainingProgress
+from warmstart.training.samples import SAMPLES, choose_samples, write_samples
 from warmstart.training.watch import Watch
 
 __all__ = ["Seq2SeqTrainer"]
@@ -116,12 +119,16 @@ class Seq2SeqTrainer(Trainer):
         trained: TrainedParameters,
         request: StopRequest,
         resume: str,
+        meter: Meter,
+        progress: TrainingProgress,
     ) -> None:
         self.seq2seq = seq2seq
         self.config = config
         self.examples = examples
         self.validation = validation
         self.request = request
+        self.meter = meter
+        self.progress = progress
         self.stop = StopInOrder(resume)
         self.watch = Watch(config, vocabulary=seq2seq.model.config.decoder.embedding.vocabulary)
         loss_of_batch = LossOfBatch(seq2seq.model, config.label_smoothing)
@@ -132,7 +139,13 @@ class Seq2SeqTrainer(Trainer):
             # Never iterated: `evaluate` below decodes the split. The Trainer asks for one.
             eval_dataset=None if validation is None else list(validation.examples),
             data_collator=_collate_numbered,
-            callbacks=[*callbacks, self.stop, *([FreezeByStep(trained)] if trained.staged else [])],
+            callbacks=[
+                meter,
+                progress,
+                *callbacks,
+                self.stop,
+                *([FreezeByStep(trained)] if trained.staged else []),
+            ],
         )
         # Tells the Trainer to count labels and not to divide the loss by the accumulation steps.
         self.model_accepts_loss_kwargs = True
@@ -149,6 +162,7 @@ class Seq2SeqTrainer(Trainer):
             self.passes.begin(self.state.global_step)
         loss = self.passes.add(numbers, inputs, num_items_in_batch)
         self.watch.add(numbers, loss)
+        self.meter.add(inputs)
         if self.accelerator.sync_gradients:  # the step's last pass
             self.passes.finish()
         return loss
@@ -172,6 +186,9 @@ class Seq2SeqTrainer(Trainer):
         self.stop.signal = self.watch.check(
             self.state.global_step, norm, self.request.signal, self.accelerator
         )
+        self.meter.losses.append(self.watch.loss)
+        self.meter.gradient_norm = self.watch.gradient_norm
+        self.meter.learning_rate = self._get_learning_rate()
         return norm
 
     def compute_loss(
@@ -215,7 +232,24 @@ class Seq2SeqTrainer(Trainer):
         """
         if not math.isfinite(logs.get("eval_loss", 0.0)):
             raise self.watch.lost(f"The eval_loss is {logs['eval_loss']}", self.state.global_step)
+        if "loss" in logs:
+            logs = {**logs, **self._work().rates()}
         super().log(logs, start_time)
+
+    def _work(self) -> Work:
+        """What all processes have done since this was last called."""
+        work = self.meter.read()
+        if self.accelerator.num_processes == 1:
+            return work
+        counts = [work.examples, work.source_tokens, work.target_tokens]
+        own = torch.tensor(counts, device=self.accelerator.device)
+        examples, source_tokens, target_tokens = self.accelerator.reduce(own, "sum").tolist()
+        return Work(
+            examples=examples,
+            source_tokens=source_tokens,
+            target_tokens=target_tokens,
+            seconds=work.seconds,
+        )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         passes = self.args.gradient_accumulation_steps * self.args.world_size
@@ -229,20 +263,42 @@ class Seq2SeqTrainer(Trainer):
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
         """Decodes the validation examples and scores them as a user would."""
-        assert self.validation is not None
-        self.request.abandons = self.args.world_size == 1  # others would wait for this process
-        try:
-            loss = target_loss(self.seq2seq, self.validation)
-            scores = evaluate(self.seq2seq, self.validation)
-        finally:
-            self.request.abandons = False
-        metrics = {f"{metric_key_prefix}_loss": loss}
-        metrics |= {f"{metric_key_prefix}_{name}": score.value for name, score in scores.items()}
+        with self.meter.paused(evaluation=True):
+            self.request.abandons = self.args.world_size == 1  # others would wait for this process
+            try:
+                values, outputs = self._decode_and_score()
+            finally:
+                self.request.abandons = False
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
         self.log(metrics)
+        self._show(values, outputs)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
+
+    def _decode_and_score(self) -> tuple[dict[str, float], list[str]]:
+        """Values of the validation split by name, the loss first; and the outputs."""
+        split = self.validation
+        assert split is not None
+        with self.progress.counted("validation loss", len(split)) as advance:
+            loss = target_loss(self.seq2seq, split, advance=advance)
+        with self.progress.counted("decoding", len(split)) as advance:
+            outputs, at_limit = decode_split(self.seq2seq, split, advance=advance)
+        scores = score_outputs(split, outputs, at_limit=at_limit)
+        return {"loss": loss, **{name: score.value for name, score in scores.items()}}, outputs
+
+    def _show(self, values: dict[str, float], outputs: list[str]) -> None:
+        """Tells of an evaluation, and keeps some of its outputs."""
+        step, count = self.state.global_step, self.config.samples
+        if not self.state.is_world_process_zero:
+            return
+        samples = []
+        if count:
+            assert self.validation is not None
+            samples = choose_samples(self.validation, outputs, count)
+            write_samples(self.config.output_dir / SAMPLES, step, samples)
+        self.progress.evaluated(step, values, samples)
 
     def _maybe_log_save_evaluate(self, *arguments: Any, **keywords: Any) -> None:
         try:
@@ -272,7 +328,7 @@ class Seq2SeqTrainer(Trainer):
         run, first = self.config.output_dir, self.args.should_save
         folder = checkpoint_folder(run, self.state.global_step)
         wait = self.args.distributed_state.wait_for_everyone
-        with written_whole(folder, first=first, wait=wait) as partial:
+        with self.meter.paused(), written_whole(folder, first=first, wait=wait) as partial:
             self._save(str(partial))
             self._save_optimizer_and_scheduler(str(partial))
             self._save_rng_state(str(partial))

@@ -20,6 +20,10 @@ _NAMED: Final = 64  # examples that a message names
 class Watch:
     """Looks at each step's loss and gradient before the optimizer does.
 
+    Attributes:
+        loss: of the last step, in nats per target token.
+        gradient_norm: of the last step, before it is scaled down.
+
     Args:
         config: has the greatest loss allowed.
         vocabulary: words that the model chooses from.
@@ -30,6 +34,7 @@ class Watch:
         self.limit = config.max_loss
         self.guessing = math.log(vocabulary)  # what guessing evenly costs
         self.passes: list[tuple[Sequence[int], Tensor]] = []
+        self.loss = self.gradient_norm = math.nan
 
     def add(self, numbers: Sequence[int], loss: Tensor) -> None:
         """Notes one pass: the numbers of its examples, and its share of the step's loss."""
@@ -67,6 +72,7 @@ class Watch:
             self.limit = max(3 * self.guessing, 2 * mean)
         in_bounds = math.isfinite(mean) and mean <= (self.limit or 0.0)
         if in_bounds and math.isfinite(greatest):
+            self.loss, self.gradient_norm = mean, greatest
             return int(signal_.max())
         if in_bounds:
             what, blamed = f"The gradient norm is {greatest}", passes
