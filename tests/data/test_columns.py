@@ -17,6 +17,10 @@ from warmstart.errors import UsageError
         ({"source": "a", "target": "b"}, Columns(source="a", targets=("b",))),
         ({"source": "a", "targets": ["b", "c"]}, Columns(source="a", targets=("b", "c"))),
         ({"source": 1, "target": [3, 2]}, Columns(source="1", targets=("3", "2"))),
+        (
+            {"source": "a", "target": "b", "weight": "w"},
+            Columns(source="a", targets=("b",), weight="w"),
+        ),
     ],
 )
 def test_parse(mapping: ColumnMapping, expected: Columns) -> None:
@@ -33,6 +37,8 @@ def test_parse(mapping: ColumnMapping, expected: Columns) -> None:
         ({"source": "a", "target": []}, "name no target"),
         ({"source": "a", "target": ""}, "'' is not a column"),
         ({"source": 0, "target": 1}, "0 is not a column"),
+        ({"source": 1, "target": 2, "weight": ""}, "'' is not a column"),
+        ({"source": 1, "target": 2, "weights": 3}, "did you mean 'weight'"),
         ({"source": True, "target": 1}, "True is not a column"),
         ({"source": ["a", "b"], "target": "c"}, "is not a column"),
     ],

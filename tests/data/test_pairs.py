@@ -253,3 +253,45 @@ def test_reads_multi30k() -> None:
 def test_reads_newstest_whatever_separators_are_in_its_lines() -> None:
     files = [shared_data("newstest", f"newstest2013.{side}.gz") for side in ("eng", "deu")]
     assert len(list(read_parallel(files))) == 3000
+
+
+WEIGHTED = [Example("a", ("b",), 0.5), Example("c", ("d",), 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns"),
+    [
+        ("a.tsv", "a\tb\t0.5\nc\td\t2\n", (1, 2, 3)),
+        ("a.tsv", "p\tw\tq\na\t 5e-1 \tb\nc\t+2.0\td\n", ("p", "q", "w")),
+        ("a.csv", "p,q,w\na,b,.5\nc,d,2\n", ("p", "q", "w")),
+        (
+            "a.jsonl",
+            '{"p": "a", "q": "b", "m": {"w": 0.5}}\n{"p": "c", "q": "d", "m": {"w": 2}}',
+            ("p", "q", "m.w"),
+        ),
+    ],
+)
+def test_weights(tmp_path: Path, name: str, text: str, columns: tuple[str | int, ...]) -> None:
+    path = write(tmp_path / name, text)
+    mapping = dict(zip(("source", "target", "weight"), columns, strict=True))
+    assert list(read_pairs(path, mapping)) == WEIGHTED
+    assert list(read_examples(path, mapping)) == WEIGHTED
+    assert list(read_examples(path, mapping, split="validation")) == TWO, "they are for training"
+
+
+@pytest.mark.parametrize(
+    "value", ["-1", "nan", "inf", '"much"', '""', "null", "true", "[1]", "1e999", "1" * 400]
+)
+def test_what_is_no_weight(tmp_path: Path, value: str) -> None:
+    value = {"nan": "NaN", "inf": "Infinity"}.get(value, value)
+    good = '{"source": "a", "target": "b", "w": 1}\n'
+    path = write(tmp_path / "a.jsonl", good + good.replace(": 1}", f": {value}}}"))
+    told = r"line 2: the column 'w' is .*; a weight is a number from 0 on, such as 0.5"
+    with pytest.raises(DataError, match=told):
+        list(read_pairs(path, {"source": "source", "target": "target", "weight": "w"}))
+
+
+def test_a_column_of_weights_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "source\ttarget\na\tb\n")
+    with pytest.raises(DataError, match="there is no column 'weight'"):
+        list(read_pairs(path, {"source": "source", "target": "target", "weight": "weight"}))

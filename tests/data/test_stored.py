@@ -25,6 +25,7 @@ from warmstart.data.stored import (
     find_stored,
     hash_blocks,
     keep_examples,
+    weights_of,
 )
 from warmstart.errors import DataError, OutputError
 
@@ -242,3 +243,17 @@ def test_the_first_of_equal_examples_stays(examples: list[Example]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashes, "AT_ONCE", 5)  # in several parts
         assert list(without_duplicates(stored(examples))) == expected
+
+
+def test_weights_are_kept_and_found() -> None:
+    examples = [Example(e.source, e.targets, i / 3) for i, e in enumerate(many(40_000))]
+    kept = stored(examples)
+    assert list(kept[20_000:20_010]) == examples[20_000:20_010]
+    assert kept[39_999] == examples[39_999]
+    view = kept[5:]
+    assert isinstance(view, StoredExamples)
+    view = view.without([0, 2])
+    assert weights_of(view).tolist() == [examples[6].weight, *weights_of(examples[8:])]
+    other = stored([Example(e.source, e.targets) for e in examples])
+    assert weights_of(kept)[1] == 1 / 3, "the same texts with other weights are another file"
+    assert set(weights_of(other)) == {1.0}

@@ -17,6 +17,7 @@ from tests.training.runs import copy_task, quick
 from torch import Tensor, nn
 
 from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.task import Task
 from warmstart.training.train import train
 from warmstart.training.trainer import Seq2SeqTrainer
 
@@ -40,8 +41,19 @@ def step_gradients(
     config = replace(quick(folder), max_steps=1, batch_size=EXAMPLES, max_gradient_norm=0.0)
     found: dict[str, Tensor] = {}
     with _watched(model.model, found):
-        train(model, copy_task(EXAMPLES), replace(config, **changes))
+        train(model, _weighted_task(), replace(config, **changes))
     return found
+
+
+def _weighted_task() -> Task:
+    """Copies of texts with a word behind, which count differently."""
+    task = copy_task(EXAMPLES)
+    split = task.split("train")
+    examples = [
+        replace(example, targets=(f"{example.target} stone",), weight=0.25 * (number % 5))
+        for number, example in enumerate(split.examples)
+    ]
+    return replace(task, splits={"train": replace(split, examples=examples)})
 
 
 @contextmanager

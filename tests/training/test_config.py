@@ -49,6 +49,8 @@ def test_a_text_is_a_folder_too() -> None:
         ("freeze", ("encoder", "decodr"), "did you mean 'decoder'?"),
         ("cross_attention_steps", -1, "cross_attention_steps is -1; it must be 0 or more"),
         ("encoder_frozen_steps", -1, "encoder_frozen_steps is -1; it must be 0 or more"),
+        ("edit_weight", -1.0, "edit_weight is -1.0; it must be 0 or more"),
+        ("edit_weight", float("nan"), "edit_weight is nan; it must be 0 or more"),
         ("max_loss", 0.0, "max_loss is 0.0; it must be above 0"),
     ],
 )

@@ -17,7 +17,12 @@ from warmstart.model import attend
 
 # Encoder (none: the source is a prefix) and decoder.
 PAIRS: list[tuple[str | None, str]] = [("bert", "bert"), ("bert", "llama"), (None, "gpt2")]
-SETTINGS = {"label_smoothing": 0.1}
+SETTINGS: dict[str, Any] = {"label_smoothing": 0.1}
+
+
+def settings_for(pair: tuple[Path | None, Path]) -> dict[str, Any]:
+    """Tokens can be weighted where both sides have the same."""
+    return {**SETTINGS, "edit_weight": 3.0} if pair[0] in (None, pair[1]) else SETTINGS
 
 
 def folders(pair: tuple[str | None, str], checkpoints: Checkpoints) -> tuple[Path | None, Path]:
@@ -45,14 +50,15 @@ def assert_same_gradient(ours: dict[str, Tensor], expected: dict[str, Tensor]) -
 def test_in_passes_of_any_number_and_with_recomputed_activations(
     pair: tuple[Path | None, Path], tmp_path: Path
 ) -> None:
-    expected = step_gradients(*pair, tmp_path / "whole", SETTINGS)
+    settings = settings_for(pair)
+    expected = step_gradients(*pair, tmp_path / "whole", settings)
     for passes in (2, 4, 8):
         cut = {"batch_size": EXAMPLES // passes, "accumulation_steps": passes}
         for recomputes in (False, True) if passes == 4 else (False,):
             ours = step_gradients(
                 *pair,
                 tmp_path / f"{passes}-{recomputes}",
-                {**SETTINGS, **cut, "activation_checkpointing": recomputes},
+                {**settings, **cut, "activation_checkpointing": recomputes},
             )
             assert_same_gradient(ours, expected)
 
@@ -61,7 +67,8 @@ def test_padded_or_packed(
     pair: tuple[Path | None, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU pads the sequences of a call of attention, a CPU goes through runs of equal lengths."""
-    expected = step_gradients(*pair, tmp_path / "packed", SETTINGS)
+    settings = settings_for(pair)
+    expected = step_gradients(*pair, tmp_path / "packed", settings)
     calls: list[Any] = []
 
     def padded(*arguments: Any, **keywords: Any) -> Tensor:
@@ -69,16 +76,17 @@ def test_padded_or_packed(
         return attend.attend_padded(*arguments, **keywords)
 
     monkeypatch.setattr(attend, "attend_runs", padded)
-    assert_same_gradient(step_gradients(*pair, tmp_path / "padded", SETTINGS), expected)
+    assert_same_gradient(step_gradients(*pair, tmp_path / "padded", settings), expected)
     assert any(len(set(lengths)) > 1 for lengths in calls)
 
 
 def test_in_two_processes(checkpoints: Checkpoints, tmp_path: Path) -> None:
     pair = folders(PAIRS[0], checkpoints)
-    expected = step_gradients(*pair, tmp_path / "one", SETTINGS)
+    settings = settings_for(pair)
+    expected = step_gradients(*pair, tmp_path / "one", settings)
     runs = [
-        {**SETTINGS, "batch_size": EXAMPLES // 2},
-        {**SETTINGS, "batch_size": 2, "accumulation_steps": 4, "activation_checkpointing": True},
+        {**settings, "batch_size": EXAMPLES // 2},
+        {**settings, "batch_size": 2, "accumulation_steps": 4, "activation_checkpointing": True},
     ]
     script = Path(__file__).with_name("step_gradients.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]

@@ -19,7 +19,7 @@ __all__ = [
 
 # As users write it: {"source": "complex", "target": "simple"}. Numbers, from 1, are columns of a
 # TSV file without a header; a list of targets is several references of one example; "first +
-# second" is the texts of two columns, joined by a space.
+# second" is the texts of two columns, joined by a space. "weight" may name a column of numbers.
 ColumnMapping = Mapping[str, str | int | Sequence[str | int]]
 
 # What columns of these names hold. Those of "pairs" may hold anything.
@@ -34,7 +34,7 @@ Kind = Literal[
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-_SIDES: Final = ("source", "target", "targets")
+_SIDES: Final = ("source", "target", "targets", "weight")
 _JOIN: Final = " + "
 
 
@@ -44,15 +44,18 @@ class Columns:
 
     source: str
     targets: tuple[str, ...]  # at least one
+    weight: str | None = None  # of numbers, see `Example.weight`; None: all 1
 
     def __str__(self) -> str:
-        return f"{self.source!r} as the source and {', '.join(map(repr, self.targets))} as target"
+        told = f"{self.source!r} as the source and {', '.join(map(repr, self.targets))} as target"
+        return told if self.weight is None else f"{told}, {self.weight!r} as weight"
 
     @property
     def all(self) -> tuple[str, ...]:
         """Every column, the source first, those that are joined one by one."""
         sides = (self.source, *self.targets)
-        return tuple(column for side in sides for column in joined_columns(side))
+        texts = tuple(column for side in sides for column in joined_columns(side))
+        return texts if self.weight is None else (*texts, self.weight)
 
     @property
     def numbered(self) -> bool:
@@ -78,8 +81,11 @@ class Columns:
         several = [targets] if isinstance(targets, str | int) else list(targets)
         if not several:
             raise UsageError("columns name no target; give one, or a list with at least one.")
+        weight = mapping.get("weight")
         return cls(
-            source=_column_name(mapping["source"]), targets=tuple(map(_column_name, several))
+            source=_column_name(mapping["source"]),
+            targets=tuple(map(_column_name, several)),
+            weight=None if weight is None else _column_name(weight),
         )
 
 

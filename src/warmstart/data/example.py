@@ -11,6 +11,7 @@ class Example:
 
     source: str
     targets: tuple[str, ...]  # at least one; training uses the first, metrics use all
+    weight: float = 1.0  # how much its loss counts in training, >= 0
 
     @property
     def target(self) -> str:

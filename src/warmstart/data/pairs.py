@@ -27,7 +27,7 @@ from warmstart.data.rows import (
     read_json_lines,
     read_tsv,
 )
-from warmstart.data.texts import EmptyTextError, source_of, targets_of, value_of
+from warmstart.data.texts import EmptyTextError, source_of, targets_of, value_of, weight_of
 from warmstart.errors import DataError, UsageError
 
 __all__ = ["Examples", "examples_of_rows", "read_pairs", "read_parallel"]
@@ -61,7 +61,7 @@ def read_pairs(
     In JSON Lines, Parquet and Arrow a target may be a list of texts, several references of one
     example; a source that is a list of sentences is joined by spaces; and ``translation.de`` is
     the member ``de`` of the object ``translation``. ``first + second`` joins two columns by a
-    space; one of them may be empty.
+    space; one of them may be empty. ``weight`` may name a column of numbers, see `Example.weight`.
 
     Args:
         path: The file; its name says its format.
@@ -134,7 +134,8 @@ def _columns_of(row: Row, name: object, columns: Columns | None, origin: Origin)
 def _checked_columns(row: Row, path: Path, columns: Columns | None, origin: Origin) -> Columns:
     """The same, found to be there while the row still has all its columns for the error to name."""
     columns = _columns_of(row, path, columns, origin)
-    for column in (columns.source, *columns.targets):
+    weights = () if columns.weight is None else (columns.weight,)
+    for column in (columns.source, *columns.targets, *weights):
         value_of(row, column, path)
     return columns
 
@@ -202,4 +203,5 @@ def _examples(
                 raise
             left_out.add(f"{name}, {row.place}")
         else:
-            yield Example(source, tuple(targets))
+            weight = 1.0 if columns.weight is None else weight_of(row, columns.weight, name)
+            yield Example(source, tuple(targets), weight)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -43,7 +44,8 @@ def read_examples(
             ``file`` and settings, or a list of such mappings, which are mixed. With a ``weight``
             for each, weights are shares of the examples, see `interleave`; without, every
             example comes once, file after file.
-        columns: Which columns to take; a mapping's own ``columns`` go before.
+        columns: Which columns to take; a mapping's own ``columns`` go before. That of weights is
+            read in training data alone.
         origin: What the task's data looks like.
         split: Which of a folder's or a data set's splits.
         seed: Of the order in which weighted files are mixed.
@@ -56,12 +58,18 @@ def read_examples(
     parts = parse_source(data)
     told = None if columns is None else Columns.parse(columns)
     streams = [
-        _part_examples(part, part.columns or told, origin, split, left_out) for part in parts
+        _part_examples(part, _columns_for(split, part.columns or told), origin, split, left_out)
+        for part in parts
     ]
     weights = [part.weight for part in parts if part.weight is not None]
     if len(weights) == len(parts) > 1:
         return Examples(lambda: interleave(streams, weights, seed=seed, names=parts))
     return Examples(lambda: chain.from_iterable(streams))
+
+
+def _columns_for(split: str, columns: Columns | None) -> Columns | None:
+    """Weights are for training: a file to evaluate on needs none."""
+    return columns if columns is None or split == _FIRST else replace(columns, weight=None)
 
 
 def split_sources(

@@ -31,13 +31,14 @@ __all__ = [
     "hash_blocks",
     "in_blocks",
     "keep_examples",
+    "weights_of",
 ]
 
 IN_MEMORY: Final = 2**25  # characters; more than that lies on disk
 _BLOCK_ROWS: Final = 2**14
 _BLOCK_CHARACTERS: Final = 2**22
 _KIND: Final = "examples"
-_VERSION: Final = 1  # of the file's layout; part of every key
+_VERSION: Final = 2  # of the file's layout; part of every key
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -97,8 +98,10 @@ class StoredExamples(Sequence[Example]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no example {index} among {len(self)}")
         block, place = self._rows.locate(self._row(index % len(self)))
-        sources, targets = self._rows.block(block).columns[:2]
-        example = Example(sources[place].as_py(), tuple(targets[place].as_py()))
+        sources, targets, weights = self._rows.block(block).columns[:3]
+        example = Example(
+            sources[place].as_py(), tuple(targets[place].as_py()), weights[place].as_py()
+        )
         self._rows.touch_rows(1)
         return example
 
@@ -132,16 +135,22 @@ class StoredExamples(Sequence[Example]):
 
     def __iter__(self) -> Iterator[Example]:
         for block in self._pieces():
-            sources, targets = block.columns[:2]
-            for source, several in zip(sources.to_pylist(), targets.to_pylist(), strict=True):
-                yield Example(source, tuple(several))
+            columns = (column.to_pylist() for column in block.columns[:3])
+            for source, targets, weight in zip(*columns, strict=True):
+                yield Example(source, tuple(targets), weight)
 
     def hash_blocks(self) -> "Iterator[Hashes]":
         """Hashes of sources and pairs, block by block, without reading a text. Shape: [N, 2]."""
         import numpy
 
         for block in self._pieces():
-            yield numpy.stack([column.to_numpy() for column in block.columns[2:]], axis=1)
+            yield numpy.stack([column.to_numpy() for column in block.columns[3:]], axis=1)
+
+    def weights(self) -> "NDArray[numpy.float64]":
+        """Of all examples, without reading a text. Shape: [N]"""
+        import numpy
+
+        return numpy.concatenate([block.columns[2].to_numpy() for block in self._pieces()])
 
     def _pieces(self) -> Iterator[Any]:
         """The blocks, without the rows that are not in view."""
@@ -230,7 +239,8 @@ def _store(
     stored = StoredExamples(path)
     if key is None:
         kept_lock(path).unlink(missing_ok=True)  # nobody else can wait for it
-        path = path.replace(kept(_KIND, fingerprint(_VERSION, stored.content)))
+        digests = (stored.content, stored._rows.meta["weights"])
+        path = path.replace(kept(_KIND, fingerprint(_VERSION, *digests)))
         stored = StoredExamples(path)
     _LOGGER.info(
         "%d examples are more than memory should hold; they are kept in %s", len(stored), path
@@ -246,25 +256,29 @@ def _write(path: Path, examples: Iterable[Example], left_out: LeftOut | None) ->
         {
             "source": texts,
             "targets": pyarrow.list_(texts),
+            "weight": pyarrow.float64(),
             "source_hash": pyarrow.uint64(),
             "pair_hash": pyarrow.uint64(),
         }
     )
-    digest = hashlib.blake2b(digest_size=16)
+    digest, weights = (hashlib.blake2b(digest_size=16) for _ in range(2))
     with ArrowWriter(path, schema) as writer:
         for block in in_blocks(examples):
-            hashes = hashes_of(block)
+            hashes, weights_N = hashes_of(block), weights_of(block)
             digest.update(hashes[:, 1].tobytes())
+            weights.update(weights_N.tobytes())
             writer.write(
                 [
                     pyarrow.array([example.source for example in block], texts),
                     pyarrow.array([example.targets for example in block], pyarrow.list_(texts)),
+                    pyarrow.array(weights_N),
                     pyarrow.array(hashes[:, 0]),
                     pyarrow.array(hashes[:, 1]),
                 ]
             )
         empty = 0 if left_out is None else left_out.rows
-        writer.finish({"content": digest.hexdigest(), "empty": empty})
+        digests = {"content": digest.hexdigest(), "weights": weights.hexdigest()}
+        writer.finish({**digests, "empty": empty})
 
 
 def in_blocks(examples: Iterable[Example], rows: int = _BLOCK_ROWS) -> Iterator[list[Example]]:
@@ -302,3 +316,12 @@ def content_of(examples: Sequence[Example]) -> str:
     for block in hash_blocks(examples):
         digest.update(block[:, 1].tobytes())
     return digest.hexdigest()
+
+
+def weights_of(examples: Sequence[Example]) -> "NDArray[numpy.float64]":
+    """The weights of all examples. Shape: [N]"""
+    import numpy
+
+    if isinstance(examples, StoredExamples):
+        return examples.weights()
+    return numpy.array([example.weight for example in examples], numpy.float64)

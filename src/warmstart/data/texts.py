@@ -1,5 +1,6 @@
-"""The texts of a row: of one column, of several, or of the members of an object."""
+"""The texts of a row: of one column, of several, or of members of an object; and its weight."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -8,7 +9,7 @@ from warmstart.data.columns import joined_columns
 from warmstart.data.rows import Row, file_format
 from warmstart.errors import DataError, did_you_mean
 
-__all__ = ["EmptyTextError", "source_of", "targets_of", "value_of"]
+__all__ = ["EmptyTextError", "source_of", "targets_of", "value_of", "weight_of"]
 
 
 class EmptyTextError(DataError):
@@ -35,6 +36,21 @@ def targets_of(row: Row, column: str, name: object) -> list[str]:
     value = value_of(row, column, name)
     parts = value if isinstance(value, list) and value else [value]
     return [_text(part, row, column, name) for part in parts]
+
+
+def weight_of(row: Row, column: str, name: object) -> float:
+    """The weight of the example, a number or the text of one; otherwise as `source_of`."""
+    value = value_of(row, column, name)
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise DataError(
+            f"{name}, {row.place}: the column {column!r} is {value!r}; a weight is a number from 0 "
+            "on, such as 0.5: half as much as others. Mend or remove the row."
+        )
+    return number
 
 
 def _text(value: object, row: Row, column: str, name: object) -> str:

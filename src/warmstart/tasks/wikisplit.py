@@ -6,6 +6,7 @@ Tasks", tables 2 and 3. Published as TSV without a header: the complex sentence,
 with <::::> between them.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from warmstart.data.example import Example
@@ -17,7 +18,7 @@ __all__ = ["WIKISPLIT"]
 
 
 def _prepare(example: Example) -> Example:
-    return Example(example.source, tuple(map(_join_sentences, example.targets)))
+    return replace(example, targets=tuple(map(_join_sentences, example.targets)))
 
 
 def _join_sentences(target: str) -> str:

@@ -6,7 +6,7 @@ Shape legend: B examples, S source tokens and T target tokens of all of them tog
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from warmstart.data.tokens import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq, shorter
 from warmstart.training.order import shuffled
+from warmstart.training.weights import LabelWeights
 
 __all__ = [
     "Batch",
@@ -27,6 +28,7 @@ __all__ = [
     "collate",
     "sequences",
     "tokenize_for",
+    "weight_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -42,11 +44,13 @@ class TokenizedExample:
         source: as the encoder reads it.
         inputs: what the decoder reads: the start token, then the target.
         labels: what it should write: the target, then the end token. As long as `inputs`.
+        weights: how much each label's loss counts; None: 1.
     """
 
     source: list[int]
     inputs: list[int]
     labels: list[int]
+    weights: list[float] | None = None
 
 
 class TokenizedExamples(Dataset[TokenizedExample]):
@@ -57,6 +61,17 @@ class TokenizedExamples(Dataset[TokenizedExample]):
 
     Attributes:
         rows: the token ids.
+        weights: of their labels.
+
+    Args:
+        model: whose tokenizers and limits are used.
+        examples: at least one.
+        max_source_length: tokens; longer sources are cut. None: as the model allows.
+        max_target_length: tokens with the end token, likewise.
+        edit_weight: see `TrainConfig`.
+
+    Raises:
+        UsageError: if nothing has a weight, or the tokenizers do not tell what is an edit.
     """
 
     def __init__(
@@ -65,7 +80,10 @@ class TokenizedExamples(Dataset[TokenizedExample]):
         examples: Sequence[Example],
         max_source_length: int | None,
         max_target_length: int | None,
+        *,
+        edit_weight: float = 1.0,
     ) -> None:
+        self.weights = LabelWeights(model.tokenizers, examples, edit_weight)
         self.rows = tokenize_for(model, examples, max_source_length, max_target_length)
         self.start = model.tokenizers.special.start
         _warn_of_cuts("sources", self.rows.source_lengths)
@@ -76,7 +94,8 @@ class TokenizedExamples(Dataset[TokenizedExample]):
 
     def __getitem__(self, index: int) -> TokenizedExample:
         row = self.rows[index]
-        return TokenizedExample(row.source, [self.start, *row.target[:-1]], row.target)
+        weights = self.weights.of(index, row.source, row.target)
+        return TokenizedExample(row.source, [self.start, *row.target[:-1]], row.target, weights)
 
     def __iter__(self) -> Iterator[TokenizedExample]:
         return (self[index] for index in range(len(self)))
@@ -120,19 +139,31 @@ class Batch(TypedDict):
     source_lengths: list[int]  # [B]
     target: Tensor  # [T]
     target_lengths: list[int]  # [B]
-    labels: Tensor  # [T]; the name by which the trainer counts the tokens of a step
+    labels: Tensor  # [T]
+    weights: NotRequired[Tensor]  # [T] of the labels, where they are not all 1
 
 
 def collate(examples: Sequence[TokenizedExample]) -> Batch:
     """Lays examples one after the other; equal lengths side by side, for attention's sake."""
     ordered = sorted(examples, key=lambda example: (len(example.source), len(example.labels)))
-    return Batch(
+    batch = Batch(
         source=torch.tensor([token for example in ordered for token in example.source]),
         source_lengths=[len(example.source) for example in ordered],
         target=torch.tensor([token for example in ordered for token in example.inputs]),
         target_lengths=[len(example.inputs) for example in ordered],
         labels=torch.tensor([token for example in ordered for token in example.labels]),
     )
+    if any(example.weights is not None for example in ordered):
+        rows = (example.weights or [1.0] * len(example.labels) for example in ordered)
+        batch["weights"] = torch.tensor([weight for row in rows for weight in row])
+    return batch
+
+
+def weight_of(batch: Batch) -> float:
+    """The sum of the weights of a batch's labels; without weights, their number."""
+    if "weights" not in batch:
+        return float(batch["labels"].numel())
+    return float(batch["weights"].sum(dtype=torch.float64))
 
 
 def sequences(batch: Batch) -> tuple[Sequences, Sequences]:

@@ -1,5 +1,6 @@
 """How to fine-tune, as frozen values. Loads no torch."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -32,6 +33,9 @@ class TrainConfig:
     # Whether a layer's activations are computed once more in the backward pass rather than kept:
     # far less memory, a third more work, the same gradient.
     activation_checkpointing: bool = False
+    # What the loss of a target token is multiplied by if the source does not have it, >= 0: above
+    # 1 where most of a text is copied and the rest is what matters.
+    edit_weight: float = 1.0
     label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
     optimizer: Optimizer = "adamw"  # adafactor: a fraction of its memory, slower steps
     learning_rate: float = _LEARNING_RATE  # peak, > 0; AdamW at batch 32
@@ -96,6 +100,8 @@ class TrainConfig:
                 raise UsageError(f"{name} is {value}; it must be at least 0 and below 1.")
         if self.weight_decay < 0 or self.max_gradient_norm < 0:
             raise UsageError("weight_decay and max_gradient_norm must be 0 or more.")
+        if not 0 <= self.edit_weight < math.inf:
+            raise UsageError(f"edit_weight is {self.edit_weight}; it must be 0 or more.")
         if not 0 < self.layer_decay <= 1:
             raise UsageError(
                 f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1."

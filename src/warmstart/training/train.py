@@ -103,7 +103,11 @@ def train(
     validation = _validation(task, config)
     split = task.split("train")
     examples = TokenizedExamples(
-        model, split.examples, split.max_source_length, split.max_target_length
+        model,
+        split.examples,
+        split.max_source_length,
+        split.max_target_length,
+        edit_weight=config.edit_weight,
     )
     new = new_parameters(model.model, model.provenance)
     trained = TrainedParameters(model.model, config, new)

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from warmstart.training.batches import (
     TokenizedExamples,
     collate,
     sequences,
+    weight_of,
 )
 from warmstart.training.checkpoints import (
     checkpoint_folder,
@@ -46,6 +47,8 @@ __all__ = ["Seq2SeqTrainer"]
 
 logger = logging.getLogger(__name__)
 
+_LEAST_WEIGHT: Final = 1e-30  # of a step, so that one without any has a loss of 0
+
 
 class LossOfBatch(nn.Module):
     """What the Trainer sees as its model: a batch in, the loss out.
@@ -62,7 +65,11 @@ class LossOfBatch(nn.Module):
     def forward(self, batch: Batch, label_count: Tensor | int | None) -> Tensor:
         """The loss of one pass. Shape: []"""
         loss: Tensor = self.model(
-            *sequences(batch), batch["labels"], label_count, label_smoothing=self.label_smoothing
+            *sequences(batch),
+            batch["labels"],
+            label_count,
+            weights=batch.get("weights"),
+            label_smoothing=self.label_smoothing,
         )
         return loss
 
@@ -102,9 +109,9 @@ class FreezeByStep(TrainerCallback):
 class Seq2SeqTrainer(Trainer):
     """Trains a `Seq2Seq` in place.
 
-    The loss is the sum over target tokens divided by the target tokens of the whole effective
-    batch, over accumulation steps and processes, so the update does not depend on how a batch is
-    cut.
+    The loss is the weighted sum over target tokens divided by the sum of their weights in the whole
+    effective batch, over accumulation steps and processes, so the update does not depend on how a
+    batch is cut.
     """
 
     def __init__(
@@ -201,6 +208,15 @@ class Seq2SeqTrainer(Trainer):
         """The loss of one pass. Processes' gradients are averaged, hence the factor."""
         loss: Tensor = model(inputs, num_items_in_batch)
         return loss * float(self.accelerator.num_processes)
+
+    def _get_num_items_in_batch(
+        self, batch_samples: list[Any], device: torch.device
+    ) -> Tensor | int | None:
+        """What the summed loss of a step is divided by: its labels, or the sum of their weights."""
+        total = torch.tensor(sum(map(weight_of, batch_samples)), device=device)
+        if self.args.world_size > 1:
+            total = self.accelerator.gather(total).sum()
+        return total.clamp_min(_LEAST_WEIGHT)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Over the groups of `parameter_groups`."""
