@@ -51,6 +51,10 @@ def test_a_text_is_a_folder_too() -> None:
         ("encoder_frozen_steps", -1, "encoder_frozen_steps is -1; it must be 0 or more"),
         ("edit_weight", -1.0, "edit_weight is -1.0; it must be 0 or more"),
         ("edit_weight", float("nan"), "edit_weight is nan; it must be 0 or more"),
+        ("r_drop", -1.0, "r_drop is -1.0; it must be 0 or more"),
+        ("distillation_weight", 0.0, "distillation_weight is 0.0; it must be above 0 and at most"),
+        ("distillation_weight", 0.9, "but there is no teacher; name one (teacher: FOLDER)"),
+        ("distillation_temperature", 0.0, "distillation_temperature is 0.0; it must be above 0"),
         ("max_loss", 0.0, "max_loss is 0.0; it must be above 0"),
     ],
 )

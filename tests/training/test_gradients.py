@@ -14,15 +14,23 @@ from tests.training.step_gradients import EXAMPLES, step_gradients
 from torch import Tensor
 
 from warmstart.model import attend
+from warmstart.seq2seq import Seq2Seq
 
 # Encoder (none: the source is a prefix) and decoder.
 PAIRS: list[tuple[str | None, str]] = [("bert", "bert"), ("bert", "llama"), (None, "gpt2")]
-SETTINGS: dict[str, Any] = {"label_smoothing": 0.1}
 
 
-def settings_for(pair: tuple[Path | None, Path]) -> dict[str, Any]:
-    """Tokens can be weighted where both sides have the same."""
-    return {**SETTINGS, "edit_weight": 3.0} if pair[0] in (None, pair[1]) else SETTINGS
+def settings_for(pair: tuple[Path | None, Path], folder: Path) -> dict[str, Any]:
+    """All that makes a loss: tokens can be weighted where both sides have the same."""
+    teacher = Seq2Seq.warm_start(encoder=pair[0], decoder=pair[1], seed=7)
+    teacher.save_pretrained(folder / "teacher")
+    settings = {
+        "label_smoothing": 0.1,
+        "teacher": str(folder / "teacher"),
+        "distillation_weight": 0.4,
+        "distillation_temperature": 2.0,
+    }
+    return {**settings, "edit_weight": 3.0} if pair[0] in (None, pair[1]) else settings
 
 
 def folders(pair: tuple[str | None, str], checkpoints: Checkpoints) -> tuple[Path | None, Path]:
@@ -50,7 +58,7 @@ def assert_same_gradient(ours: dict[str, Tensor], expected: dict[str, Tensor]) -
 def test_in_passes_of_any_number_and_with_recomputed_activations(
     pair: tuple[Path | None, Path], tmp_path: Path
 ) -> None:
-    settings = settings_for(pair)
+    settings = settings_for(pair, tmp_path)
     expected = step_gradients(*pair, tmp_path / "whole", settings)
     for passes in (2, 4, 8):
         cut = {"batch_size": EXAMPLES // passes, "accumulation_steps": passes}
@@ -67,7 +75,7 @@ def test_padded_or_packed(
     pair: tuple[Path | None, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A GPU pads the sequences of a call of attention, a CPU goes through runs of equal lengths."""
-    settings = settings_for(pair)
+    settings = settings_for(pair, tmp_path)
     expected = step_gradients(*pair, tmp_path / "packed", settings)
     calls: list[Any] = []
 
@@ -82,7 +90,7 @@ def test_padded_or_packed(
 
 def test_in_two_processes(checkpoints: Checkpoints, tmp_path: Path) -> None:
     pair = folders(PAIRS[0], checkpoints)
-    settings = settings_for(pair)
+    settings = settings_for(pair, tmp_path)
     expected = step_gradients(*pair, tmp_path / "one", settings)
     runs = [
         {**settings, "batch_size": EXAMPLES // 2},

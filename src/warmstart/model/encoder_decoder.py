@@ -59,10 +59,7 @@ class EncoderDecoder(nn.Module):
         Returns:
             Logits, shape [T, V]; with labels the loss in nats, shape [].
         """
-        if self.encoder is None:
-            hidden_TH = self._continue_prefix(source, target)
-        else:
-            hidden_TH = self.decoder(target, self.encode(source), source.lengths)
+        hidden_TH = self.states(source, target)
         if labels_T is None:
             logits: Tensor = self.head(hidden_TH)
             return logits
@@ -72,6 +69,13 @@ class EncoderDecoder(nn.Module):
         if label_count is None:
             label_count = labels_T.shape[0] if weights is None else weights.sum()
         return self.head.loss(hidden_TH, labels_T, weights, label_smoothing) / label_count
+
+    def states(self, source: Sequences, target: Sequences) -> Tensor:
+        """Decoder states of whole targets, of which the head makes logits. Shape: [T, H]"""
+        if self.encoder is None:
+            return self._continue_prefix(source, target)
+        hidden_TH: Tensor = self.decoder(target, self.encode(source), source.lengths)
+        return hidden_TH
 
     def encode(self, source: Sequences) -> Tensor:
         """Encoder states in the decoder's width. Shape: [S, H]"""

@@ -41,7 +41,7 @@ class Head(nn.Module):
 
     def forward(self, hidden_TH: Tensor) -> Tensor:
         """Logits. Shape: [T, H] -> [T, V]"""
-        return self._cap(F.linear(self._transform(hidden_TH), self.weight, self.bias))
+        return self.cap(F.linear(self.transform(hidden_TH), self.weight, self.bias))
 
     def loss(
         self,
@@ -63,7 +63,7 @@ class Head(nn.Module):
         Returns:
             Shape: []
         """
-        x_TE = self._transform(hidden_TH)
+        x_TE = self.transform(hidden_TH)
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
         if not torch.is_grad_enabled():
@@ -74,7 +74,8 @@ class Head(nn.Module):
         )
         return loss
 
-    def _transform(self, hidden_TH: Tensor) -> Tensor:
+    def transform(self, hidden_TH: Tensor) -> Tensor:
+        """What the word vectors are multiplied with. Shape: [T, H] -> [T, E]"""
         if self.config.projection:
             projected: Tensor = self.dense(hidden_TH)
             return projected
@@ -83,7 +84,8 @@ class Head(nn.Module):
         x: Tensor = self.norm(activate(self.dense(hidden_TH), self.config.transform))
         return x
 
-    def _cap(self, logits: Tensor) -> Tensor:
+    def cap(self, logits: Tensor) -> Tensor:
+        """Logits as the family bounds them. Shape: unchanged."""
         cap = self.config.soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 

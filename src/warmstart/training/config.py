@@ -37,6 +37,11 @@ class TrainConfig:
     # 1 where most of a text is copied and the rest is what matters.
     edit_weight: float = 1.0
     label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
+    teacher: str | None = None  # folder or hub id of a model whose distributions are learnt, too
+    distillation_weight: float = 0.5  # the teacher's share of the loss, above 0, at most 1
+    distillation_temperature: float = 1.0  # logits of both are divided by it, > 0
+    # How much two dropout passes over a batch may not differ, >= 0; 0: one pass. 1 to 5 are usual.
+    r_drop: float = 0.0
     optimizer: Optimizer = "adamw"  # adafactor: a fraction of its memory, slower steps
     learning_rate: float = _LEARNING_RATE  # peak, > 0; AdamW at batch 32
     # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to
@@ -90,7 +95,8 @@ class TrainConfig:
         ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        for name in ("learning_rate", "new_learning_rate", "max_loss"):
+        above_zero = ("learning_rate", "new_learning_rate", "max_loss", "distillation_temperature")
+        for name in above_zero:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} is {value}; it must be above 0.")
@@ -100,12 +106,19 @@ class TrainConfig:
                 raise UsageError(f"{name} is {value}; it must be at least 0 and below 1.")
         if self.weight_decay < 0 or self.max_gradient_norm < 0:
             raise UsageError("weight_decay and max_gradient_norm must be 0 or more.")
-        if not 0 <= self.edit_weight < math.inf:
-            raise UsageError(f"edit_weight is {self.edit_weight}; it must be 0 or more.")
         if not 0 < self.layer_decay <= 1:
             raise UsageError(
                 f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1."
             )
+        if not 0 < self.distillation_weight <= 1:
+            raise UsageError(
+                f"distillation_weight is {self.distillation_weight}; it must be above 0 and at "
+                "most 1."
+            )
+        for name in ("edit_weight", "r_drop"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
+        self._check_teacher()
         _check_name("precision", self.precision, get_args(Precision))
         _check_name("optimizer", self.optimizer, get_args(Optimizer))
         _check_name("schedule", self.schedule, get_args(Schedule))
@@ -121,6 +134,17 @@ class TrainConfig:
                 "The schedule 'paper' has a learning_rate and warmup_steps of its own; leave both "
                 "out, or use schedule 'inverse_sqrt'."
             )
+
+    def _check_teacher(self) -> None:
+        if self.teacher is not None:
+            object.__setattr__(self, "teacher", str(self.teacher))  # a path is as good
+            return
+        for name, field in self.__dataclass_fields__.items():
+            if name.startswith("distillation_") and getattr(self, name) != field.default:
+                raise UsageError(
+                    f"{name} is {getattr(self, name)}, but there is no teacher; name one (teacher: "
+                    "FOLDER), or leave it out."
+                )
 
 
 def _check_name(field: str, name: str, allowed: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.checkpoints import checkpoints, newest_whole
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
+from warmstart.training.distillation import load_teacher
 from warmstart.training.interruption import stop_requests
 from warmstart.training.memory import told_of_memory
 from warmstart.training.meter import Meter
@@ -109,6 +110,8 @@ def train(
         split.max_target_length,
         edit_weight=config.edit_weight,
     )
+    _check_r_drop(model.model, config)
+    teacher = load_teacher(model, examples, config)
     new = new_parameters(model.model, model.provenance)
     trained = TrainedParameters(model.model, config, new)
     arguments = _arguments(model, config, validation)
@@ -145,6 +148,7 @@ def train(
                 callbacks=[log],
                 config=config,
                 trained=trained,
+                teacher=teacher,
                 request=request,
                 resume=_resume_command(config, recipe),
                 meter=meter,
@@ -272,6 +276,22 @@ def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
             module.p = config.dropout
         if isinstance(module, SelfAttention | CrossAttention):
             module.config = replace(module.config, dropout=config.attention_dropout)
+
+
+def _check_r_drop(model: nn.Module, config: TrainConfig) -> None:
+    """Refuses to compare two passes that are one and the same.
+
+    Raises:
+        UsageError: if nothing is ever dropped.
+    """
+    rates = [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
+    if config.dropout is not None:
+        rates = [config.dropout]
+    if config.r_drop and not any([*rates, config.attention_dropout]):
+        raise UsageError(
+            f"r_drop is {config.r_drop}, which compares two passes with dropout, but every dropout "
+            "is 0, so they would be the same; set dropout: 0.1, or r_drop: 0."
+        )
 
 
 def _set_recomputing(model: nn.Module, recomputes: bool) -> None:

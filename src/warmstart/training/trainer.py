@@ -16,6 +16,7 @@ from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
 from warmstart.evaluation import decode_split, score_outputs, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.soft_loss import soft_loss
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 from warmstart.training.batches import (
@@ -34,6 +35,7 @@ from warmstart.training.checkpoints import (
     written_whole,
 )
 from warmstart.training.config import TrainConfig
+from warmstart.training.distillation import Teacher
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
 from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
@@ -57,21 +59,37 @@ class LossOfBatch(nn.Module):
     for its own; the model inside stays as it is.
     """
 
-    def __init__(self, model: EncoderDecoder, label_smoothing: float) -> None:
+    def __init__(
+        self, model: EncoderDecoder, settings: TrainConfig, teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
         self.model = model
-        self.label_smoothing = label_smoothing
+        self.settings = settings
+        self.teacher = teacher
 
     def forward(self, batch: Batch, label_count: Tensor | int | None) -> Tensor:
         """The loss of one pass. Shape: []"""
-        loss: Tensor = self.model(
-            *sequences(batch),
-            batch["labels"],
-            label_count,
-            weights=batch.get("weights"),
-            label_smoothing=self.label_smoothing,
+        source, target = sequences(batch)
+        labels, weights = batch["labels"], batch.get("weights")
+        smoothing = self.settings.label_smoothing
+        if self.teacher is None and not self.settings.r_drop:
+            loss: Tensor = self.model(
+                source, target, labels, label_count, weights=weights, label_smoothing=smoothing
+            )
+            return loss
+        assert label_count is not None
+        count = 2 if self.settings.r_drop else 1
+        passes = [self.model.states(source, target) for _ in range(count)]
+        summed = soft_loss(
+            self.model.head,
+            passes,
+            labels,
+            weights,
+            label_smoothing=smoothing,
+            teacher=None if self.teacher is None else self.teacher.states(source, target),
+            r_drop=self.settings.r_drop,
         )
-        return loss
+        return summed / label_count
 
 
 class NumberedExamples(Dataset[tuple[int, TokenizedExample]]):
@@ -124,6 +142,7 @@ class Seq2SeqTrainer(Trainer):
         *,
         config: TrainConfig,
         trained: TrainedParameters,
+        teacher: Teacher | None,
         request: StopRequest,
         resume: str,
         meter: Meter,
@@ -138,7 +157,7 @@ class Seq2SeqTrainer(Trainer):
         self.progress = progress
         self.stop = StopInOrder(resume)
         self.watch = Watch(config, vocabulary=seq2seq.model.config.decoder.embedding.vocabulary)
-        loss_of_batch = LossOfBatch(seq2seq.model, config.label_smoothing)
+        loss_of_batch = LossOfBatch(seq2seq.model, config, teacher)
         super().__init__(
             model=loss_of_batch,
             args=arguments,
