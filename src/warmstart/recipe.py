@@ -34,7 +34,7 @@ from warmstart.metrics.catalogue import get_metric
 from warmstart.settings import check_settings, read_settings
 from warmstart.tasks.catalogue import DataFiles, get_task_definition, load_task
 from warmstart.tasks.task import SPLITS, Task, TaskDefinition
-from warmstart.training.config import TrainConfig
+from warmstart.training.config import Lora, TrainConfig
 
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
@@ -280,6 +280,7 @@ def _keys() -> dict[str, list[str]]:
         "": Recipe,
         "task": TaskData,
         "training": TrainConfig,
+        "training.lora": Lora,
         "generation": GenerationOptions,
         "evaluation": EvaluationSettings,
     }

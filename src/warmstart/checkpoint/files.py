@@ -32,6 +32,7 @@ __all__ = [
     "replace_folder",
 ]
 
+ADAPTER_CONFIG = "adapter_config.json"  # of a folder with what is added to another model
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -141,6 +142,11 @@ def find_folder(name: str | os.PathLike[str], *, weights: bool = True) -> Path:
     name = os.fspath(name)
     path = Path(name).expanduser()
     if path.is_dir():
+        if not (path / CONFIG).is_file() and (path / ADAPTER_CONFIG).is_file():
+            raise CheckpointError(
+                f"The folder {name} holds an adapter, which is no model alone; make one of it and "
+                f"its base: warmstart export {name} --merge -o DIR."
+            )
         if not (path / CONFIG).is_file():
             raise CheckpointError(
                 f"The folder {name} has no {CONFIG}, so it is not a model folder. "
@@ -182,7 +188,8 @@ def check_replaceable(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; give a folder for the model.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).is_file():
+    ours = any((folder / name).is_file() for name in (CONFIG, ADAPTER_CONFIG))
+    if folder.is_dir() and any(folder.iterdir()) and not ours:
         raise OutputError(
             f"The folder {folder} holds something that is not a model; it is left as it is. "
             "Give a new or empty folder."

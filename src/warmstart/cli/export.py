@@ -19,13 +19,29 @@ def export(
         Literal["transformers"],
         typer.Option("--format", help="For transformers: shared tensors are written out twice."),
     ] = "transformers",
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="MODEL is an adapter that 'training.lora' wrote: make a model of it and its base, "
+            "for any reader.",
+        ),
+    ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a model for readers without weight sharing."""
+    """Write a model for readers without weight sharing, or an adapter as a model."""
     check_new_folder(output, overwrite=overwrite)
     if Path(model).resolve() == output.resolve():
         raise OutputError(f"The output folder {output} is the model to read; give another.")
+    if merge:
+        from warmstart.training.lora import load_adapters
+
+        merged, adapters = load_adapters(Path(model))
+        adapters.merge()
+        merged.save_pretrained(output)
+        typer.echo(f"written to {output}")
+        return
     from warmstart.seq2seq import Seq2Seq
 
     loaded = Seq2Seq.from_pretrained(model, device="cpu")

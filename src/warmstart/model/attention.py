@@ -218,5 +218,8 @@ class CrossAttention(Sublayer):
 
 def _linear_rows(linear: nn.Linear, x: Tensor, rows: slice) -> Tensor:
     """What some rows of a linear layer make of x."""
+    if type(linear) is not nn.Linear:  # with an adapter, which is no matter of its weight alone
+        whole: Tensor = linear(x)
+        return whole[..., rows]
     bias: Tensor | None = linear.bias  # torch's types forget that it may be missing
     return F.linear(x, linear.weight[rows], None if bias is None else bias[rows])

@@ -7,16 +7,57 @@ from typing import Final, Literal, get_args
 
 from warmstart.errors import UsageError, did_you_mean
 
-__all__ = ["PAPER_WARMUP_STEPS", "Optimizer", "Part", "Precision", "Schedule", "TrainConfig"]
+__all__ = [
+    "PAPER_WARMUP_STEPS",
+    "Lora",
+    "LoraTarget",
+    "Optimizer",
+    "Part",
+    "Precision",
+    "Schedule",
+    "TrainConfig",
+]
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adafactor"]
 Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant", "paper"]
 Part = Literal["encoder", "decoder", "embeddings", "all but cross-attention"]
+LoraTarget = Literal["self_attention", "cross_attention", "feed_forward"]
 
 PAPER_WARMUP_STEPS: Final = 40_000  # Rothe et al. 2020, sections 2 to 4
 _LEARNING_RATE: Final = 1e-4
 _WARMUP_STEPS: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lora:
+    """Low-rank adapters in the place of all weights, see `training/lora.py`."""
+
+    rank: int = 16  # inner width of an adapter, >= 1
+    alpha: float = 32.0  # an adapter's output is multiplied by alpha / rank; > 0
+    dropout: float = 0.0  # on what an adapter reads, at least 0, below 1
+    # Whose linear layers get an adapter: "self_attention", "cross_attention", "feed_forward".
+    # None: all of them, but what no checkpoint gave is trained in full instead.
+    targets: tuple[LoraTarget, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UsageError(f"lora.rank is {self.rank}; it must be 1 or more.")
+        if not 0 < self.alpha < math.inf:
+            raise UsageError(f"lora.alpha is {self.alpha}; it must be above 0.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"lora.dropout is {self.dropout}; it must be at least 0 and below 1.")
+        if self.targets is None:
+            return
+        given: object = self.targets
+        if isinstance(given, str) or not self.targets:
+            raise UsageError(
+                f"lora.targets is {given!r}; give a list of some of "
+                f"{', '.join(get_args(LoraTarget))}."
+            )
+        object.__setattr__(self, "targets", tuple(self.targets))
+        for target in self.targets or ():
+            _check_name("lora.targets", target, get_args(LoraTarget))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +102,7 @@ class TrainConfig:
     freeze: tuple[Part, ...] = ()
     cross_attention_steps: int = 0  # optimizer steps at first for cross-attention and what is new
     encoder_frozen_steps: int = 0  # optimizer steps at first without the encoder
+    lora: Lora | None = None  # trains adapters and what is new; None: all weights
     dropout: float | None = None  # on embeddings and sublayers; None: the checkpoints' own
     attention_dropout: float = 0.0  # 0: with it CPUs and GPUs lose their fast attention kernels
     precision: Precision = "auto"  # auto: bfloat16 products where the hardware has them

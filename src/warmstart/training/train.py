@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from transformers import PrinterCallback, TrainerState, TrainingArguments, set_seed
 
+from warmstart.checkpoint.files import open_checkpoint
+from warmstart.composition.saved import load_model
 from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
@@ -25,13 +27,14 @@ from warmstart.training.checkpoints import checkpoints, newest_whole
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.distillation import load_teacher
 from warmstart.training.interruption import stop_requests
+from warmstart.training.lora import Adapters, add_adapters
 from warmstart.training.memory import told_of_memory
 from warmstart.training.meter import Meter
 from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES
-from warmstart.training.trainer import Seq2SeqTrainer
+from warmstart.training.trainer import ADAPTER, BASE, Seq2SeqTrainer
 
 __all__ = ["TrainResult", "check_output_folder", "train"]
 
@@ -113,6 +116,7 @@ def train(
     _check_r_drop(model.model, config)
     teacher = load_teacher(model, examples, config)
     new = new_parameters(model.model, model.provenance)
+    adapters = _adapters(model, config, new, resume=resume)
     trained = TrainedParameters(model.model, config, new)
     arguments = _arguments(model, config, validation)
     if arguments.process_index == 0:
@@ -137,6 +141,8 @@ def train(
     )
     started = time.monotonic()
     model.generation = split.generation
+    if adapters is not None and checkpoint is None and arguments.process_index == 0:
+        adapters.merged(model).save_pretrained(config.output_dir / BASE)
     try:
         trained.prepare()
         with stop_requests() as request:
@@ -149,6 +155,7 @@ def train(
                 config=config,
                 trained=trained,
                 teacher=teacher,
+                adapters=adapters,
                 request=request,
                 resume=_resume_command(config, recipe),
                 meter=meter,
@@ -157,12 +164,17 @@ def train(
             trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
             with told_of_memory():
                 _run(trainer, checkpoint)
+            if adapters is not None and arguments.process_index == 0:
+                adapters.save(config.output_dir / ADAPTER, f"../{BASE}")
     finally:
         progress.stop()  # an interrupted run must give the terminal back
         trained.release()
+        if adapters is not None:
+            adapters.merge()
         _set_recomputing(model.model, False)
     model.model.eval()
     folder = config.output_dir / FINAL
+    trainer.adapters = None  # they are merged
     trainer.save_model(str(folder))
     metric = None if validation is None else _best_metric(validation, config)
     return TrainResult(
@@ -271,11 +283,24 @@ def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
 
 
 def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
-    for module in model.modules():
-        if isinstance(module, nn.Dropout) and config.dropout is not None:
+    for name, module in model.named_modules():
+        ours = isinstance(module, nn.Dropout) and ".lora_" not in name
+        if ours and config.dropout is not None:
             module.p = config.dropout
         if isinstance(module, SelfAttention | CrossAttention):
             module.config = replace(module.config, dropout=config.attention_dropout)
+
+
+def _adapters(
+    model: Seq2Seq, config: TrainConfig, new: frozenset[int], *, resume: bool
+) -> Adapters | None:
+    """Puts adapters on the model, which is that of the run's start; None: there are to be none."""
+    if config.lora is None:
+        return None
+    if resume:
+        base = load_model(model.composition, open_checkpoint(config.output_dir / BASE))
+        model.model.load_state_dict(base.state_dict())
+    return add_adapters(model.model, config.lora, new, config.seed)
 
 
 def _check_r_drop(model: nn.Module, config: TrainConfig) -> None:

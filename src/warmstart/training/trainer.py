@@ -37,6 +37,7 @@ from warmstart.training.checkpoints import (
 from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
+from warmstart.training.lora import Adapters
 from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
@@ -45,10 +46,12 @@ from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
 from warmstart.training.watch import Watch
 
-__all__ = ["Seq2SeqTrainer"]
+__all__ = ["ADAPTER", "BASE", "Seq2SeqTrainer"]
 
 logger = logging.getLogger(__name__)
 
+ADAPTER: Final = "adapter"  # folder of a run or checkpoint that trains adapters
+BASE: Final = "base"  # folder of the model that they belong to
 _LEAST_WEIGHT: Final = 1e-30  # of a step, so that one without any has a loss of 0
 
 
@@ -143,6 +146,7 @@ class Seq2SeqTrainer(Trainer):
         config: TrainConfig,
         trained: TrainedParameters,
         teacher: Teacher | None,
+        adapters: Adapters | None,
         request: StopRequest,
         resume: str,
         meter: Meter,
@@ -150,6 +154,7 @@ class Seq2SeqTrainer(Trainer):
     ) -> None:
         self.seq2seq = seq2seq
         self.config = config
+        self.adapters = adapters
         self.examples = examples
         self.validation = validation
         self.request = request
@@ -314,12 +319,12 @@ class Seq2SeqTrainer(Trainer):
 
     def _decode_and_score(self) -> tuple[dict[str, float], list[str]]:
         """Values of the validation split by name, the loss first; and the outputs."""
-        split = self.validation
+        split, model = self.validation, self._evaluated()
         assert split is not None
         with self.progress.counted("validation loss", len(split)) as advance:
-            loss = target_loss(self.seq2seq, split, advance=advance)
+            loss = target_loss(model, split, advance=advance)
         with self.progress.counted("decoding", len(split)) as advance:
-            outputs, at_limit = decode_split(self.seq2seq, split, advance=advance)
+            outputs, at_limit = decode_split(model, split, advance=advance)
         scores = score_outputs(split, outputs, at_limit=at_limit)
         return {"loss": loss, **{name: score.value for name, score in scores.items()}}, outputs
 
@@ -353,9 +358,19 @@ class Seq2SeqTrainer(Trainer):
         metrics = self._evaluate(None, None)
         self._determine_best_metric(metrics, None)
 
+    def _evaluated(self) -> Seq2Seq:
+        """The model as it will be used: with adapters in its weights, where it has any."""
+        if self.adapters is None:
+            return self.seq2seq
+        return self.adapters.merged(self.seq2seq)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.args.should_save:  # the first process
-            self.seq2seq.save_pretrained(Path(output_dir or str(self.args.output_dir)))
+            folder = Path(output_dir or str(self.args.output_dir))
+            if self.adapters is None:
+                self.seq2seq.save_pretrained(folder)
+            else:
+                self.adapters.save(folder / ADAPTER, f"../../{BASE}")
         self.args.distributed_state.wait_for_everyone()
 
     def _save_checkpoint(self, model: nn.Module | None, trial: Any = None) -> None:
@@ -416,5 +431,8 @@ class Seq2SeqTrainer(Trainer):
             )
 
     def _read_parameters(self, folder: str) -> None:
+        if self.adapters is not None:
+            self.adapters.read(Path(folder) / ADAPTER)
+            return
         saved = load_model(self.seq2seq.composition, open_checkpoint(folder))
         self.seq2seq.model.load_state_dict(saved.state_dict())
