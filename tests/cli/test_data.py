@@ -110,3 +110,19 @@ def test_several_files_are_one_split(warmstart: Run, tmp_path: Path) -> None:
 def test_what_is_wrong_with_data_is_told(warmstart: Run, tmp_path: Path) -> None:
     warmstart("data", "report", tmp_path / "no.tsv").assert_failed(1, "there is no file")
     warmstart("data", "report", "a.tsv", "--task", "fusoin").assert_failed(2, "no task 'fusoin'")
+
+
+def test_pseudo_labels_are_data_to_train_on(warmstart: Run, composed: Path, tmp_path: Path) -> None:
+    data = write(tmp_path / "train.tsv", [("the cat sat", "the cat"), ("she is big", "she")])
+    output = tmp_path / "pseudo.jsonl"
+    arguments = ("--data", data, "-o", output, "--num-beams", 2, "--max-length", 6, "--json")
+    finished = warmstart("data", "pseudo-labels", composed, *arguments)
+    assert finished.code == 0, finished.err
+    told = json.loads(finished.out)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (told["examples"], told["written"]) == (2, len(rows))
+    assert {row["source"] for row in rows} <= {"the cat sat", "she is big"}
+    finished = warmstart(
+        "data", "pseudo-labels", composed, "--data", tmp_path / "none.tsv", "-o", output
+    )
+    finished.assert_failed(1, "none.tsv")

@@ -7,6 +7,8 @@ import transformers
 from tests.cli.conftest import Finished
 
 from warmstart.seq2seq import Seq2Seq
+from warmstart.training.config import Lora
+from warmstart.training.lora import add_adapters
 
 if TYPE_CHECKING:
     from tests.tiny import Checkpoints
@@ -50,3 +52,19 @@ def test_output_folders_that_are_refused(warmstart: Run, composed: Path, tmp_pat
     warmstart("export", composed, "-o", composed).assert_failed(1, "--overwrite")
     warmstart("export", composed, "-o", composed, "--overwrite").assert_failed(1, "to read")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_adapter_becomes_a_model(warmstart: Run, composed: Path, tmp_path: Path) -> None:
+    model = Seq2Seq.from_pretrained(composed, device="cpu")
+    adapters = add_adapters(model.model, Lora(rank=2), frozenset(), 0)
+    adapters.save(tmp_path / "adapter", str(composed))
+    finished = warmstart("export", tmp_path / "adapter", "--merge", "-o", tmp_path / "merged")
+    assert finished.code == 0, finished.err
+    weights = (tmp_path / "merged" / "model.safetensors").read_bytes()
+    assert weights == (composed / "model.safetensors").read_bytes()  # nothing was trained
+    warmstart("export", tmp_path / "adapter", "-o", tmp_path / "other").assert_failed(
+        1, "--merge -o DIR"
+    )
+    warmstart("export", composed, "--merge", "-o", tmp_path / "other").assert_failed(
+        1, "is no adapter"
+    )

@@ -90,7 +90,7 @@ def test_the_page_on_training_names_every_option_that_shapes_it() -> None:
         "seed",
     }
     named = {field.name for field in fields(TrainConfig) if f"`{field.name}" in page}
-    assert named == {field.name for field in fields(TrainConfig)} - obvious
+    assert named >= {field.name for field in fields(TrainConfig)} - obvious
 
 
 def test_the_table_of_accumulation_is_that_of_the_benchmark() -> None:

@@ -1,23 +1,23 @@
-"""`warmstart data`: what a data set is like, and pairs made from plain text by rule."""
+"""`warmstart data`: what a data set is like, and pairs made by rule or by a model."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.options import Json
+from warmstart.cli.options import BatchSize, Json, LengthPenalty, MaxLength, NumBeams, decoding
 from warmstart.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from warmstart.data.rule_made import Direction, MadePairs
 
 __all__ = ["data"]
 
 data = typer.Typer(
-    help="Report on data, and make pairs from plain text.",
+    help="Report on data, and make pairs from plain text or by a model.",
     no_args_is_help=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -99,8 +99,15 @@ def _make(
     settings = PairSettings(
         direction=direction, share=share, min_words=min_words, max_words=max_words, seed=seed
     )
-    with _progress() as tell:
-        made = write_pairs(files, output, settings, tell=tell)
+    with _status("reading") as status:
+        made = write_pairs(
+            files,
+            output,
+            settings,
+            tell=lambda sentences, pairs: status.update(
+                f"{sentences:,} sentences, {pairs:,} pairs"
+            ),
+        )
     if as_json:
         print_json(
             {
@@ -116,14 +123,11 @@ def _make(
         _print_made(made, output)
 
 
-@contextmanager
-def _progress() -> "Iterator[Any]":
-    """A line on stderr that counts, on a terminal only."""
+def _status(what: str) -> "Status":
+    """A line on stderr to count in, on a terminal only."""
     from rich.console import Console
 
-    console = Console(file=sys.stderr)
-    with console.status("reading") as status:
-        yield lambda sentences, pairs: status.update(f"{sentences:,} sentences, {pairs:,} pairs")
+    return Console(file=sys.stderr).status(what)
 
 
 def _print_made(made: "MadePairs", output: Path) -> None:
@@ -135,6 +139,79 @@ def _print_made(made: "MadePairs", output: Path) -> None:
 
 def _percent(count: int, of: int) -> str:
     return f"{100 * count / of:.1f} %"
+
+
+@data.command()
+def pseudo_labels(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The teacher: a folder or hub id.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--data", metavar="DATA", help="Training data: a file, a folder, or hub:NAME."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines to write.")
+    ],
+    task: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose data it is, see 'warmstart list tasks'.")
+    ] = "pairs",
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="source=A,target=B",
+            help="Names of columns, or numbers from 1. Default: well-known names.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Examples, at most. Default: all.")
+    ] = None,
+    batch_size: BatchSize = 32,
+    num_beams: NumBeams = None,
+    max_length: MaxLength = None,
+    length_penalty: LengthPenalty = None,
+    as_json: Json = False,
+) -> None:
+    """Let a model write the targets, for a smaller one to learn (sequence-level distillation).
+
+    The same command again goes on where it was interrupted. Train on the file as on any other.
+    """
+    from warmstart.cli.evaluate import parse_columns
+    from warmstart.data.left_out import LeftOut
+    from warmstart.tasks.catalogue import get_task_definition
+    from warmstart.tasks.reading import read_split
+
+    overrides = decoding(num_beams, max_length, None, length_penalty, None, None)
+    definition = get_task_definition(task)
+    examples = read_split(
+        definition,
+        source,
+        None if columns is None else parse_columns(columns),
+        split="train",
+        fraction=1,
+        limit=limit,
+        seed=0,
+        left_out=LeftOut(),
+    )
+    from warmstart.seq2seq import Seq2Seq
+    from warmstart.training.pseudo_labels import write_pseudo_labels
+
+    loaded = Seq2Seq.from_pretrained(model)
+    with _status("decoding") as status:
+        made = write_pseudo_labels(
+            loaded,
+            examples,
+            output,
+            batch_size=batch_size,
+            max_source_length=definition.max_source_length,
+            tell=lambda done: status.update(f"{done:,} of {len(examples):,} examples"),
+            **overrides,
+        )
+    if as_json:
+        told = {"examples": made.examples, "written": made.written, "resumed": made.resumed}
+        print_json({"output": str(output), **told})
+    else:
+        typer.echo(f"{made.written:,} pairs of {made.examples:,} examples in {output}")
 
 
 @data.command()
