@@ -23,8 +23,8 @@ def export(
         bool,
         typer.Option(
             "--merge",
-            help="MODEL is an adapter that 'training.lora' wrote: make a model of it and its base, "
-            "for any reader.",
+            help="MODEL is an adapter that 'training.lora' wrote: make a model of it and its base. "
+            "Default: it is a model.",
         ),
     ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
