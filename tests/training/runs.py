@@ -132,24 +132,14 @@ def forward_limit(limit: int, error: BaseException) -> Callable[..., Any]:
 
 
 def launch(
-    checkpoint: Path,
-    folder: Path,
-    changes: Mapping[str, Any],
-    *,
-    examples: tuple[int, int] = (24, 3),
-    share: Share = "none",
-    limits: Mapping[str, int] | None = None,
-    resume: bool = False,
-    processes: int = 2,
-    code: int = 0,
+    checkpoint: Path, folder: Path, *runs: Mapping[str, Any], processes: int = 2, code: int = 0
 ) -> str:
     """Runs `two_processes.py` under torchrun; what it wrote to stderr."""
-    wishes = {"changes": changes, "examples": examples, "share": share, "resume": resume}
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
     command += ["--master-port=0", "--standalone", str(script), str(checkpoint), str(folder)]
     finished = subprocess.run(
-        [*command, json.dumps({**wishes, "limits": limits or {}})],
+        [*command, json.dumps(runs)],
         check=False,
         capture_output=True,
         text=True,

@@ -22,7 +22,7 @@ from tests.training.runs import (
 )
 
 from warmstart.errors import TrainingError
-from warmstart.evaluation import evaluate
+from warmstart.evaluation import target_loss
 from warmstart.model.stack import Stack
 from warmstart.training import trainer as trainer_module
 from warmstart.training.memory import OutOfMemory, is_out_of_memory
@@ -136,7 +136,7 @@ def test_memory_that_runs_out_elsewhere(
     def too_much(*arguments: Any, **keywords: Any) -> Any:
         raise RuntimeError(CPU)
 
-    monkeypatch.setattr(trainer_module, evaluate.__name__, too_much)
+    monkeypatch.setattr(trainer_module, target_loss.__name__, too_much)
     with pytest.raises(TrainingError, match="Out of memory outside of a training pass"):
         train(seq2seq(checkpoints("bert")), copy_task(22, 2), quick(tmp_path / "run"))
 
@@ -152,10 +152,12 @@ def test_processes_agree_on_the_pieces(checkpoints: Checkpoints, tmp_path: Path)
     config = replace(quick(tmp_path / "one"), max_steps=3, batch_size=8, accumulation_steps=2)
     whole = train(seq2seq(checkpoints("bert")), copy_task(32), config)
     changes = {"max_steps": 3, "accumulation_steps": 2, "evaluate_every": 0}
-    told = launch(
-        checkpoints("bert"), tmp_path / "two", changes, examples=(32, 0), limits={"1": 12}
-    )
+    two = {"name": "two", "changes": changes, "examples": (32, 0), "limits": {"1": 12}}
+    lost = {**two, "name": "lost", "limits": {"1": 4}, "ends": "OutOfMemory"}
+    told = launch(checkpoints("bert"), tmp_path, two, lost)
     assert_same_update(whole.folder, tmp_path / "two" / "final")
     assert "halved from 4 to 2 examples, and accumulation doubled from 2 to 4 passes" in told
     record = json.loads((tmp_path / "two" / "out_of_memory.json").read_text())
     assert record[-1]["pieces"] >= 2
+    assert "lost: OutOfMemory: Another process has run out of memory" in told
+    assert "lost: OutOfMemory: Out of memory at step 1 with a micro-batch of one" in told

@@ -131,7 +131,7 @@ def test_two_processes_make_the_same_update(
     single = seq2seq(checkpoints("bert"))
     config = replace(quick(tmp_path / "one"), max_steps=5, batch_size=8, evaluate_every=3)
     result = train(single, copy_task(24, 3), replace(config, **changes))
-    launch(checkpoints("bert"), tmp_path / "two", changes)
+    launch(checkpoints("bert"), tmp_path, {"name": "two", "changes": changes})
     assert_same_update(result.folder, tmp_path / "two" / "final")
     for step in (3, 5):
         folder = tmp_path / "two" / f"checkpoint-{step}"

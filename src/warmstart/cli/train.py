@@ -1,5 +1,6 @@
 """`warmstart train`: a recipe, from its model to its scores."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,14 @@ def train(
         bool,
         typer.Option("--resume", help="Go on from the newest checkpoint. Default: a new run."),
     ] = False,
+    auto_resume: Annotated[
+        bool,
+        typer.Option(
+            "--auto-resume",
+            help="Go on from the newest checkpoint if there is one, else begin, as a job does that "
+            "a scheduler starts again. Default: a new run.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model as a recipe says.
@@ -45,12 +54,15 @@ def train(
     settings = load_recipe(recipe, changes or [])
     task = build_task(settings)
     # What can be refused is refused before the model is loaded.
-    from warmstart.training.train import check_output_folder
+    from warmstart.training.run_folder import Resume, check_output_folder
     from warmstart.training.train import train as run
 
-    check_output_folder(settings.training.output_dir, resume=resume)
+    go_on: Resume = "auto" if auto_resume else resume
+    check_output_folder(settings.training.output_dir, resume=go_on)
     model = build_model(settings.model)
-    result = run(model, task, settings.training, resume=resume, recipe=settings.to_yaml())
+    result = run(model, task, settings.training, resume=go_on, recipe=settings.to_yaml())
+    if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one tells
+        return
     scores = _evaluate(settings, model, task)
     if as_json:
         print_json(

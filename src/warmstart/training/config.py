@@ -12,6 +12,7 @@ __all__ = [
     "Lora",
     "LoraTarget",
     "Optimizer",
+    "Parallel",
     "Part",
     "Precision",
     "Schedule",
@@ -21,6 +22,7 @@ __all__ = [
 Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adafactor"]
 Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant", "paper"]
+Parallel = Literal["ddp", "fsdp"]
 Part = Literal["encoder", "decoder", "embeddings", "all but cross-attention"]
 LoraTarget = Literal["self_attention", "cross_attention", "feed_forward"]
 
@@ -77,6 +79,9 @@ class TrainConfig:
     # What the loss of a target token is multiplied by if the source does not have it, >= 0: above
     # 1 where most of a text is copied and the rest is what matters.
     edit_weight: float = 1.0
+    # With several processes: ddp, each holds the whole model; fsdp, each a part of its weights,
+    # gradients and optimizer state, for models that are too large otherwise.
+    parallel: Parallel = "ddp"
     label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
     teacher: str | None = None  # folder or hub id of a model whose distributions are learnt, too
     distillation_weight: float = 0.5  # the teacher's share of the loss, above 0, at most 1
@@ -163,6 +168,7 @@ class TrainConfig:
         self._check_teacher()
         _check_name("precision", self.precision, get_args(Precision))
         _check_name("optimizer", self.optimizer, get_args(Optimizer))
+        _check_name("parallel", self.parallel, get_args(Parallel))
         _check_name("schedule", self.schedule, get_args(Schedule))
         given: object = self.freeze
         if isinstance(given, str):  # else each letter would be a part

@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +102,8 @@ class Passes:
         read: makes the inputs of some examples from their numbers.
         config: of the run.
         accelerator: knows the other processes.
+        sharded: whether no process has the whole model. A pass then takes all processes together,
+            and one that fails ends the run, which makes smaller pieces when it is resumed.
     """
 
     def __init__(
@@ -110,12 +113,15 @@ class Passes:
         read: Callable[[Sequence[int]], Inputs],
         config: TrainConfig,
         accelerator: Accelerator,
+        *,
+        sharded: bool,
     ) -> None:
         self.model = model
         self.make = make
         self.read = read
         self.config = config
         self.accelerator = accelerator
+        self.sharded = sharded
         self.record = Record(config.output_dir)
         if accelerator.is_main_process:
             self.record.tell()
@@ -154,7 +160,7 @@ class Passes:
         Raises:
             OutOfMemory: if another process has run out of memory for good.
         """
-        if self.accelerator.num_processes > 1:
+        if self.accelerator.num_processes > 1 and not self.sharded:
             while True:
                 most, fewest, lost = self._agree()
                 if lost:
@@ -189,7 +195,7 @@ class Passes:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if len(self.under_way) == 1:
-            if self.accelerator.num_processes > 1:
+            if self.accelerator.num_processes > 1 and not self.sharded:
                 self._agree(lost=True)
             raise OutOfMemory(self._sentence(self.under_way[0]))
         size, accumulation = self._micro_batch(), self.config.accumulation_steps * self.pieces
@@ -205,6 +211,12 @@ class Passes:
             accumulation,
             2 * accumulation,
         )
+        if self.sharded:
+            self.record.add(self.step, self.pieces)
+            raise OutOfMemory(
+                "A process of a sharded run cannot begin a pass again on its own; resume the run "
+                "(--resume), which makes the smaller passes."
+            )
 
     def _micro_batch(self) -> int:
         return -(-self.config.batch_size // self.pieces)
@@ -237,6 +249,9 @@ class Passes:
         for piece in self._cut(numbers):
             self.under_way = piece
             losses.append(self.make(self.read(piece), label_count))
+        if self.sharded:  # all processes make equally many pieces; these add nothing
+            for _ in range(self.pieces - len(losses)):
+                losses.append(self.make(self.read(self.under_way), torch.tensor(math.inf)))
         return torch.stack(losses).sum()
 
     def _cut(self, numbers: Sequence[int]) -> Iterator[list[int]]:

@@ -1,12 +1,12 @@
 """Fine-tuning: a model and a task become a trained model."""
 
-import json
 import logging
 import math
+import os
 import shlex
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from transformers import PrinterCallback, TrainerState, TrainingArguments, set_s
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
-from warmstart.errors import OutputError, TrainingError, UsageError, did_you_mean
+from warmstart.errors import UsageError, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.stack import Stack
@@ -23,9 +23,9 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.checkpoints import checkpoints, newest_whole
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.distillation import load_teacher
+from warmstart.training.effective_batch import kept_batch
 from warmstart.training.interruption import stop_requests
 from warmstart.training.lora import Adapters, add_adapters
 from warmstart.training.memory import told_of_memory
@@ -33,16 +33,21 @@ from warmstart.training.meter import Meter
 from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
 from warmstart.training.progress import TrainingProgress
+from warmstart.training.run_folder import (
+    FINAL,
+    RECIPE,
+    Resume,
+    check_output_folder,
+    checkpoint_to_resume,
+    prepare_folder,
+)
 from warmstart.training.samples import SAMPLES
+from warmstart.training.sharding import ShardedCopy
 from warmstart.training.trainer import ADAPTER, BASE, Seq2SeqTrainer
 
-__all__ = ["TrainResult", "check_output_folder", "train"]
+__all__ = ["TrainResult", "train"]
 
 logger = logging.getLogger(__name__)
-
-CONFIG = "train_config.json"
-FINAL = "final"
-RECIPE = "recipe.yaml"
 
 _SCHEDULES: Mapping[Schedule, str] = {
     "linear": "linear",
@@ -79,7 +84,7 @@ def train(
     task: Task,
     config: TrainConfig,
     *,
-    resume: bool = False,
+    resume: Resume = False,
     recipe: str | None = None,
 ) -> TrainResult:
     """Fine-tunes a model in place on a task's training split.
@@ -91,7 +96,8 @@ def train(
         model: changed in place.
         task: with a "train" split, and a "validation" split if the best model is to be kept.
         config: settings.
-        resume: whether to go on from the newest checkpoint in `config.output_dir` that is whole.
+        resume: whether to go on from the newest checkpoint in `config.output_dir` that is whole;
+            "auto": if there is one.
         recipe: what the run was made from, as YAML; kept in the folder as ``recipe.yaml``.
 
     Raises:
@@ -103,7 +109,9 @@ def train(
             is to be trained.
     """
     check_output_folder(config.output_dir, resume=resume)
-    checkpoint = newest_whole(config.output_dir) if resume else None
+    checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
+    if checkpoint is not None:
+        config = kept_batch(config, int(os.environ.get("WORLD_SIZE", "1")), checkpoint)
     validation = _validation(task, config)
     split = task.split("train")
     examples = TokenizedExamples(
@@ -116,19 +124,23 @@ def train(
     _check_r_drop(model.model, config)
     teacher = load_teacher(model, examples, config)
     new = new_parameters(model.model, model.provenance)
-    adapters = _adapters(model, config, new, resume=resume)
-    trained = TrainedParameters(model.model, config, new)
+    adapters = _adapters(model, config, new, resume=checkpoint is not None)
     arguments = _arguments(model, config, validation)
+    sharded = _sharded(model, config, arguments)
+    module = model.model if sharded is None else sharded.model  # what is trained
+    if sharded is not None:
+        new = new_parameters(module, model.provenance)
+    trained = TrainedParameters(module, config, new)
     if arguments.process_index == 0:
         lengths = (examples.rows.source_lengths, examples.rows.target_lengths)
         logger.info("%s", report_task(task, {"train": lengths}))
     # Every process has to have looked at the folder before the first one fills it.
     arguments.distributed_state.wait_for_everyone()
     if checkpoint is None and arguments.process_index == 0:
-        _prepare_folder(config, recipe)
-    set_seed(config.seed)
-    _set_dropout(model.model, config)
-    _set_recomputing(model.model, config.activation_checkpointing)
+        prepare_folder(config, recipe)
+    set_seed(config.seed + arguments.process_index)  # other dropout in each
+    _set_dropout(module, config)
+    _set_recomputing(module, config.activation_checkpointing)
     log = MetricsLog(config.output_dir / METRICS)
     if checkpoint is not None and arguments.process_index == 0:
         history = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).log_history
@@ -160,6 +172,7 @@ def train(
                 resume=_resume_command(config, recipe),
                 meter=meter,
                 progress=progress,
+                sharded=sharded,
             )
             trainer.remove_callback(PrinterCallback)  # it writes to stdout, which is for results
             with told_of_memory():
@@ -171,7 +184,7 @@ def train(
         trained.release()
         if adapters is not None:
             adapters.merge()
-        _set_recomputing(model.model, False)
+        _set_recomputing(module, False)
     model.model.eval()
     folder = config.output_dir / FINAL
     trainer.adapters = None  # they are merged
@@ -185,6 +198,26 @@ def train(
         best_value=trainer.state.best_metric if metric is not None else None,
         folder=folder,
     )
+
+
+def _sharded(
+    model: Seq2Seq, config: TrainConfig, arguments: TrainingArguments
+) -> ShardedCopy | None:
+    """What is trained in the place of the model, if it is to be spread over processes."""
+    if config.parallel != "fsdp" or arguments.world_size == 1:
+        return None
+    if config.optimizer == "adafactor":
+        raise UsageError(
+            "optimizer 'adafactor' needs each parameter whole, which parallel 'fsdp' does not keep "
+            "anywhere; use optimizer 'adamw', or parallel 'ddp'."
+        )
+    if config.lora is not None:
+        raise UsageError(
+            "lora trains too little for parallel 'fsdp' to save anything; use parallel 'ddp', or "
+            "leave lora out."
+        )
+    model.to("cpu")
+    return ShardedCopy(model.model, arguments.device)
 
 
 def _run(trainer: Seq2SeqTrainer, checkpoint: Path | None) -> None:
@@ -239,47 +272,6 @@ def _best_metric(validation: Split, config: TrainConfig) -> str:
             "which are better; choose another of the task's metrics, or 'loss'."
         )
     return config.best_metric
-
-
-def check_output_folder(folder: Path, *, resume: bool) -> None:
-    """Refuses a folder that a run must not write to. Call it before what takes long.
-
-    Args:
-        folder: of the run.
-        resume: whether a run of before is to go on there.
-
-    Raises:
-        OutputError: if the folder holds another run or anything else, and `resume` is off.
-        TrainingError: if there is nothing to resume.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output_dir {folder} is a file; give a folder.")
-    found = checkpoints(folder)
-    if resume:
-        if not found:
-            raise TrainingError(
-                f"There is no checkpoint in {folder} to resume from; train without resume."
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        if found:
-            what = "a run of before; resume it (--resume), or give a new folder"
-        elif (folder / CONFIG).is_file():
-            what = "a run that ended before its first checkpoint; remove it, or give a new folder"
-        else:
-            what = "something else; give a new folder"
-        raise OutputError(f"The folder {folder} holds {what}.")
-
-
-def _prepare_folder(config: TrainConfig, recipe: str | None) -> None:
-    folder = config.output_dir
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"output_dir {folder} cannot be made: {error.strerror}.") from None
-    settings = {**asdict(config), "output_dir": str(folder)}
-    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
-    if recipe is not None:
-        (folder / RECIPE).write_text(recipe, encoding="utf-8")
 
 
 def _set_dropout(model: nn.Module, config: TrainConfig) -> None:

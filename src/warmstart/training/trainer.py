@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
+from transformers.trainer import SCHEDULER_NAME
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
@@ -36,6 +38,7 @@ from warmstart.training.checkpoints import (
 )
 from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher
+from warmstart.training.effective_batch import write_batch
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
 from warmstart.training.lora import Adapters
 from warmstart.training.memory import Passes
@@ -44,6 +47,7 @@ from warmstart.training.parameters import TrainedParameters, new_parameters, par
 from warmstart.training.processes import broadcast
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
+from warmstart.training.sharding import ShardedCopy, load_optimizer, save_optimizer
 from warmstart.training.watch import Watch
 
 __all__ = ["ADAPTER", "BASE", "Seq2SeqTrainer"]
@@ -151,8 +155,11 @@ class Seq2SeqTrainer(Trainer):
         resume: str,
         meter: Meter,
         progress: TrainingProgress,
+        sharded: ShardedCopy | None,
     ) -> None:
         self.seq2seq = seq2seq
+        self.sharded = sharded
+        self.trained = seq2seq.model if sharded is None else sharded.model
         self.config = config
         self.adapters = adapters
         self.examples = examples
@@ -162,7 +169,7 @@ class Seq2SeqTrainer(Trainer):
         self.progress = progress
         self.stop = StopInOrder(resume)
         self.watch = Watch(config, vocabulary=seq2seq.model.config.decoder.embedding.vocabulary)
-        loss_of_batch = LossOfBatch(seq2seq.model, config, teacher)
+        loss_of_batch = LossOfBatch(self.trained, config, teacher)
         super().__init__(
             model=loss_of_batch,
             args=arguments,
@@ -182,7 +189,15 @@ class Seq2SeqTrainer(Trainer):
         self.model_accepts_loss_kwargs = True
         # Keeps accelerate from wrapping the model: `Passes` averages the gradients.
         self.is_distributed_loading_by_transformers = arguments.world_size > 1
-        self.passes = Passes(loss_of_batch, self._make_pass, self._read, config, self.accelerator)
+        self._mixed_mesh_grads = sharded is not None  # gives the norm of all parts together
+        self.passes = Passes(
+            loss_of_batch,
+            self._make_pass,
+            self._read,
+            config,
+            self.accelerator,
+            sharded=sharded is not None,
+        )
 
     def training_step(
         self, model: nn.Module, inputs: Any, num_items_in_batch: Tensor | int | None = None
@@ -209,7 +224,8 @@ class Seq2SeqTrainer(Trainer):
 
     def _sync_replicated_trainable_parameters(self, model: nn.Module) -> None:
         """Called by the Trainer where there are several processes."""
-        broadcast(model.parameters())
+        if self.sharded is None:
+            broadcast(model.parameters())
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """Called after the last pass of a step, right before the weights are changed."""
@@ -252,9 +268,9 @@ class Seq2SeqTrainer(Trainer):
                     "weight_decay": group.weight_decay,
                 }
                 for group in parameter_groups(
-                    self.seq2seq.model,
+                    self.trained,
                     self.config,
-                    new_parameters(self.seq2seq.model, self.seq2seq.provenance),
+                    new_parameters(self.trained, self.seq2seq.provenance),
                 )
             ]
             if self.config.optimizer == "adamw":
@@ -306,7 +322,8 @@ class Seq2SeqTrainer(Trainer):
         with self.meter.paused(evaluation=True):
             self.request.abandons = self.args.world_size == 1  # others would wait for this process
             try:
-                values, outputs = self._decode_and_score()
+                with nullcontext() if self.sharded is None else self.sharded.gathered():
+                    values, outputs = self._decode_and_score()
             finally:
                 self.request.abandons = False
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
@@ -365,6 +382,8 @@ class Seq2SeqTrainer(Trainer):
         return self.adapters.merged(self.seq2seq)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.sharded is not None:
+            self.sharded.gather()
         if self.args.should_save:  # the first process
             folder = Path(output_dir or str(self.args.output_dir))
             if self.adapters is None:
@@ -372,6 +391,22 @@ class Seq2SeqTrainer(Trainer):
             else:
                 self.adapters.save(folder / ADAPTER, f"../../{BASE}")
         self.args.distributed_state.wait_for_everyone()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        if self.sharded is None:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        assert self.optimizer is not None and self.lr_scheduler is not None
+        save_optimizer(self.optimizer, Path(output_dir))
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            assert self.optimizer is not None and self.lr_scheduler is not None
+            load_optimizer(self.optimizer, Path(checkpoint))
+            state = torch.load(Path(checkpoint, SCHEDULER_NAME), weights_only=True)
+            self.lr_scheduler.load_state_dict(state)
 
     def _save_checkpoint(self, model: nn.Module | None, trial: Any = None) -> None:
         """Writes all that resuming needs, whole or not at all, and removes what is too old."""
@@ -382,8 +417,9 @@ class Seq2SeqTrainer(Trainer):
             self._save(str(partial))
             self._save_optimizer_and_scheduler(str(partial))
             self._save_rng_state(str(partial))
+            self._name_best()
             if first:
-                self._name_best()
+                write_batch(self.config, self.args.world_size, partial)
                 self.state.save_to_json(str(partial / "trainer_state.json"))
         if first:
             prune(run, self.config.save_total_limit, self.state.best_global_step)
@@ -436,3 +472,5 @@ class Seq2SeqTrainer(Trainer):
             return
         saved = load_model(self.seq2seq.composition, open_checkpoint(folder))
         self.seq2seq.model.load_state_dict(saved.state_dict())
+        if self.sharded is not None:
+            self.sharded.scatter()

@@ -1,0 +1,93 @@
+"""The folder of a run: what is in it decides whether a run begins, goes on, or is refused."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final, Literal
+
+from warmstart.errors import OutputError, TrainingError
+from warmstart.training.checkpoints import checkpoints, newest_whole
+from warmstart.training.config import TrainConfig
+from warmstart.training.metrics_log import METRICS, rewind
+from warmstart.training.samples import SAMPLES
+
+__all__ = [
+    "FINAL",
+    "RECIPE",
+    "Resume",
+    "check_output_folder",
+    "checkpoint_to_resume",
+    "prepare_folder",
+]
+
+# False: begin anew; True: go on; "auto": go on if there is a checkpoint, else begin anew.
+Resume = bool | Literal["auto"]
+
+CONFIG: Final = "train_config.json"
+FINAL: Final = "final"
+RECIPE: Final = "recipe.yaml"
+
+
+def check_output_folder(folder: Path, *, resume: Resume) -> None:
+    """Refuses a folder that a run must not write to. Call it before what takes long.
+
+    Args:
+        folder: of the run.
+        resume: whether a run of before is to go on there.
+
+    Raises:
+        OutputError: if the folder holds another run or anything else, and `resume` is off.
+        TrainingError: if there is nothing to resume.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output_dir {folder} is a file; give a folder.")
+    found = checkpoints(folder)
+    if found and resume:
+        return
+    if resume is True:
+        raise TrainingError(
+            f"There is no checkpoint in {folder} to resume from; train without resume."
+        )
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ended_early = not found and (folder / CONFIG).is_file()
+    if ended_early and resume == "auto":
+        return
+    if found:
+        what = "a run of before; resume it (--resume), or give a new folder"
+    elif ended_early:
+        what = (
+            "a run that ended before its first checkpoint; remove it, begin it again "
+            "(--auto-resume), or give a new folder"
+        )
+    else:
+        what = "something else; give a new folder"
+    raise OutputError(f"The folder {folder} holds {what}.")
+
+
+def checkpoint_to_resume(folder: Path, *, resume: Resume) -> Path | None:
+    """The checkpoint to go on from; None: begin anew.
+
+    Raises:
+        TrainingError: if there are checkpoints, and none of them is whole.
+    """
+    return newest_whole(folder) if resume and checkpoints(folder) else None
+
+
+def prepare_folder(config: TrainConfig, recipe: str | None) -> None:
+    """Makes the folder of a new run, in the place of one that came to no checkpoint.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    folder = config.output_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"output_dir {folder} cannot be made: {error.strerror}.") from None
+    for name in (METRICS, SAMPLES):
+        rewind(folder / name, [])
+    settings = {**asdict(config), "output_dir": str(folder)}
+    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+    if recipe is not None:
+        (folder / RECIPE).write_text(recipe, encoding="utf-8")

@@ -1,0 +1,163 @@
+"""Fully sharded data parallelism (FSDP2): each process holds a part of the model being trained.
+
+The unit that is gathered before use and freed after it is a block; embeddings, head and bridge are
+gathered for a whole pass. Decoding and saving use a whole model, which every process has in the
+memory of its CPU.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from warmstart.model.encoder_decoder import EncoderDecoder
+
+__all__ = ["ShardedCopy", "load_optimizer", "save_optimizer", "units"]
+
+WHOLE: Final = "optimizer.pt"
+_PART: Final = "optimizer-{:05}-of-{:05}.pt"
+
+
+class ShardedCopy:
+    """A copy of a model, sharded over all processes.
+
+    Args:
+        whole: the model, the same in all processes.
+        device: where this process computes.
+
+    Attributes:
+        model: the copy, to be trained.
+    """
+
+    def __init__(self, whole: EncoderDecoder, device: torch.device) -> None:
+        self.whole = whole
+        self.device = device
+        self.model = copy.deepcopy(whole)
+        for parameter in self.model.parameters():  # all processes begin with the first one's
+            distributed.broadcast(parameter.data.to(device), src=0)
+        mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
+        for unit in units(self.model):
+            fully_shard(unit, mesh=mesh)
+        fully_shard(self.model, mesh=mesh)
+        register_fsdp_forward_method(self.model, "states")  # the other way to call it
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Within the block the whole model has the copy's weights and is on its device.
+
+        All processes enter it together.
+        """
+        self.gather()
+        self.whole.to(self.device)
+        try:
+            yield
+        finally:
+            self.whole.to("cpu")
+
+    def gather(self) -> None:
+        """Writes the copy's weights to the whole model. All processes call it together."""
+        with torch.no_grad():
+            for whole, part in self._pairs():
+                whole.copy_(part.full_tensor())
+
+    def scatter(self) -> None:
+        """Takes over the whole model's weights, which are the same in all processes."""
+        with torch.no_grad():
+            for whole, part in self._pairs():
+                part.copy_(_like(whole.detach().to(self.device), part))
+
+    def _pairs(self) -> Iterator[tuple[nn.Parameter, DTensor]]:
+        parts = self.model.parameters()
+        for whole, part in zip(self.whole.parameters(), parts, strict=True):
+            assert isinstance(part, DTensor)
+            yield whole, part
+
+
+def units(model: EncoderDecoder) -> list[nn.Module]:
+    """What is gathered and freed together: blocks, or the parts of a block that others share.
+
+    A parameter may belong to one unit only. Those of what is shared with anything outside of its
+    unit, like projections of cross-attention that are an encoder's, stay with the whole model.
+    """
+    stacks = [stack for stack in (model.encoder, model.decoder) if stack is not None]
+    blocks = [block for stack in stacks for block in stack.blocks]
+    used = Counter(id(module) for block in blocks for module in block.modules())
+    owners: dict[int, set[int]] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            owners.setdefault(id(parameter), set()).add(id(module))
+    candidates = {
+        id(unit): unit
+        for block in blocks
+        for unit in (block.children() if _overlaps(block, used) else [block])
+    }
+    used = Counter(id(module) for unit in candidates.values() for module in unit.modules())
+    found = []
+    for unit in candidates.values():
+        inside = {id(module) for module in unit.modules()}
+        alone = all(owners[id(parameter)] <= inside for parameter in unit.parameters())
+        if alone and not _overlaps(unit, used):
+            found.append(unit)
+    return found
+
+
+def _overlaps(unit: nn.Module, used: Counter[int]) -> bool:
+    return any(used[id(module)] > 1 for module in unit.modules())
+
+
+def _like(whole: Tensor, part: DTensor) -> DTensor:
+    """This process's part of a tensor that is the same in all processes; nothing is sent."""
+    return distribute_tensor(whole, part.device_mesh, part.placements, src_data_rank=None)
+
+
+def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Writes this process's part of the state, beside those of the others."""
+    state = optimizer.state_dict()
+    own = {
+        index: {key: _own(value) for key, value in values.items()}
+        for index, values in state["state"].items()
+    }
+    name = _PART.format(distributed.get_rank() + 1, distributed.get_world_size())
+    torch.save({**state, "state": own}, folder / name)
+
+
+def _own(value: Any) -> Any:
+    # A copy, or the file would hold all of what it is a slice of.
+    return value.to_local().clone() if isinstance(value, DTensor) else value
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Reads the state, whole or in parts of however many processes, sharded as parameters are."""
+    if (folder / WHOLE).is_file():
+        parts = [_read(folder / WHOLE)]
+    else:
+        parts = [_read(path) for path in sorted(folder.glob("optimizer-*-of-*.pt"))]
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    state = {
+        index: {key: _joined(parts, index, key, parameters[index]) for key in values}
+        for index, values in parts[0]["state"].items()
+    }
+    optimizer.load_state_dict({**parts[0], "state": state})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return state
+
+
+def _joined(parts: list[dict[str, Any]], index: int, key: str, parameter: nn.Parameter) -> Any:
+    values = [part["state"][index][key] for part in parts]
+    if not isinstance(values[0], Tensor) or not values[0].dim():
+        return values[0]
+    whole = torch.cat(values) if len(values) > 1 else values[0]
+    if not isinstance(parameter, DTensor) or whole.shape != parameter.shape:
+        return whole
+    return _like(whole.to(parameter.device), parameter).clone()
