@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
+from warmstart.training.config import Lora
 from warmstart.training.train import train
 from warmstart.training.trainer import Seq2SeqTrainer
 
@@ -39,6 +40,8 @@ def step_gradients(
     """
     model = Seq2Seq.warm_start(encoder=encoder, decoder=decoder)
     config = replace(quick(folder), max_steps=1, batch_size=EXAMPLES, max_gradient_norm=0.0)
+    if "lora" in changes:
+        changes = {**changes, "lora": Lora(**changes["lora"])}
     found: dict[str, Tensor] = {}
     with _watched(model.model, found):
         train(model, _weighted_task(), replace(config, **changes))
@@ -63,8 +66,9 @@ def _watched(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
 
     def kept(self: Seq2SeqTrainer, *arguments: Any, **keywords: Any) -> Any:
         for name, parameter in model.named_parameters():
-            assert parameter.grad is not None, name
-            found[name] = parameter.grad.clone()
+            assert (parameter.grad is not None) == parameter.requires_grad, name
+            if parameter.grad is not None:
+                found[name] = parameter.grad.clone()
         return original(self, *arguments, **keywords)
 
     Seq2SeqTrainer._get_grad_norm = kept

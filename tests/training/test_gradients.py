@@ -91,11 +91,16 @@ def test_padded_or_packed(
 def test_in_two_processes(checkpoints: Checkpoints, tmp_path: Path) -> None:
     pair = folders(PAIRS[0], checkpoints)
     settings = settings_for(pair, tmp_path)
-    expected = step_gradients(*pair, tmp_path / "one", settings)
+    lora = {**settings, "lora": {"rank": 2}}
     runs = [
         {**settings, "batch_size": EXAMPLES // 2},
         {**settings, "batch_size": 2, "accumulation_steps": 4, "activation_checkpointing": True},
+        {**lora, "batch_size": 4, "accumulation_steps": 2},
     ]
+    whole = step_gradients(*pair, tmp_path / "one", settings)
+    adapted = step_gradients(*pair, tmp_path / "lora", lora)
+    assert any(".lora_" in name for name in adapted)
+    assert len(adapted) < len(whole)
     script = Path(__file__).with_name("step_gradients.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     command += ["--master-port=0", "--standalone", str(script)]
@@ -106,6 +111,6 @@ def test_in_two_processes(checkpoints: Checkpoints, tmp_path: Path) -> None:
         cwd=root,
         env={**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"},
     )
-    for run in range(len(runs)):
+    for run, expected in enumerate((whole, whole, adapted)):
         ours = load_file(tmp_path / "two" / str(run) / "gradients.safetensors")
         assert_same_gradient(ours, expected)

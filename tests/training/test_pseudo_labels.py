@@ -38,6 +38,7 @@ def test_the_targets_are_the_models_outputs(model: Seq2Seq, tmp_path: Path) -> N
     rows = lines_of(output)
     assert [row["target"] for row in rows] == [text for text in expected if text.strip()]
     assert (made.examples, made.written, made.resumed) == (23, len(rows), 0)
+    assert made.cut == sum(len(example.source.split()) + 2 > 5 for example in EXAMPLES) > 0
     assert [path.name for path in tmp_path.iterdir()] == ["pseudo.jsonl"]
     read = list(read_examples(output))
     assert [(e.source, e.targets) for e in read] == [(r["source"], (r["target"],)) for r in rows]

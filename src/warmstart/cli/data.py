@@ -1,6 +1,7 @@
 """`warmstart data`: what a data set is like, and pairs made by rule or by a model."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -208,8 +209,7 @@ def pseudo_labels(
             **overrides,
         )
     if as_json:
-        told = {"examples": made.examples, "written": made.written, "resumed": made.resumed}
-        print_json({"output": str(output), **told})
+        print_json({"output": str(output), **asdict(made)})
     else:
         typer.echo(f"{made.written:,} pairs of {made.examples:,} examples in {output}")
 

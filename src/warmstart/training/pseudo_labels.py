@@ -39,11 +39,13 @@ class PseudoLabels:
         examples: read.
         written: pairs in the file, the rest are outputs without a text.
         resumed: of the examples, those that a run before had done.
+        cut: sources that lost their end.
     """
 
     examples: int
     written: int
     resumed: int
+    cut: int
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class _Progress:
     key: str
     examples: int = 0
     written: int = 0
+    cut: int = 0
     bytes: int = 0
 
 
@@ -108,6 +111,7 @@ def write_pseudo_labels(
                     **generation,
                 ):
                     outputs[index] = found[0].text
+                    progress.cut += found[0].source_cut
                 pairs = [pair for pair in zip(part, outputs, strict=True) if pair[1].strip()]
                 file.writelines(_line(example, text) for example, text in pairs)
                 file.flush()
@@ -125,7 +129,16 @@ def write_pseudo_labels(
             f"{output} cannot be written: {error.strerror}. Make room or check the folder, then "
             "run the same command again; it goes on from what is done."
         ) from None
-    return PseudoLabels(examples=progress.examples, written=progress.written, resumed=resumed)
+    if progress.cut:
+        logger.warning(
+            "%d of %d sources were too long and were cut.", progress.cut, progress.examples
+        )
+    return PseudoLabels(
+        examples=progress.examples,
+        written=progress.written,
+        resumed=resumed,
+        cut=progress.cut,
+    )
 
 
 def _line(example: Example, output: str) -> bytes:
