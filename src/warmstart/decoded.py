@@ -125,6 +125,7 @@ def _join(parts: Sequence[Generated]) -> Generated:
         tokens=tuple(token for part in parts for token in part.tokens),
         score=score,
         token_scores=tuple(score for part in parts for score in part.token_scores),
+        steps=sum(part.steps for part in parts),
         at_limit=any(part.at_limit for part in parts),
         source_cut=any(part.source_cut for part in parts),
         chunks=len(parts),

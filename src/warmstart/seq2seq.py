@@ -25,6 +25,7 @@ from warmstart.composition.saved import (
 from warmstart.decoded import Decoded, align, check_request, join_pieces
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
+from warmstart.generation.drafted import undraftable
 from warmstart.generation.guide import Guide
 from warmstart.generation.options import (
     SAMPLING,
@@ -499,6 +500,7 @@ class Seq2Seq:
                 tokens=tuple(output.tokens),
                 score=output.score,
                 token_scores=tuple(output.token_scores),
+                steps=len(output.tokens) if output.steps is None else output.steps,
                 at_limit=self._at_limit(output.tokens, settings),
                 source_cut=decoded.cut,
                 alignment=alignment,
@@ -525,14 +527,23 @@ class Seq2Seq:
         allowed = self._choices(choices, settings, prefix=prefix is not None)
         encoded = self._encode_sources(texts, max_source_length, warn=warn)
         rows, cut = encoded.rows, {*encoded.cut}
+        drafted = self._drafted(settings, allowed)
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             source = Sequences.of([rows[index] for index in batch], self.device)
+            as_targets: list[list[int]] = []
+            if drafted or settings.encoder_no_repeat_ngram_size:
+                as_targets = self._as_targets(batch, texts, rows)
             guide = Guide(
                 prefixes=[prefixes[index] for index in batch] if prefixes else (),
-                source_rows=self._as_targets(batch, texts, rows)
-                if settings.encoder_no_repeat_ngram_size
+                source_rows=as_targets if settings.encoder_no_repeat_ngram_size else (),
+                draft_rows=[
+                    # No more than the model has read of it, by and large.
+                    [*row[: 2 * len(rows[index])], self.tokenizers.special.end]
+                    for index, row in zip(batch, as_targets, strict=True)
+                ]
+                if drafted
                 else (),
                 choices=allowed,
             )
@@ -620,6 +631,15 @@ class Seq2Seq:
         written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
         return [row[len(self.tokenizers.target_start) : -1] for row in written]
 
+    def _drafted(self, settings: GenerationOptions, choices: Trie | None) -> bool:
+        """Whether outputs are guessed from their sources."""
+        if settings.draft == "none" or settings.do_sample or settings.num_beams > 1:
+            return False
+        reason = undraftable(self.model, Guide(choices=choices))
+        if reason is not None and settings.draft == "source":
+            logger.warning("Decoding goes on without drafts: %s.", reason)
+        return reason is None
+
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
     ) -> list[list[int]]:
@@ -703,6 +723,11 @@ class Seq2Seq:
                     f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
                 )
         settings = replace(options or self.generation, **overrides)
+        if "draft_length" in overrides and settings.draft == "none":
+            raise UsageError(
+                "draft_length is given, but draft is 'none'; set it to 'source' or 'auto', or "
+                "leave the length out."
+            )
         unheard = [name for name in SAMPLING if name in overrides]
         if unheard and not settings.do_sample:
             raise UsageError(

@@ -40,6 +40,10 @@ SPECIAL = SpecialTokens(start=5, end=6, pad=0)
         ({"num_beams": 4, "num_beam_groups": 2}, "groups need a penalty above 0"),
         ({"num_beams": 4, "diversity_penalty": 0.5}, "without groups it must be 0"),
         ({"do_sample": True, "num_beams": 2}, "do_sample is set and num_beams is 2"),
+        ({"draft": "target"}, "draft is 'target'; allowed are 'none', 'source' and 'auto'"),
+        ({"draft_length": 0}, "draft_length is 0; it must be at least 1"),
+        ({"draft": "source", "do_sample": True}, "draft is 'source' and do_sample is True"),
+        ({"draft": "source", "num_beams": 4}, "draft is 'source' and num_beams is 4; drafts are"),
         ({"temperature": 0.0}, "temperature is 0.0; it must be above 0"),
         ({"temperature": float("inf")}, "temperature is inf"),
         ({"top_k": -1}, "top_k is -1"),
@@ -110,7 +114,11 @@ def test_sampling_and_groups_are_kept_under_transformers_names(
     (tmp_path / "generation_config.json").write_text(json.dumps(written))
     theirs = transformers.GenerationConfig.from_pretrained(tmp_path)
     defaults = theirs._get_default_generation_params() | {"min_p": 0.0}
+    ours = {"draft", "draft_length"}  # how outputs are found, not which
+    assert not ours & written.keys()
     for field in fields(GenerationOptions):
+        if field.name in ours:
+            continue
         value = getattr(theirs, field.name, None)
         value = defaults.get(field.name, 0) if value is None else value
         assert value == getattr(options, field.name), field.name
@@ -122,7 +130,7 @@ def test_the_defaults_are_transformers_own() -> None:
     assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} == {
         "max_length"
     }
-    assert ours.keys() - theirs.keys() == {"min_p", "seed"}
+    assert ours.keys() - theirs.keys() == {"min_p", "seed", "draft", "draft_length"}
     assert not write_generation(GenerationOptions(), SPECIAL).keys() & {
         "top_k",
         "seed",

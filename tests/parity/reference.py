@@ -72,10 +72,11 @@ def rectangle(rows: Rows, filler: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(mask)
 
 
-def teach(model: Seq2Seq, *, steps: int) -> None:
+def teach(model: Seq2Seq, *, steps: int, pairs: Sequence[tuple[str, str]] = ()) -> None:
     """Half teaches random pairs, so that outputs vary, end at different steps and nearly tie."""
-    sources = model.encode_sources([source for source, _ in random_pairs(seed=0)])
-    targets = model.encode_targets([target for _, target in random_pairs(seed=0)])
+    pairs = pairs or random_pairs(seed=0)
+    sources = model.encode_sources([source for source, _ in pairs])
+    targets = model.encode_targets([target for _, target in pairs])
     start = model.tokenizers.special.start
     batch = (
         Sequences.of(sources),

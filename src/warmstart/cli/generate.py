@@ -12,6 +12,8 @@ import typer
 from warmstart.cli.options import (
     BatchSize,
     DoSample,
+    Draft,
+    DraftLength,
     EarlyStopping,
     EncoderNoRepeatNgramSize,
     LengthPenalty,
@@ -66,6 +68,8 @@ def generate(
     min_p: MinP = None,
     typical_p: TypicalP = None,
     seed: Seed = None,
+    draft: Draft = None,
+    draft_length: DraftLength = None,
     prefix: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="What each output begins with. Default: nothing."),
@@ -98,6 +102,8 @@ def generate(
         min_p=min_p,
         typical_p=typical_p,
         seed=seed,
+        draft=draft,
+        draft_length=draft_length,
     )
     for file in files or []:
         _check_file(file, "texts")

@@ -11,6 +11,8 @@ __all__ = [
     "BatchSize",
     "DecoderLayers",
     "DoSample",
+    "Draft",
+    "DraftLength",
     "EarlyStopping",
     "EncoderLayers",
     "EncoderNoRepeatNgramSize",
@@ -158,6 +160,18 @@ Seed: TypeAlias = Annotated[
     typer.Option(metavar="N", help="Sampling: another gives other samples. Default: the model's."),
 ]
 
+Draft: TypeAlias = Annotated[
+    Literal["none", "source", "auto"] | None,
+    typer.Option(
+        help="Guess what follows from the source, with the same output in fewer steps. Default: "
+        "the model's."
+    ),
+]
+DraftLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(metavar="TOKENS", help="Most that are guessed at once. Default: the model's."),
+]
+
 
 def decoding(
     num_beams: int | None,
@@ -176,6 +190,8 @@ def decoding(
     min_p: float | None = None,
     typical_p: float | None = None,
     seed: int | None = None,
+    draft: Literal["none", "source", "auto"] | None = None,
+    draft_length: int | None = None,
 ) -> GenerationOverrides:
     """The decoding settings that were given."""
     early: bool | Literal["never"] | None = None
@@ -197,6 +213,8 @@ def decoding(
         "min_p": min_p,
         "typical_p": typical_p,
         "seed": seed,
+        "draft": draft,
+        "draft_length": draft_length,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     return cast(GenerationOverrides, changes)

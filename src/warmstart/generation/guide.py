@@ -17,11 +17,14 @@ class Guide:
             limit; none where there are no prefixes. Shape: [B, ...]
         source_rows: each source in the target's vocabulary, for `encoder_no_repeat_ngram_size`.
             Shape: [B, ...]
+        draft_rows: each source in the target's vocabulary, to guess outputs by; none where no
+            drafts are asked for. Shape: [B, ...]
         choices: the outputs that are allowed; None: any.
     """
 
     prefixes: Sequence[Sequence[int]] = ()
     source_rows: Sequence[Sequence[int]] = ()
+    draft_rows: Sequence[Sequence[int]] = ()
     choices: Trie | None = None
 
 

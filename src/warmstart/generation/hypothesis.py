@@ -22,11 +22,13 @@ class Hypothesis:
             scores were not asked for.
         token_scores: each token's log-probability after all rules, and 0 of tokens that were
             given; empty where scores were not asked for.
+        steps: steps of the model that it took; None: one for each token.
     """
 
     tokens: list[int]
     score: float = math.nan
     token_scores: list[float]
+    steps: int | None = None
 
 
 def hypotheses(

@@ -61,6 +61,23 @@ class Rules:
         self._choices = None if guide.choices is None else guide.choices.to(device)
         self._nodes_R = torch.zeros_like(self._source_of_R)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no score will ever be changed."""
+        options, asked = self._options, self._constraints
+        return (
+            options.repetition_penalty == 1.0
+            and not options.no_repeat_ngram_size
+            and not options.encoder_no_repeat_ngram_size
+            and not self._bad_words
+            and options.min_length <= 1
+            and self._choices is None
+            and asked.forced_bos_token_id is None
+            and asked.forced_eos_token_id is None
+            and not self._prefixes_BP.shape[1]
+            and not asked.renormalize_logits
+        )
+
     def prefix_lengths(self) -> Tensor:
         """How many tokens of each row are given. Shape: [R]"""
         if not self._prefix_lengths_B.numel():

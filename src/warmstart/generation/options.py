@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from typing_extensions import TypedDict  # pydantic, which checks recipes, needs this one on 3.11
 
 from warmstart.errors import UsageError
 
-__all__ = ["SAMPLING", "Constraints", "GenerationOptions", "GenerationOverrides"]
+__all__ = ["SAMPLING", "Constraints", "Draft", "GenerationOptions", "GenerationOverrides"]
+
+Draft: TypeAlias = Literal["none", "source", "auto"]  # where guesses of what follows come from
 
 # What only sampling looks at.
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "seed")
@@ -35,6 +37,8 @@ class GenerationOverrides(TypedDict, total=False):
     min_p: float
     typical_p: float
     seed: int
+    draft: Draft
+    draft_length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +66,15 @@ class GenerationOptions:
     min_p: float = 0.0  # ... that have this share of the likeliest's; 0 to 1, 0 is off
     typical_p: float = 1.0  # ... from the most typical that hold this much; 0 to 1, 1 is off
     seed: int = 0  # >= 0; with the source it settles a sample
+    draft: Draft = "auto"  # guess what follows, see `drafted.py`; "auto": where that can be
+    draft_length: int = 8  # tokens, >= 1: the most that are guessed at once
 
     def __post_init__(self) -> None:
         _check_lengths(self)
         _check_rules(self)
         _check_beams(self)
         _check_sampling(self)
+        _check_draft(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +170,23 @@ def _check_sampling(options: GenerationOptions) -> None:
         raise UsageError(f"min_p is {options.min_p}; it must lie between 0 (off) and 1.")
     if options.seed < 0:
         raise UsageError(f"seed is {options.seed}; it must be 0 or more.")
+
+
+def _check_draft(options: GenerationOptions) -> None:
+    if options.draft not in ("none", "source", "auto"):
+        raise UsageError(f"draft is {options.draft!r}; allowed are 'none', 'source' and 'auto'.")
+    if options.draft_length < 1:
+        raise UsageError(
+            f"draft_length is {options.draft_length}; it must be at least 1 token. For none, set "
+            "draft to 'none'."
+        )
+    if options.draft != "source":
+        return
+    for name, usual in (("do_sample", False), ("num_beams", 1)):
+        value = getattr(options, name)
+        if value != usual:
+            raise UsageError(
+                f"draft is 'source' and {name} is {value}; drafts are verified against the "
+                f"likeliest token, so they go with greedy search alone. Leave {name} out, or set "
+                "draft to 'auto' or 'none'."
+            )

@@ -150,6 +150,8 @@ def _contradicted(values: Mapping[str, Any]) -> list[str]:
         found += [key for key in ("num_beam_groups", "diversity_penalty") if key in values]
     if not sampled and values.get("num_return_sequences", 1) > beams:
         found.append("num_return_sequences")
+    if values.get("draft") == "source" and (sampled or beams > 1):
+        found.append("draft")
     if not sampled:
         found += [key for key in SAMPLING if key in values and not _allowed(key, values[key])]
     return found

@@ -3,6 +3,7 @@
 import torch
 
 from warmstart.generation.beam import beam_search
+from warmstart.generation.drafted import drafted_search
 from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.logits import NONE
@@ -63,7 +64,10 @@ def search_all(
     try:
         if options.num_beams > 1:
             return beam_search(model, source, special, options, constraints, guide)
-        find = sample if options.do_sample else greedy_search
+        if options.do_sample:
+            find = sample
+        else:
+            find = drafted_search if guide.draft_rows else greedy_search
         return find(model, source, special, options, constraints, guide, scored=scored)
     finally:
         model.train(was_training)

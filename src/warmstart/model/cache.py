@@ -98,6 +98,12 @@ class Cache:
             self.lengths_R = self.lengths_R + torch.tensor(lengths, device=self.lengths_R.device)
             self._even = self._even and min(lengths) == tokens
 
+    def take_back(self, tokens_R: Tensor) -> None:
+        """Forgets each row's newest tokens, such as a draft's wrong ones. Shape: [R]"""
+        self.lengths_R = self.lengths_R - tokens_R
+        lengths = self.lengths_R.tolist()
+        self._longest, self._even = max(lengths), min(lengths) == max(lengths)
+
     def reorder(self, rows_R: Tensor) -> None:
         """Row r continues what row ``rows_R[r]`` was. Rows stay with their source. Shape: [R]"""
         self.lengths_R = self.lengths_R[rows_R]
