@@ -105,7 +105,7 @@ def test_alignments_are_the_weights_of_the_steps(
 
     name = "attend_cached_merged" if is_merged else "attend_cached"
     monkeypatch.setattr(attention_module, name, watch)
-    ((output,),) = model.generate_detailed([text], max_length=6, alignments="mean")
+    ((output,),) = model.generate_detailed([text], max_length=6, draft="none", alignments="mean")
     monkeypatch.undo()
     assert output.alignment is not None
     weights = output.alignment.weights

@@ -73,9 +73,9 @@ class Generated:
             the mean of their scores, weighted by their tokens. nan where it was not asked for.
         token_scores: log-probability of each token, after all rules and filters; 0 of tokens that
             were given. Empty where scores were not asked for.
+        at_limit: whether the length limit cut it off.
         steps: steps of the model that it took. Drafts write several tokens in one; it counts those
             that were done again for a near tie, too.
-        at_limit: whether the length limit cut it off.
         source_cut: whether the source was longer than the model reads and lost its end.
         chunks: in how many pieces the source was decoded.
         alignment: which source tokens its tokens came from; None: not asked for.
@@ -85,8 +85,8 @@ class Generated:
     tokens: tuple[int, ...]
     score: float
     token_scores: tuple[float, ...]
-    steps: int
     at_limit: bool
+    steps: int = 0
     source_cut: bool = False
     chunks: int = 1
     alignment: Alignment | None = None
