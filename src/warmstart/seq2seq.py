@@ -572,6 +572,10 @@ class Seq2Seq:
         """Tokens that each output begins with."""
         if prefix is None:
             return []
+        if not isinstance(prefix, Sequence):
+            raise UsageError(
+                f"prefix is {prefix!r:.80}; give one text for all, or a list with one for each."
+            )
         given = [prefix] * texts if isinstance(prefix, str) else list(prefix)
         if len(given) != texts:
             raise UsageError(

@@ -162,6 +162,7 @@ def test_outputs_are_among_the_choices(taught: Seq2Seq) -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
+        ({"prefix": 3}, "prefix is 3; give one text for all, or a list"),
         ({"prefix": ["a"]}, "There are 1 prefixes for 5 texts"),
         (
             {"prefix": "the cat " * 5, "max_length": 9},
@@ -267,6 +268,7 @@ def test_options_of_the_command_line(warmstart: Run, composed: Path, tmp_path: P
     ) == model.generate(
         SENTENCES, max_length=9, repetition_penalty=1.5, encoder_no_repeat_ngram_size=2
     )
+    assert outputs("--draft", "source", "--draft-length", 3) == outputs("--draft", "none")
     assert outputs("--prefix", "the") == model.generate(SENTENCES, max_length=9, prefix="the")
     (tmp_path / "choices.txt").write_text("the cat\n\nshe is big\n")
     assert set(outputs("--choices", tmp_path / "choices.txt")) <= {"the cat", "she is big"}
@@ -277,6 +279,9 @@ def test_wrong_use_of_the_command_line(warmstart: Run, composed: Path, tmp_path:
         (("--top-p", 1.5, "--do-sample"), "top_p is 1.5"),
         (("--do-sample", "--num-beams", 3), "do_sample is set and num_beams is 3"),
         (("--seed", 3), "which only sampling looks at"),
+        (("--draft", "source", "--do-sample"), "draft is 'source' and do_sample is True"),
+        (("--draft", "source", "--num-beams", 3), "draft is 'source' and num_beams is 3"),
+        (("--draft", "none", "--draft-length", 3), "draft_length is given, but draft is 'none'"),
         (("--min-length", 9, "--max-length", 5), "min_length is 9"),
         (("--max-length", 4, "--prefix", "the cat sat"), "Prefix 1 has 3 tokens"),
     ):

@@ -50,8 +50,9 @@ def undraftable(model: EncoderDecoder, guide: Guide) -> str | None:
     if guide.choices is not None:
         return "they do not look at the outputs that are allowed"
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in model.parameters()}
-    if kinds - {"float32", "float64"}:
-        return f"in {kinds.pop()} rounding would make outputs differ from those of greedy steps"
+    coarse = sorted(kinds - {"float32", "float64"})
+    if coarse:
+        return f"in {coarse[0]} rounding would make outputs differ from those of greedy steps"
     if next(model.parameters()).is_cuda and torch.backends.cuda.matmul.allow_tf32:
         return "in TF32 rounding would make outputs differ from those of greedy steps"
     return None

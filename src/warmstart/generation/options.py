@@ -1,7 +1,8 @@
 """What decoding can be told, with the meaning that transformers' `generate` gives each name."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Literal, TypeAlias
 
 from typing_extensions import TypedDict  # pydantic, which checks recipes, needs this one on 3.11
@@ -70,6 +71,7 @@ class GenerationOptions:
     draft_length: int = 8  # tokens, >= 1: the most that are guessed at once
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         _check_lengths(self)
         _check_rules(self)
         _check_beams(self)
@@ -88,6 +90,20 @@ class Constraints:
     forced_eos_token_id: int | None = None  # the last token of an output that reaches max_length
     bad_words_ids: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are never written
     renormalize_logits: bool = False  # whether probabilities sum to one without what is forbidden
+
+
+def _check_kinds(options: GenerationOptions) -> None:
+    """A number must be one: Python callers and files may give anything."""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        # True is a number for Python, and none here.
+        kind = type(None) if isinstance(value, bool) else type(value)
+        if isinstance(field.default, bool | str):
+            continue
+        if isinstance(field.default, int) and not issubclass(kind, Integral):
+            raise UsageError(f"{field.name} is {value!r}; give a whole number.")
+        if not issubclass(kind, Real):
+            raise UsageError(f"{field.name} is {value!r}; give a number.")
 
 
 def _check_lengths(options: GenerationOptions) -> None:
