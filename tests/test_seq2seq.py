@@ -261,14 +261,14 @@ def test_a_folder_of_something_else_is_left_alone(taught: Seq2Seq, tmp_path: Pat
     "place",
     [
         "warmstart.composition.saved.huggingface_hub.save_torch_state_dict",
-        "warmstart.seq2seq.model_card",
+        "warmstart.seq2seq.write_card",
     ],
 )
 @pytest.mark.parametrize("existed", [False, True])
 def test_a_full_disk_leaves_nothing_behind(
     place: str, existed: bool, taught: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     folder = tmp_path / "model"

@@ -107,8 +107,12 @@ def of_variant(
     checkpoints: Mapping[str, str | os.PathLike[str]] | None = None,
     size: Size = "base",
     lm_head: LmHead = "tied",
+    headers_only: bool = False,
 ) -> Blueprint:
-    """One of the paper's models; for the arguments and errors see `Seq2Seq.from_variant`."""
+    """One of the paper's models; for the arguments and errors see `Seq2Seq.from_variant`.
+
+    For ``headers_only`` see `of_checkpoints`.
+    """
     _check_choices(lm_head=lm_head)
     chosen = variant(name)
     given = dict(checkpoints or {})
@@ -124,9 +128,11 @@ def of_variant(
             half is None or half.startswith(RANDOM) or kind(half) != needed
             for half in (chosen.encoder, chosen.decoder)
         )
-        opened[needed] = open_checkpoint(
-            given.get(needed, CHECKPOINTS[needed, size]), weights=not only_random
-        )
+        name_or_folder = given.get(needed, CHECKPOINTS[needed, size])
+        if headers_only and not only_random:
+            opened[needed] = open_headers(name_or_folder)
+        else:
+            opened[needed] = open_checkpoint(name_or_folder, weights=not only_random)
     composition = replace(
         variant_composition(name, {kind: found.config for kind, found in opened.items()}),
         lm_head=lm_head,

@@ -1,37 +1,367 @@
-"""The README.md of a saved model."""
+"""The README.md of a saved model, and the facts that it is written from.
 
+``model_card.json`` keeps the facts beside it, so that a model that is loaded and saved again still
+says what it was made of, trained on and scored.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from pydantic import TypeAdapter, ValidationError
+
+import warmstart
+from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import Provenance
+from warmstart.errors import CheckpointError
 
-__all__ = ["model_card"]
+__all__ = [
+    "FACTS",
+    "README",
+    "Base",
+    "CardFacts",
+    "DataFile",
+    "DataSplit",
+    "ScoreFact",
+    "Training",
+    "base_of",
+    "model_card",
+    "read_card",
+    "write_card",
+    "write_facts",
+]
+
+README: Final = "README.md"
+FACTS: Final = "model_card.json"
+_HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_CACHED: Final = re.compile(r"models--(.+)")  # a folder of the hub's cache
+_UNKNOWN: Final = "unknown: see the checkpoint"
+Role = Literal["encoder", "decoder", "model"]
 
 
-def model_card(composition: Composition, provenance: Provenance | None) -> str:
-    """Says what the model is made of and how to load it, as Markdown."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A checkpoint that a model began as."""
+
+    role: Role  # "model": an encoder-decoder, whole
+    name: str  # a hub id, or else the name of a folder
+    on_hub: bool
+    license: str | None  # None: it does not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """A file of training or evaluation data."""
+
+    name: str
+    bytes: int | None = None  # None: on the hub
+    blake2b: str | None = None  # of its bytes, 16 of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSplit:
+    """Examples of one split, and where they are from."""
+
+    name: str
+    rows: int
+    files: tuple[DataFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One run of training."""
+
+    task: str
+    description: str
+    steps: int  # that this model has made of it
+    data: tuple[DataSplit, ...]
+    settings: Mapping[str, Any]
+    changed: tuple[str, ...]  # names of the settings that are not the defaults
+    version: str  # of warmstart
+    languages: tuple[str, ...] = ()
+    dataset: str | None = None  # hub id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreFact:
+    """What a model was scored."""
+
+    metric: str
+    value: float
+    ci: tuple[float, float] | None
+    signature: str
+    split: str
+    examples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """All that a card says and the model's own files do not."""
+
+    bases: tuple[Base, ...] = ()
+    trainings: tuple[Training, ...] = ()  # in order
+    scores: tuple[ScoreFact, ...] = ()  # after the last of them
+    license: str | None = None  # of the model, as its card said when it was loaded
+    version: str = field(default_factory=lambda: warmstart.__version__)
+
+    def trained(self, training: Training) -> Self:
+        """With another run, whose scores are not known yet."""
+        return replace(self, trainings=(*self.trainings, training), scores=())
+
+    def at(self, steps: int) -> Self:
+        """After so many steps of the last run."""
+        *before, last = self.trainings
+        return replace(self, trainings=(*before, replace(last, steps=steps)))
+
+
+def base_of(checkpoint: Checkpoint, role: Role) -> Base:
+    """What there is to say of a checkpoint: its name, and the licence that its own card gives."""
+    name, on_hub = checkpoint.name, not Path(checkpoint.name).expanduser().exists()
+    for part in Path(checkpoint.name).parts:
+        cached = _CACHED.fullmatch(part)
+        if cached:
+            name, on_hub = cached[1].replace("--", "/"), True
+    if not on_hub:
+        name = checkpoint.folder.resolve().name  # where it lay is nobody's business
+    front = _front_matter(checkpoint.folder)
+    given = front.get("license")
+    given = given[0] if isinstance(given, list) and given else given
+    if given == "other":
+        given = front.get("license_name", given)
+    return Base(
+        role=role,
+        name=name,
+        on_hub=on_hub and _HUB_ID.fullmatch(name) is not None,
+        license=given if isinstance(given, str) else None,
+    )
+
+
+def read_card(folder: Path) -> CardFacts | None:
+    """The facts of a saved model; None: the folder has none.
+
+    A licence that somebody wrote into its README.md counts.
+
+    Raises:
+        CheckpointError: if the file is not what it should be.
+    """
+    file = folder / FACTS
+    if not file.is_file():
+        return None
+    try:
+        facts = TypeAdapter(CardFacts).validate_json(file.read_bytes())
+    except ValidationError:
+        raise CheckpointError(
+            f"{file} does not hold the facts of a model card; restore it, or remove it."
+        ) from None
+    given = _front_matter(folder).get("license")
+    return replace(facts, license=given if isinstance(given, str) else None)
+
+
+def write_card(
+    folder: Path,
+    facts: CardFacts,
+    composition: Composition,
+    provenance: Provenance | None,
+    *,
+    name: str = "this/folder",
+) -> None:
+    """Writes the card and its facts.
+
+    Args:
+        folder: of the model.
+        facts: what is known of it.
+        composition: what it is made of.
+        provenance: where its parameters began.
+        name: of the model, in the code that shows how to use it.
+    """
+    write_facts(folder, facts)
+    _write(folder / README, model_card(composition, provenance, facts, name=name))
+
+
+def write_facts(folder: Path, facts: CardFacts) -> None:
+    """Writes the facts alone, for a folder that is no model yet."""
+    _write(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f".{file.name}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(file)
+
+
+def model_card(
+    composition: Composition,
+    provenance: Provenance | None,
+    facts: CardFacts | None = None,
+    *,
+    name: str = "this/folder",
+) -> str:
+    """Says what the model is made of, trained on and scored, and how to use it, as Markdown.
+
+    For the arguments see `write_card`.
+    """
+    facts = facts or CardFacts()
     encoder, decoder = composition.family_names
     halves = decoder if encoder is None or composition.whole else f"{encoder} to {decoder}"
-    lines = [
-        "---",
-        "library_name: warmstart",
-        "pipeline_tag: text2text-generation",
-        "---",
-        "",
-        f"# A sequence-to-sequence model: {halves}",
-        "",
+    title = f"A sequence-to-sequence model: {halves}"
+    sections = [
+        f"---\n{_metadata(facts, title).to_yaml()}\n---",
+        f"# {title}",
         _origin(composition),
-        "",
-        "```python",
-        "from warmstart import Seq2Seq",
-        "",
-        'model = Seq2Seq.from_pretrained("this/folder")',
-        'model.generate(["A text."])',
-        "```",
-        "",
+        _bases(facts),
+        f'```python\nfrom warmstart import Seq2Seq\n\nmodel = Seq2Seq.from_pretrained("{name}")\n'
+        'print(model.generate(["A text."]))\n```',
         _elsewhere(composition),
+        _scores(facts),
+        *(_training(training) for training in facts.trainings),
     ]
     if provenance is not None:
-        lines += ["", "Where its parameters began:", "", "```", str(provenance), "```"]
-    return "\n".join(lines) + "\n"
+        sections.append(f"Where its parameters began:\n\n```\n{provenance}\n```")
+    sections.append(f"Written by warmstart {facts.version}.")
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _metadata(facts: CardFacts, title: str) -> ModelCardData:
+    """The front matter, in the hub's terms."""
+    last = facts.trainings[-1] if facts.trainings else None
+    task = _pipeline(last)
+    on_hub = list(dict.fromkeys(base.name for base in facts.bases if base.on_hub))
+    results = None
+    if last is not None and facts.scores:
+        dataset = last.dataset or last.task
+        results = [
+            EvalResult(
+                task_type=task,
+                dataset_type=dataset,
+                dataset_name=dataset,
+                dataset_split=score.split,
+                metric_type=score.metric,
+                metric_name=score.metric,
+                metric_value=round(score.value, 4),
+                metric_args={"signature": score.signature, "ci": _interval(score)},
+            )
+            for score in facts.scores
+        ]
+    data = ModelCardData(
+        language=list(last.languages) if last is not None and last.languages else None,
+        license=_license(facts),
+        library_name="warmstart",
+        pipeline_tag=task,
+        base_model=on_hub or None,
+        datasets=[last.dataset] if last is not None and last.dataset else None,
+        model_name=title if results else None,
+        eval_results=results,
+    )
+    if on_hub:  # of two checkpoints a composition is a merger, until it is trained
+        data["base_model_relation"] = "finetune" if last or len(on_hub) == 1 else "merge"
+    return data
+
+
+def _license(facts: CardFacts) -> str | None:
+    """What the model's card said, or what all of its checkpoints say."""
+    if facts.license is not None:
+        return facts.license
+    named = {base.license for base in facts.bases}
+    return named.pop() if len(named) == 1 else None
+
+
+def _pipeline(training: Training | None) -> str:
+    kinds = {
+        "translation": ("translation", "wmt14"),
+        "summarization": ("summarization", "xsum", "cnn_dailymail", "gigaword"),
+    }
+    task = "" if training is None else training.task.partition("/")[0]
+    return next((kind for kind, tasks in kinds.items() if task in tasks), "text2text-generation")
+
+
+def _bases(facts: CardFacts) -> str:
+    if not facts.bases:
+        return ""
+    rows = [
+        [
+            base.role,
+            f"[{base.name}](https://huggingface.co/{base.name})" if base.on_hub else base.name,
+            base.license or _UNKNOWN,
+        ]
+        for base in facts.bases
+    ]
+    return _table(["began as", "checkpoint", "licence"], rows)
+
+
+def _scores(facts: CardFacts) -> str:
+    if not facts.scores:
+        return ""
+    first = facts.scores[0]
+    rows = [
+        [score.metric, f"{score.value:.2f}", _told_interval(score), f"`{score.signature}`"]
+        for score in facts.scores
+    ]
+    return f"## Scores\n\nOn {first.examples:,} examples of the {first.split} split.\n\n" + _table(
+        ["metric", "score", "95 % interval", "signature"], rows
+    )
+
+
+def _training(training: Training) -> str:
+    data = [
+        [split.name, f"{split.rows:,}", "<br>".join(map(_told_file, split.files)) or "unknown"]
+        for split in training.data
+    ]
+    changed = [
+        [f"`{name}`", f"`{json.dumps(training.settings[name])}`"] for name in training.changed
+    ]
+    every = json.dumps(dict(training.settings), indent=2, ensure_ascii=False)
+    where = f" on {training.dataset}" if training.dataset else ""
+    return "\n\n".join(
+        [
+            f"## Training: {training.task}{where}",
+            f"{training.description} {training.steps:,} steps, with warmstart {training.version}.",
+            _table(["data", "rows", "files"], data),
+            _table(["setting", "value"], changed) if changed else "All settings are the defaults.",
+            f"<details>\n<summary>All settings</summary>\n\n```json\n{every}\n```\n\n</details>",
+        ]
+    )
+
+
+def _told_file(file: DataFile) -> str:
+    size = "" if file.bytes is None else f", {file.bytes:,} bytes"
+    digest = "" if file.blake2b is None else f", blake2b `{file.blake2b}`"
+    return f"{file.name}{size}{digest}"
+
+
+def _interval(score: ScoreFact) -> list[float] | None:
+    return None if score.ci is None else [round(end, 4) for end in score.ci]
+
+
+def _told_interval(score: ScoreFact) -> str:
+    return "" if score.ci is None else f"{score.ci[0]:.2f} to {score.ci[1]:.2f}"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """In Markdown; a bar in a signature would end its cell."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    told = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([told[0], "|" + "---|" * len(lines[0]), *told[1:]])
+
+
+def _front_matter(folder: Path) -> dict[str, Any]:
+    """What a README.md says for machines; nothing if there is none, or it cannot be read."""
+    try:
+        text = (folder / README).read_text(encoding="utf-8")
+        data: dict[str, Any] = ModelCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
+        return data
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        yaml.YAMLError,
+    ):  # what people write is not always what they mean
+        return {}
 
 
 def _origin(composition: Composition) -> str:

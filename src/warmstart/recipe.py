@@ -299,17 +299,22 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def build_model(source: ModelSource) -> "Seq2Seq":
+def build_model(source: ModelSource, *, weights: bool = True) -> "Seq2Seq":
     """Composes or loads the model of a recipe. Loads torch.
+
+    Args:
+        source: the recipe's section `model`.
+        weights: False: reads none, and leaves the model on the meta device.
 
     Raises:
         WarmstartError: as `Seq2Seq`'s own constructors.
     """
+    from warmstart.blueprint import of_checkpoints, of_variant
     from warmstart.seq2seq import Seq2Seq
 
     match source:
         case CheckpointPair():
-            return Seq2Seq.warm_start(
+            blueprint = of_checkpoints(
                 encoder=None if source.encoder == "none" else source.encoder,
                 decoder=source.decoder,
                 share=source.share,
@@ -318,18 +323,19 @@ def build_model(source: ModelSource) -> "Seq2Seq":
                 encoder_layers=source.encoder_layers,
                 decoder_layers=source.decoder_layers,
                 target_vocabulary=source.target_vocabulary,
-                seed=source.seed,
+                headers_only=not weights,
             )
         case NamedVariant():
-            return Seq2Seq.from_variant(
+            blueprint = of_variant(
                 source.variant,
                 checkpoints=source.checkpoints,
                 size=source.size,
                 lm_head=source.lm_head,
-                seed=source.seed,
+                headers_only=not weights,
             )
         case Pretrained():
-            return Seq2Seq.from_pretrained(source.pretrained)
+            return Seq2Seq.from_pretrained(source.pretrained, weights=weights)
+    return Seq2Seq.from_blueprint(blueprint, seed=source.seed, weights=weights)
 
 
 def build_task(recipe: Recipe) -> Task:

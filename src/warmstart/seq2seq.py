@@ -3,17 +3,19 @@
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import torch
 
 from warmstart.blueprint import Blueprint, of_checkpoints, of_variant
-from warmstart.checkpoint.files import open_checkpoint, read_json, replace_folder
-from warmstart.composition.compose import compose
+from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.composition.compose import compose, outline
 from warmstart.composition.composition import Composition
+from warmstart.composition.half import Source
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import (
@@ -44,9 +46,10 @@ from warmstart.generation.saved import (
 )
 from warmstart.generation.search import search_all
 from warmstart.generation.trie import Trie
+from warmstart.hub import check_push, push_folder
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
-from warmstart.model_card import model_card
+from warmstart.model_card import CardFacts, base_of, read_card, write_card
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import (
     Long,
@@ -85,6 +88,7 @@ class Seq2Seq:
         constraints: what holds for every output, whatever the decoding settings.
         provenance: where every tensor came from when it was composed; None for a folder that
             does not say.
+        card: what its model card says beyond that: checkpoints, training, scores.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Seq2Seq:
         generation: GenerationOptions | None = None,
         constraints: Constraints | None = None,
         provenance: Provenance | None = None,
+        card: CardFacts | None = None,
     ) -> None:
         self.model = model
         self.tokenizers = tokenizers
@@ -103,6 +108,7 @@ class Seq2Seq:
         self.generation = generation or GenerationOptions()
         self.constraints = constraints or Constraints()
         self.provenance = provenance
+        self.card = card or CardFacts()
         _check_vocabulary(self)
 
     @classmethod
@@ -191,12 +197,35 @@ class Seq2Seq:
         return cls.from_blueprint(blueprint, seed=seed)
 
     @classmethod
-    def from_blueprint(cls, blueprint: Blueprint, *, seed: int = 0) -> "Seq2Seq":
-        """Composes what a blueprint describes."""
+    def from_blueprint(
+        cls, blueprint: Blueprint, *, seed: int = 0, weights: bool = True
+    ) -> "Seq2Seq":
+        """Composes what a blueprint describes.
+
+        Args:
+            blueprint: see `warmstart.blueprint`.
+            seed: of the random tensors.
+            weights: False: reads none, and leaves the model on the meta device.
+        """
+        if not weights:
+            outlined = outline(blueprint.composition)
+            return cls(
+                outlined,
+                blueprint.tokenizers,
+                blueprint.composition,
+                provenance=blueprint.provenance(),
+                card=_card_of(blueprint),
+            )
         model, provenance = compose(
             blueprint.composition, blueprint.encoder, blueprint.decoder, seed=seed
         )
-        return cls(model, blueprint.tokenizers, blueprint.composition, provenance=provenance)
+        return cls(
+            model,
+            blueprint.tokenizers,
+            blueprint.composition,
+            provenance=provenance,
+            card=_card_of(blueprint),
+        )
 
     @classmethod
     def from_pretrained(
@@ -205,6 +234,7 @@ class Seq2Seq:
         *,
         device: str | torch.device | None = None,
         dtype: torch.dtype = torch.float32,
+        weights: bool = True,
     ) -> "Seq2Seq":
         """Loads a model folder: one of ours, or one that transformers saved.
 
@@ -214,6 +244,8 @@ class Seq2Seq:
             name: a folder or hub id.
             device: default: a GPU if there is one, else the CPU.
             dtype: of the weights.
+            weights: False: reads their names and shapes only, and leaves the model on the meta
+                device.
 
         Raises:
             CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
@@ -235,7 +267,7 @@ class Seq2Seq:
         provenance = None
         if (checkpoint.folder / PROVENANCE).is_file():
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
-        model = load_model(composition, checkpoint)
+        model = load_model(composition, checkpoint, weights=weights)
         loaded = cls(
             model,
             tokenizers,
@@ -243,8 +275,9 @@ class Seq2Seq:
             generation=generation,
             constraints=read_constraints(settings),
             provenance=provenance,
+            card=read_card(checkpoint.folder) or CardFacts(bases=(base_of(checkpoint, "model"),)),
         )
-        return loaded.to(device or default_device(), dtype)
+        return loaded.to(device or default_device(), dtype) if weights else loaded
 
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, duplicate_shared: bool = False
@@ -277,9 +310,37 @@ class Seq2Seq:
             )
             if self.provenance is not None:
                 _write_json(partial / PROVENANCE, self.provenance.to_json())
-            (partial / "README.md").write_text(
-                model_card(self.composition, self.provenance), encoding="utf-8"
-            )
+            self.write_card(partial)
+
+    def write_card(self, folder: str | os.PathLike[str], *, name: str = "this/folder") -> None:
+        """Writes the model card of a saved model anew, and leaves the rest of it as it is.
+
+        Args:
+            folder: of the model.
+            name: by which the card shows how to load it.
+        """
+        write_card(Path(folder), self.card, self.composition, self.provenance, name=name)
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = None) -> str:
+        """Saves the model and uploads it to the hub, making the repository if it is not there.
+
+        Args:
+            repo_id: ``NAME`` or ``OWNER/NAME``.
+            private: whether a new repository is private; default: as the owner has set it.
+
+        Returns:
+            Where it is on the hub.
+
+        Raises:
+            OutputError: if the hub is switched off, cannot be reached, or refuses.
+            UsageError: if it is no hub id, or there is no token.
+        """
+        check_push(repo_id)
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
+            self.save_pretrained(folder)
+            self.write_card(folder, name=repo_id)
+            return push_folder(folder, repo_id, private=private)
 
     def generate(
         self,
@@ -744,6 +805,21 @@ class Seq2Seq:
                 settings, max_length=limit, min_length=min(settings.min_length, limit)
             )
         return settings
+
+
+def _card_of(blueprint: Blueprint) -> CardFacts:
+    """The checkpoints that a model begins as; one that is both halves twice."""
+    halves: tuple[tuple[Literal["encoder", "decoder"], Source | None], ...] = (
+        ("encoder", blueprint.encoder),
+        ("decoder", blueprint.decoder),
+    )
+    return CardFacts(
+        bases=tuple(
+            base_of(source.checkpoint, role)
+            for role, source in halves
+            if source is not None and isinstance(source.checkpoint, Checkpoint)
+        )
+    )
 
 
 def default_device() -> str:

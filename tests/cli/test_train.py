@@ -50,6 +50,24 @@ def test_a_run_goes_on_where_it_was(warmstart: Run, recipe: Path, tmp_path: Path
     assert [event["step"] for event in log if "eval_loss" in event] == [2, 4]
 
 
+def test_a_dry_run_tells_and_writes_nothing(
+    warmstart: Run, recipe: Path, composed: Path, tmp_path: Path
+) -> None:
+    finished = warmstart("train", recipe, "--dry-run")
+    assert finished.code == 0, finished.err
+    for words in ("the most at once", "4 of 4 examples", "after step 2, 4", "[CLS] ", "[SEP]"):
+        assert words in finished.out
+    assert not (tmp_path / "run").exists()
+    told = json.loads(warmstart("train", recipe, "--dry-run", "--json").out)
+    change = f"model={{pretrained: '{composed}'}}"
+    again = json.loads(warmstart("train", recipe, "--set", change, "--dry-run", "--json").out)
+    assert again["parts"]["total"] == told["parts"]["total"]
+    parts = ("weights", "optimizer", "one_pass", "teacher", "process")
+    assert told["memory"]["total"] == sum(told["memory"][part] for part in parts)
+    variant = "model={variant: bertShare, checkpoints: {bert: nowhere/bert}}"
+    warmstart("train", recipe, "--set", variant, "--dry-run").assert_failed(1, "nowhere/bert")
+
+
 def test_a_composed_model_is_trained_on(warmstart: Run, recipe: Path, composed: Path) -> None:
     change = f"model={{pretrained: '{composed}'}}"
     finished = warmstart(

@@ -38,7 +38,8 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # What a model needs from a hub repository: no pickles, no other frameworks' weights.
-_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "decoder_tokenizer/*"]
+# Of its card only the licence is looked at.
+_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "decoder_tokenizer/*", "README.md"]
 _HUB_FILES = [*_HUB_TEXTS, "model*.safetensors"]
 
 

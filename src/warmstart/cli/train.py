@@ -1,7 +1,8 @@
 """`warmstart train`: a recipe, from its model to its scores."""
 
+import logging
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from warmstart.recipe import Recipe
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.task import Task
+    from warmstart.training.run_folder import Resume
     from warmstart.training.train import TrainResult
 
 __all__ = ["train"]
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -42,6 +46,21 @@ def train(
             "a scheduler starts again. Default: a new run.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything, print sizes, memory, steps and the first batch, and end. "
+            "Writes nothing. Default: train.",
+        ),
+    ] = False,
+    push_to_hub: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Upload the finished model to the Hugging Face hub. Default: keep it here.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model as a recipe says.
@@ -50,8 +69,14 @@ def train(
     training.output_dir.
     """
     from warmstart.recipe import build_model, build_task, load_recipe
+    from warmstart.training.trackers import check_trackers
 
     settings = load_recipe(recipe, changes or [])
+    check_trackers(settings.training.report_to)
+    if push_to_hub is not None:
+        from warmstart.hub import check_push
+
+        check_push(push_to_hub)
     task = build_task(settings)
     # What can be refused is refused before the model is loaded.
     from warmstart.training.run_folder import Resume, check_output_folder
@@ -59,11 +84,14 @@ def train(
 
     go_on: Resume = "auto" if auto_resume else resume
     check_output_folder(settings.training.output_dir, resume=go_on)
+    if dry_run:
+        _dry_run(settings, task, resume=go_on, as_json=as_json)
+        return
     model = build_model(settings.model)
     result = run(model, task, settings.training, resume=go_on, recipe=settings.to_yaml())
     if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one tells
         return
-    scores = _evaluate(settings, model, task)
+    scores = _evaluate(settings, model, task, result.folder)
     if as_json:
         print_json(
             {
@@ -74,11 +102,32 @@ def train(
         )
     else:
         _print(result, scores)
+    if push_to_hub is not None:
+        from warmstart.hub import push_folder
+
+        model.write_card(result.folder, name=push_to_hub)
+        logger.info("pushed to %s", push_folder(result.folder, push_to_hub))
 
 
-def _evaluate(recipe: "Recipe", model: "Seq2Seq", task: "Task") -> "dict[str, Score] | None":
-    """Scores the validation split, if the recipe asks for it and there is one."""
+def _dry_run(recipe: "Recipe", task: "Task", *, resume: "Resume", as_json: bool) -> None:
+    from warmstart.cli.dry_run import dry_run_json, print_dry_run
+    from warmstart.recipe import build_model
+    from warmstart.training.dry_run import dry_run
+
+    model = build_model(recipe.model, weights=False)
+    plan = dry_run(model, task, recipe.training, resume=resume)
+    if as_json:
+        print_json(dry_run_json(plan))
+    else:
+        print_dry_run(plan)
+
+
+def _evaluate(
+    recipe: "Recipe", model: "Seq2Seq", task: "Task", folder: Path
+) -> "dict[str, Score] | None":
+    """Scores the validation split, if the recipe asks for it, and puts them into the card."""
     from warmstart.evaluation import evaluate
+    from warmstart.training.facts import score_facts
 
     if recipe.evaluation is None:
         return None
@@ -99,6 +148,8 @@ def _evaluate(recipe: "Recipe", model: "Seq2Seq", task: "Task") -> "dict[str, Sc
             "scores": scores_json(scores),
         },
     )
+    model.card = replace(model.card, scores=score_facts(split, scores))
+    model.write_card(folder)
     return scores
 
 

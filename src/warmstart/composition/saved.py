@@ -125,8 +125,15 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
     return composition
 
 
-def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecoder:
+def load_model(
+    composition: Composition, checkpoint: Checkpoint, *, weights: bool = True
+) -> EncoderDecoder:
     """Builds the model and reads every tensor, strictly.
+
+    Args:
+        composition: what it is made of.
+        checkpoint: has the tensors.
+        weights: False: meets the names and shapes only, and leaves the model on the meta device.
 
     Raises:
         ConversionError: if the tensors do not fit the config.
@@ -154,6 +161,8 @@ def load_model(composition: Composition, checkpoint: Checkpoint) -> EncoderDecod
         unused=unused_names(composition),
         ignored=(*ignored_names(composition), *copies),
     )
+    if not weights:
+        return model
     materialise(model)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for ours, location in found.found.items():

@@ -8,7 +8,7 @@ from warmstart.composition.half import Half
 from warmstart.composition.provenance import Entry, Origin, Provenance
 from warmstart.model.encoder_decoder import EncoderDecoder
 
-__all__ = ["trace"]
+__all__ = ["part_of", "trace"]
 
 _LAYERS = ("blocks", "final_norm", "relative_bias")
 
@@ -103,10 +103,11 @@ def _unused(half: Half, name: str, shape: tuple[int, ...]) -> Entry:
 
 
 def _entry(name: str, origin: Origin, shape: tuple[int, ...], source: str = "") -> Entry:
-    return Entry(name=name, part=_part(name), origin=origin, shape=shape, source=source)
+    return Entry(name=name, part=part_of(name), origin=origin, shape=shape, source=source)
 
 
-def _part(name: str) -> str:
+def part_of(name: str) -> str:
+    """The part of the model that a tensor belongs to, by our name of it."""
     if ".cross_attention." in name:
         return "cross-attention"
     side, _, rest = name.partition(".")

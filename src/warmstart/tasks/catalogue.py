@@ -164,7 +164,7 @@ def load_task(
         for split in SPLITS
         if split in examples
     }
-    return Task(definition=definition, splits=splits)
+    return Task(definition=definition, splits=splits, data=files)
 
 
 def _sources(definition: TaskDefinition, data: DataFiles | None) -> dict[str, DataSource]:

@@ -21,7 +21,7 @@ from warmstart.data.stored import find_stored, keep_examples
 from warmstart.errors import DataError
 from warmstart.tasks.task import Task, TaskDefinition
 
-__all__ = ["read_split", "read_splits", "report_task"]
+__all__ = ["local_files", "read_split", "read_splits", "report_task"]
 
 # Files that are smaller than this together are read again each time: it takes a second or so.
 _WORTH_A_DIGEST: Final = 2**24  # bytes, compressed or not
@@ -135,7 +135,7 @@ def report_task(
 
 def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[object]) -> str | None:
     """A digest of all that the examples depend on; None: it cannot be told, or is not worth it."""
-    files = [_local_files(part) for part in parts]
+    files = [local_files(part) for part in parts]
     if any(found is None for found in files):
         return None
     paths = [path for found in files for path in found or ()]
@@ -149,7 +149,7 @@ def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[objec
     return fingerprint(_code(), settings, repr(definition.origin), own, named)
 
 
-def _local_files(part: Part) -> list[Path] | None:
+def local_files(part: Part) -> list[Path] | None:
     """The files of a part, a folder's in order; None: they are not all there, or on the hub."""
     several = part.file if isinstance(part.file, tuple) else (part.file,)
     if any(hub_name(file) is not None for file in several):

@@ -124,6 +124,8 @@ class Task:
 
     definition: TaskDefinition
     splits: Mapping[str, Split] = field(hash=False)
+    # What each split was read from; one that was held out has none of its own. {}: nobody knows.
+    data: Mapping[str, DataSource] = field(default_factory=dict, hash=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "Part",
     "Precision",
     "Schedule",
+    "Tracker",
     "TrainConfig",
 ]
 
@@ -23,6 +24,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Optimizer = Literal["adamw", "adafactor"]
 Schedule = Literal["linear", "cosine", "inverse_sqrt", "constant", "paper"]
 Parallel = Literal["ddp", "fsdp"]
+Tracker = Literal["tensorboard", "trackio"]
 Part = Literal["encoder", "decoder", "embeddings", "all but cross-attention"]
 LoraTarget = Literal["self_attention", "cross_attention", "feed_forward"]
 
@@ -123,6 +125,7 @@ class TrainConfig:
     # evenly costs (the logarithm of the vocabulary's size), or twice the first step's loss.
     max_loss: float | None = None
     log_every: int = 25  # optimizer steps
+    report_to: tuple[Tracker, ...] = ()  # "tensorboard" (files in output_dir), "trackio"
     seed: int = 0  # of dropout and of the order of examples
 
     def __post_init__(self) -> None:
@@ -170,12 +173,13 @@ class TrainConfig:
         _check_name("optimizer", self.optimizer, get_args(Optimizer))
         _check_name("parallel", self.parallel, get_args(Parallel))
         _check_name("schedule", self.schedule, get_args(Schedule))
-        given: object = self.freeze
-        if isinstance(given, str):  # else each letter would be a part
-            raise UsageError(f"freeze is '{given}'; give a list: ['{given}'].")
-        object.__setattr__(self, "freeze", tuple(self.freeze))
-        for part in self.freeze:
-            _check_name("freeze", part, get_args(Part))
+        for field, allowed in (("freeze", Part), ("report_to", Tracker)):
+            given = getattr(self, field)
+            if isinstance(given, str):  # else each letter would be a name
+                raise UsageError(f"{field} is '{given}'; give a list: ['{given}'].")
+            object.__setattr__(self, field, tuple(given))
+            for name in given:
+                _check_name(field, name, get_args(allowed))
         own = (self.learning_rate, self.warmup_steps) == (_LEARNING_RATE, _WARMUP_STEPS)
         if self.schedule == "paper" and not own:
             raise UsageError(

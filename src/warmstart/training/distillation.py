@@ -38,9 +38,15 @@ class Teacher:
 
 
 def load_teacher(
-    student: Seq2Seq, examples: TokenizedExamples, config: TrainConfig
+    student: Seq2Seq, examples: TokenizedExamples, config: TrainConfig, *, weights: bool = True
 ) -> Teacher | None:
     """The teacher that the settings name, on the student's device; None: they name none.
+
+    Args:
+        student: that is to learn from it.
+        examples: that it is to read.
+        config: names it.
+        weights: False: reads none; see `Seq2Seq.from_pretrained`.
 
     Raises:
         CheckpointError: if it cannot be loaded.
@@ -48,7 +54,7 @@ def load_teacher(
     """
     if config.teacher is None:
         return None
-    teacher = Seq2Seq.from_pretrained(config.teacher, device=student.device)
+    teacher = Seq2Seq.from_pretrained(config.teacher, device=student.device, weights=weights)
     sides = (
         ("source", teacher.tokenizers.source, student.tokenizers.source),
         ("target", teacher.tokenizers.target, student.tokenizers.target),

@@ -26,12 +26,14 @@ from warmstart.training.batches import TokenizedExamples
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.distillation import load_teacher
 from warmstart.training.effective_batch import kept_batch
+from warmstart.training.facts import training_facts
 from warmstart.training.interruption import stop_requests
 from warmstart.training.lora import Adapters, add_adapters
 from warmstart.training.memory import told_of_memory
 from warmstart.training.meter import Meter
 from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
+from warmstart.training.plot import CURVES, plot_curves
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.run_folder import (
     FINAL,
@@ -43,9 +45,18 @@ from warmstart.training.run_folder import (
 )
 from warmstart.training.samples import SAMPLES
 from warmstart.training.sharding import ShardedCopy
+from warmstart.training.trackers import check_trackers, tracker_callbacks
 from warmstart.training.trainer import ADAPTER, BASE, Seq2SeqTrainer
 
-__all__ = ["TrainResult", "train"]
+__all__ = [
+    "TrainResult",
+    "check_r_drop",
+    "set_recomputing",
+    "train",
+    "uses_bfloat16",
+    "validation_split",
+    "warmup_steps",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -108,11 +119,12 @@ def train(
         UsageError: if the task has no training split, the best metric does not exist, or nothing
             is to be trained.
     """
+    check_trackers(config.report_to)
     check_output_folder(config.output_dir, resume=resume)
     checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
     if checkpoint is not None:
         config = kept_batch(config, int(os.environ.get("WORLD_SIZE", "1")), checkpoint)
-    validation = _validation(task, config)
+    validation = validation_split(task, config)
     split = task.split("train")
     examples = TokenizedExamples(
         model,
@@ -121,7 +133,7 @@ def train(
         split.max_target_length,
         edit_weight=config.edit_weight,
     )
-    _check_r_drop(model.model, config)
+    check_r_drop(model.model, config)
     teacher = load_teacher(model, examples, config)
     new = new_parameters(model.model, model.provenance)
     adapters = _adapters(model, config, new, resume=checkpoint is not None)
@@ -140,13 +152,17 @@ def train(
         prepare_folder(config, recipe)
     set_seed(config.seed + arguments.process_index)  # other dropout in each
     _set_dropout(module, config)
-    _set_recomputing(module, config.activation_checkpointing)
+    set_recomputing(module, config.activation_checkpointing)
     log = MetricsLog(config.output_dir / METRICS)
     if checkpoint is not None and arguments.process_index == 0:
         history = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).log_history
         for name in (METRICS, SAMPLES):
             rewind(config.output_dir / name, history)
         log.go_on()
+    trackers = []
+    if arguments.process_index == 0:
+        trackers = tracker_callbacks(config.report_to, config.output_dir, _step_of(checkpoint))
+    model.card = model.card.trained(training_facts(task, config))
     meter = Meter()
     progress = TrainingProgress(
         meter, validates=validation is not None, shows=arguments.process_index == 0
@@ -163,7 +179,7 @@ def train(
                 arguments,
                 examples,
                 validation,
-                callbacks=[log],
+                callbacks=[log, *trackers],
                 config=config,
                 trained=trained,
                 teacher=teacher,
@@ -184,11 +200,13 @@ def train(
         trained.release()
         if adapters is not None:
             adapters.merge()
-        _set_recomputing(module, False)
+        set_recomputing(module, False)
     model.model.eval()
     folder = config.output_dir / FINAL
     trainer.adapters = None  # they are merged
     trainer.save_model(str(folder))
+    if arguments.process_index == 0:
+        plot_curves(config.output_dir / METRICS, config.output_dir / CURVES)
     metric = None if validation is None else _best_metric(validation, config)
     return TrainResult(
         steps=trainer.state.global_step,
@@ -222,12 +240,15 @@ def _sharded(
 
 def _run(trainer: Seq2SeqTrainer, checkpoint: Path | None) -> None:
     if checkpoint is not None:
-        step = int(checkpoint.name.rpartition("-")[2])
         logger.info("resuming from %s", checkpoint)
-        if step >= trainer.config.max_steps:
+        if _step_of(checkpoint) >= trainer.config.max_steps:
             trainer.finish(str(checkpoint))
             return
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+
+
+def _step_of(checkpoint: Path | None) -> int:
+    return 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
 
 
 def _mean_loss(state: TrainerState) -> float:
@@ -246,7 +267,12 @@ def _resume_command(config: TrainConfig, recipe: str | None) -> str:
     return f"warmstart train {shlex.quote(str(config.output_dir / RECIPE))} --resume"
 
 
-def _validation(task: Task, config: TrainConfig) -> Split | None:
+def validation_split(task: Task, config: TrainConfig) -> Split | None:
+    """The examples that a run evaluates on; None: it does not.
+
+    Raises:
+        UsageError: if there is nothing to train on, or the best metric does not exist.
+    """
     if "train" not in task.splits:
         raise UsageError(
             f"The task {task.definition.name} has no training data; give data.train a file."
@@ -295,7 +321,7 @@ def _adapters(
     return add_adapters(model.model, config.lora, new, config.seed)
 
 
-def _check_r_drop(model: nn.Module, config: TrainConfig) -> None:
+def check_r_drop(model: nn.Module, config: TrainConfig) -> None:
     """Refuses to compare two passes that are one and the same.
 
     Raises:
@@ -311,7 +337,8 @@ def _check_r_drop(model: nn.Module, config: TrainConfig) -> None:
         )
 
 
-def _set_recomputing(model: nn.Module, recomputes: bool) -> None:
+def set_recomputing(model: nn.Module, recomputes: bool) -> None:
+    """Switches activation checkpointing on or off."""
     for module in model.modules():
         if isinstance(module, Stack):
             module.recomputes = recomputes
@@ -326,10 +353,10 @@ def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) ->
         per_device_train_batch_size=config.batch_size,
         gradient_accumulation_steps=config.accumulation_steps,
         learning_rate=peak_rate(model.model, config),
-        warmup_steps=_warmup_steps(config),
+        warmup_steps=warmup_steps(config),
         max_grad_norm=config.max_gradient_norm,
         lr_scheduler_type=_SCHEDULES[config.schedule],
-        bf16=_uses_bfloat16(config),
+        bf16=uses_bfloat16(config),
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
         eval_strategy="no" if validation is None else "steps",
@@ -344,7 +371,9 @@ def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) ->
         remove_unused_columns=False,
         label_names=["labels"],
         disable_tqdm=True,  # we show a bar of our own, on stderr
-        report_to="none",
+        report_to="none",  # the trackers of `report_to` are callbacks of ours
+        run_name=config.output_dir.name,
+        project="warmstart",
     )
     # A process drives one GPU, and torchrun starts one for each: the Trainer would else cut a batch
     # among all of them, and ours is packed.
@@ -352,13 +381,15 @@ def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) ->
     return arguments
 
 
-def _warmup_steps(config: TrainConfig) -> int:
+def warmup_steps(config: TrainConfig) -> int:
+    """Steps until the learning rate is at its peak."""
     if config.schedule == "paper":
         return PAPER_WARMUP_STEPS
     return min(config.warmup_steps, config.max_steps)
 
 
-def _uses_bfloat16(config: TrainConfig) -> bool:
+def uses_bfloat16(config: TrainConfig) -> bool:
+    """Whether products are in bfloat16, on this machine."""
     if config.precision != "auto":
         return config.precision == "bfloat16"
     if torch.cuda.is_available():

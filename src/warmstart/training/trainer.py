@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from warmstart.composition.saved import load_model
 from warmstart.evaluation import decode_split, score_outputs, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.soft_loss import soft_loss
+from warmstart.model_card import read_card, write_facts
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 from warmstart.training.batches import (
@@ -39,6 +41,7 @@ from warmstart.training.checkpoints import (
 from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher
 from warmstart.training.effective_batch import write_batch
+from warmstart.training.facts import score_facts
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
 from warmstart.training.lora import Adapters
 from warmstart.training.memory import Passes
@@ -343,6 +346,7 @@ class Seq2SeqTrainer(Trainer):
         with self.progress.counted("decoding", len(split)) as advance:
             outputs, at_limit = decode_split(model, split, advance=advance)
         scores = score_outputs(split, outputs, at_limit=at_limit)
+        self.seq2seq.card = replace(self.seq2seq.card, scores=score_facts(split, scores))
         return {"loss": loss, **{name: score.value for name, score in scores.items()}}, outputs
 
     def _show(self, values: dict[str, float], outputs: list[str]) -> None:
@@ -367,8 +371,7 @@ class Seq2SeqTrainer(Trainer):
 
     def _evaluate_if_due(self) -> None:
         """Catches up on the evaluation that a run was stopped before, or in the middle of."""
-        step = self.state.global_step
-        done = any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
+        step, done = self.state.global_step, self._was_evaluated()
         last = step == self.state.max_steps
         if self.validation is None or done or (step % int(self.args.eval_steps or 1) and not last):
             return
@@ -381,6 +384,11 @@ class Seq2SeqTrainer(Trainer):
             return self.seq2seq
         return self.adapters.merged(self.seq2seq)
 
+    def _was_evaluated(self) -> bool:
+        """Whether the model has been evaluated as it is now."""
+        step = self.state.global_step
+        return any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         if self.sharded is not None:
             self.sharded.gather()
@@ -390,6 +398,7 @@ class Seq2SeqTrainer(Trainer):
                 self.seq2seq.save_pretrained(folder)
             else:
                 self.adapters.save(folder / ADAPTER, f"../../{BASE}")
+                write_facts(folder, self.seq2seq.card)
         self.args.distributed_state.wait_for_everyone()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
@@ -411,6 +420,8 @@ class Seq2SeqTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module | None, trial: Any = None) -> None:
         """Writes all that resuming needs, whole or not at all, and removes what is too old."""
         run, first = self.config.output_dir, self.args.should_save
+        card = self.seq2seq.card.at(self.state.global_step)
+        self.seq2seq.card = card if self._was_evaluated() else replace(card, scores=())
         folder = checkpoint_folder(run, self.state.global_step)
         wait = self.args.distributed_state.wait_for_everyone
         with self.meter.paused(), written_whole(folder, first=first, wait=wait) as partial:
@@ -469,8 +480,12 @@ class Seq2SeqTrainer(Trainer):
     def _read_parameters(self, folder: str) -> None:
         if self.adapters is not None:
             self.adapters.read(Path(folder) / ADAPTER)
-            return
-        saved = load_model(self.seq2seq.composition, open_checkpoint(folder))
-        self.seq2seq.model.load_state_dict(saved.state_dict())
-        if self.sharded is not None:
-            self.sharded.scatter()
+        else:
+            saved = load_model(self.seq2seq.composition, open_checkpoint(folder))
+            self.seq2seq.model.load_state_dict(saved.state_dict())
+            if self.sharded is not None:
+                self.sharded.scatter()
+        card = read_card(Path(folder))
+        if card is not None:
+            of_last = replace(self.seq2seq.card, scores=card.scores)
+            self.seq2seq.card = of_last.at(card.trainings[-1].steps)
