@@ -36,7 +36,7 @@ def training_facts(task: Task, config: TrainConfig) -> Training:
     defaults = _settings(TrainConfig(output_dir=config.output_dir))
     return Training(
         task=task.name,
-        description=f"{task.definition.description.rstrip('.')}.",
+        description=_sentence(task.definition.description),
         steps=0,
         data=tuple(data),
         settings=settings,
@@ -67,6 +67,10 @@ def _settings(config: TrainConfig) -> dict[str, Any]:
     values = asdict(config)
     names = [each.name for each in fields(config) if each.name != "output_dir"]
     return {name: _plain(values[name]) for name in names}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _plain(value: Any) -> Any:

@@ -37,6 +37,7 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     if not events:
         return
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(11, 7.5), dpi=120, layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)
@@ -49,6 +50,7 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     for axis in axes.flat:
         axis.grid(alpha=0.3)
         axis.set_xlim(0, last * 1.02)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.spines[["top", "right"]].set_visible(False)
     for axis in axes[1]:
         axis.set_xlabel("optimizer steps")
@@ -81,14 +83,14 @@ def _plot_metrics(axis: Any, events: Sequence[Event]) -> None:
     for place, name in enumerate(names):
         colour = _COLOURS[place % len(_COLOURS)]
         _draw(axis, events, name, name.removeprefix("eval_"), colour, marker="o")
-    axis.set_ylabel("validation metrics")
+    axis.set_ylabel("validation metrics (0 to 100)")
     axis.legend(frameon=False)
 
 
 def _plot_one(axis: Any, events: Sequence[Event], key: str, label: str) -> None:
     _draw(axis, events, key, label, _TRAINING)
     axis.set_ylabel(label)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.05 * max((event[key] for event in events if key in event), default=1) or 1)
 
 
 def _draw(
