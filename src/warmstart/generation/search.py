@@ -10,6 +10,7 @@ from warmstart.generation.logits import NONE
 from warmstart.generation.one_by_one import greedy_search, sample
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.inference import laid_out
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 
@@ -60,14 +61,15 @@ def search_all(
         that there are not, if there are fewer. Shape: [B, ...]
     """
     was_training = model.training
+    ready = laid_out(model)
     model.eval()
     try:
         if options.num_beams > 1:
-            return beam_search(model, source, special, options, constraints, guide)
+            return beam_search(ready, source, special, options, constraints, guide)
         if options.do_sample:
             find = sample
         else:
             find = drafted_search if guide.draft_rows else greedy_search
-        return find(model, source, special, options, constraints, guide, scored=scored)
+        return find(ready, source, special, options, constraints, guide, scored=scored)
     finally:
         model.train(was_training)

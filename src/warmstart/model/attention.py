@@ -216,9 +216,9 @@ class CrossAttention(Sublayer):
         return heads if self.config.query_key_norm is None else self.query_norm(heads)
 
 
-def _linear_rows(linear: nn.Linear, x: Tensor, rows: slice) -> Tensor:
+def _linear_rows(linear: nn.Module, x: Tensor, rows: slice) -> Tensor:
     """What some rows of a linear layer make of x."""
-    if type(linear) is not nn.Linear:  # with an adapter, which is no matter of its weight alone
+    if type(linear) is not nn.Linear:  # with an adapter, or laid out for decoding
         whole: Tensor = linear(x)
         return whole[..., rows]
     bias: Tensor | None = linear.bias  # torch's types forget that it may be missing

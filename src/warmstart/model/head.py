@@ -38,10 +38,14 @@ class Head(nn.Module):
         if config.bias:
             empty = torch.empty(word.num_embeddings)
             self.bias = nn.Parameter(empty, requires_grad=config.bias_trained)
+        self.product: nn.Module | None = None  # the same, laid out for decoding: `inference.py`
 
     def forward(self, hidden_TH: Tensor) -> Tensor:
         """Logits. Shape: [T, H] -> [T, V]"""
-        return self.cap(F.linear(self.transform(hidden_TH), self.weight, self.bias))
+        x_TE = self.transform(hidden_TH)
+        if self.product is not None:
+            return self.cap(self.product(x_TE))
+        return self.cap(F.linear(x_TE, self.weight, self.bias))
 
     def loss(
         self,
