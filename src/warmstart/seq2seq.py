@@ -48,6 +48,7 @@ from warmstart.generation.search import search_all
 from warmstart.generation.trie import Trie
 from warmstart.hub import check_push, push_folder
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.inference import converted, refuse_reduced
 from warmstart.model.sequences import Sequences
 from warmstart.model_card import CardFacts, base_of, read_card, write_card
 from warmstart.text.checks import check_ids, check_texts
@@ -233,7 +234,7 @@ class Seq2Seq:
         name: str | os.PathLike[str],
         *,
         device: str | torch.device | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: str | torch.dtype = "float32",
         weights: bool = True,
     ) -> "Seq2Seq":
         """Loads a model folder: one of ours, or one that transformers saved.
@@ -243,13 +244,15 @@ class Seq2Seq:
         Args:
             name: a folder or hub id.
             device: default: a GPU if there is one, else the CPU.
-            dtype: of the weights.
+            dtype: of the weights: "float32", "bfloat16", "float16" or "int8", or a type of torch.
+                On a CPU "float16" and "int8" are for decoding alone.
             weights: False: reads their names and shapes only, and leaves the model on the meta
                 device.
 
         Raises:
             CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
                 its config.
+            UsageError: if there is no such dtype, or not on this machine.
         """
         checkpoint = open_checkpoint(name)
         composition = read_composition(checkpoint)
@@ -268,7 +271,9 @@ class Seq2Seq:
         if (checkpoint.folder / PROVENANCE).is_file():
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
         model = load_model(composition, checkpoint, weights=weights)
-        loaded = cls(
+        if weights:
+            model = converted(model, device or default_device(), dtype)
+        return cls(
             model,
             tokenizers,
             composition,
@@ -277,7 +282,6 @@ class Seq2Seq:
             provenance=provenance,
             card=read_card(checkpoint.folder) or CardFacts(bases=(base_of(checkpoint, "model"),)),
         )
-        return loaded.to(device or default_device(), dtype) if weights else loaded
 
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, duplicate_shared: bool = False
@@ -291,7 +295,9 @@ class Seq2Seq:
 
         Raises:
             OutputError: if the folder holds something else or cannot be written.
+            UsageError: if the weights were rounded for decoding when they were loaded.
         """
+        refuse_reduced(self.model, "saved")
         with replace_folder(Path(folder)) as partial:
             special = asdict(self.tokenizers.special)
             two = self.tokenizers.source is not self.tokenizers.target
@@ -751,14 +757,19 @@ class Seq2Seq:
         return encoded.rows
 
     def to(self, device: str | torch.device, dtype: torch.dtype | None = None) -> "Seq2Seq":
-        """Moves the model, in place."""
+        """Moves the model, in place.
+
+        Raises:
+            UsageError: if its weights were rounded for decoding when it was loaded.
+        """
+        refuse_reduced(self.model, "moved")
         self.model.to(device, dtype)
         return self
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return self.model.decoder.embedding.word.weight.device
+        return next(self.model.parameters()).device
 
     @property
     def source_limit(self) -> int | None:

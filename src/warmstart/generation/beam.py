@@ -18,8 +18,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from warmstart.generation.best import best as of_row
 from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.hypothesis import Hypothesis, up_to_end
+from warmstart.generation.leaving import staying
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -107,13 +109,19 @@ class Finished:
         # Nothing is worse than no output at all: then only a beam without a future ends.
         self.done_B |= (attainable_B <= worst_B) | best_sum_B.isneginf()
 
-    def outputs(self, end: int) -> list[list[Hypothesis]]:
-        """What was found, best first. Shape: [B, K]"""
+    def keep(self, sources_B: Tensor) -> None:
+        """Goes on with some of the sources. Shape: [B]"""
+        self._given_B, self.done_B = self._given_B[sources_B], self.done_B[sources_B]
+        self.scores_BK, self._lengths_BK = self.scores_BK[sources_B], self._lengths_BK[sources_B]
+        self._tokens_BKL, self._own_BKL = self._tokens_BKL[sources_B], self._own_BKL[sources_B]
+
+    def outputs(self, of_B: Tensor, end: int) -> list[list[Hypothesis]]:
+        """What was found for the sources where `of_B` is true, best first. Shape: [B, K]"""
         rows = zip(
-            self.scores_BK.tolist(),
-            self._tokens_BKL.tolist(),
-            self._own_BKL.tolist(),
-            self._lengths_BK.tolist(),
+            self.scores_BK[of_B].tolist(),
+            self._tokens_BKL[of_B].tolist(),
+            self._own_BKL[of_B].tolist(),
+            self._lengths_BK[of_B].tolist(),
             strict=True,
         )
         return [
@@ -160,6 +168,8 @@ def beam_search(
     sums_BGK = torch.full((sources, groups, size), _NEVER, device=device)
     sums_BGK[:, :, 0] = 0.0
     rows_BGK = torch.arange(sources * beams, device=device).view(sources, groups, size)
+    outputs: list[list[Hypothesis]] = [[] for _ in range(sources)]
+    held_B = torch.arange(sources, device=device)  # sources that are still searched for
     length = 1
     while True:
         logits_R1V = model.step(written_RL[:, length - 1 : length], cache)
@@ -187,16 +197,35 @@ def beam_search(
             own.append(best.own)
             if groups > 1:
                 taken_BV = _count(taken_BV, best.tokens, found[group].done_B, logs_RV.shape[1])
-        if length + 1 == options.max_length or all(bool(group.done_B.all()) for group in found):
-            return _best_of_groups(found, special.end, options)
+        done_B = torch.stack([group.done_B for group in found]).all(0)
+        if length + 1 == options.max_length or bool(done_B.all()):
+            _hand_over(outputs, held_B, found, torch.ones_like(done_B), special.end, options)
+            return outputs
         parents_R, tokens_R = torch.stack(parents, 1).flatten(), torch.stack(tokens, 1).flatten()
+        newest = _newest(written_RN, parents_R)
         written_RL[:, :length] = written_RN[parents_R]
         own_RL[:, :length] = own_RL[:, :length][parents_R]
         written_RL[:, length] = tokens_R
         own_RL[:, length] = torch.stack(own, 1).flatten()
         rules.advance(tokens_R, parents_R)
-        cache.reorder(parents_R)
+        cache.reorder(parents_R, newest)
         length += 1
+        stays_B = staying(done_B)
+        if stays_B is None:
+            continue
+        _hand_over(outputs, held_B, found, done_B, special.end, options)
+        rows_R = rows_BGK[stays_B].flatten()
+        written_RL, own_RL = written_RL[rows_R], own_RL[rows_R]
+        sums_BGK, held_B = sums_BGK[stays_B], held_B[stays_B]
+        rows_BGK = torch.arange(len(rows_R), device=device).view(-1, groups, size)
+        for part in (rules, cache, *found):
+            part.keep(stays_B)
+
+
+def _newest(written_RN: Tensor, parents_R: Tensor) -> int:
+    """How many of the last tokens of some row are others than its parent's, at most."""
+    differ_N = (written_RN != written_RN[parents_R]).any(0)
+    return int(differ_N.flip(0).nonzero().max()) + 1 if bool(differ_N.any()) else 0
 
 
 def _best(sums_BK: Tensor, scores_RV: Tensor) -> Candidates:
@@ -204,7 +233,7 @@ def _best(sums_BK: Tensor, scores_RV: Tensor) -> Candidates:
     sources, beams = sums_BK.shape
     # Of each beam first: adding the sums to whole vocabularies would cost more than this.
     width = min(2 * beams, scores_RV.shape[1])
-    own_RW, tokens_RW = scores_RV.topk(width)
+    own_RW, tokens_RW = of_row(scores_RV, width)
     sums_BX = (sums_BK.reshape(-1, 1) + own_RW).view(sources, -1)
     sums_BC, places_BC = sums_BX.topk(2 * beams)
     own_BX, tokens_BX = own_RW.view(sources, -1), tokens_RW.view(sources, -1)
@@ -261,17 +290,21 @@ def _count(taken_BV: Tensor | None, tokens_BK: Tensor, done_B: Tensor, words: in
     return taken_BV.scatter_add(1, tokens_BK, ones_BK)
 
 
-def _best_of_groups(
-    found: list[Finished], end: int, options: GenerationOptions
-) -> list[list[Hypothesis]]:
-    """The best outputs of all groups."""
-    by_source = zip(*(group.outputs(end) for group in found), strict=True)
-    return [
-        sorted((output for group in source for output in group), key=lambda output: -output.score)[
+def _hand_over(
+    outputs: list[list[Hypothesis]],
+    held_B: Tensor,
+    found: list[Finished],
+    gone_B: Tensor,
+    end: int,
+    options: GenerationOptions,
+) -> None:
+    """Writes down the best of all groups for sources whose search has ended."""
+    by_source = zip(*(group.outputs(gone_B, end) for group in found), strict=True)
+    for place, groups in zip(held_B[gone_B].tolist(), by_source, strict=True):
+        of_source = [output for group in groups for output in group]
+        outputs[place] = sorted(of_source, key=lambda output: -output.score)[
             : options.num_return_sequences
         ]
-        for source in by_source
-    ]
 
 
 def _hypothesis(score: float, tokens: list[int], own: list[float], end: int) -> Hypothesis:

@@ -50,7 +50,7 @@ class Rules:
             device: of the scores.
         """
         self._end, self._options, self._constraints = end, options, constraints
-        device, self._sources = torch.device(device), sources
+        device, self._rows = torch.device(device), rows
         self._source_of_R = torch.arange(sources, device=device).repeat_interleave(rows)
         self._bad_words = _by_length(constraints.bad_words_ids, end, device)
         self._prefixes_BP, self._prefix_lengths_B = _rectangle(guide.prefixes, device)
@@ -105,7 +105,8 @@ class Rules:
             scores_RV[:, self._end] = _NEVER
         if self._choices is not None:
             nodes_R = self._nodes_R if rows is None else self._nodes_R[rows]
-            scores_RV = _only(scores_RV, self._choices.allowed(nodes_R), self._sources)
+            sources = len(self._source_of_R) // self._rows
+            scores_RV = _only(scores_RV, self._choices.allowed(nodes_R), sources)
         scores_RV = self._force(scores_RV, written, source_of_R)
         return scores_RV.log_softmax(-1) if self._constraints.renormalize_logits else scores_RV
 
@@ -114,6 +115,11 @@ class Rules:
         if self._choices is not None:
             nodes_R = self._nodes_R if parents_R is None else self._nodes_R[parents_R]
             self._nodes_R = self._choices.after(nodes_R, tokens_R)
+
+    def keep(self, sources_B: Tensor) -> None:
+        """Goes on with the rows of some of the sources alone. Shape: [B]"""
+        self._source_of_R = self._source_of_R.view(-1, self._rows)[sources_B].flatten()
+        self._nodes_R = self._nodes_R.view(-1, self._rows)[sources_B].flatten()
 
     def _ban_source(self, scores_RV: Tensor, written_RN: Tensor, source_of_R: Tensor) -> None:
         before = self._options.encoder_no_repeat_ngram_size - 1

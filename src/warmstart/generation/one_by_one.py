@@ -10,8 +10,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from warmstart.generation.best import likeliest
 from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.hypothesis import Hypothesis, hypotheses
+from warmstart.generation.leaving import staying
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.generation.sampling import draw, narrow, uniform_numbers
@@ -21,8 +23,9 @@ from warmstart.text.special_tokens import SpecialTokens
 
 __all__ = ["greedy_search", "sample"]
 
-# Scores as the choice sees them and the chosen tokens, of the scores and the tokens so far.
-_Choose: TypeAlias = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+# Scores as the choice sees them and the chosen tokens, of the scores, the rows that they are of,
+# and how many tokens there are.
+_Choose: TypeAlias = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
 def greedy_search(
@@ -50,11 +53,11 @@ def greedy_search(
         One output of each source. Shape: [B, 1]
     """
 
-    def likeliest(scores_RV: Tensor, _: int) -> tuple[Tensor, Tensor]:
-        return scores_RV, scores_RV.argmax(-1)
+    def choose(scores_RV: Tensor, _rows: Tensor, _written: int) -> tuple[Tensor, Tensor]:
+        return scores_RV, likeliest(scores_RV)
 
     return _write(
-        model, source, special, options, constraints, guide, likeliest, rows=1, scored=scored
+        model, source, special, options, constraints, guide, choose, rows=1, scored=scored
     )
 
 
@@ -79,9 +82,9 @@ def sample(
     rows = options.num_return_sequences
     uniform_RL = uniform_numbers(source, rows, options.max_length, options.seed)
 
-    def drawn(scores_RV: Tensor, written: int) -> tuple[Tensor, Tensor]:
+    def drawn(scores_RV: Tensor, rows_R: Tensor, written: int) -> tuple[Tensor, Tensor]:
         scores_RV = narrow(scores_RV, options)
-        return scores_RV, draw(scores_RV, uniform_RL[:, written])
+        return scores_RV, draw(scores_RV, uniform_RL[rows_R, written])
 
     return _write(
         model, source, special, options, constraints, guide, drawn, rows=rows, scored=scored
@@ -107,23 +110,30 @@ def _write(
     cache = model.start(source, options.max_length, rows)
     written_RL = source.tokens.new_full((sources * rows, options.max_length), special.start)
     scores_RL = torch.zeros(written_RL.shape, device=device) if scored else None
+    given_R = rules.prefix_lengths()
     finished_R = torch.zeros(sources * rows, dtype=torch.bool, device=device)
+    active_R = torch.arange(sources * rows, device=device)  # rows that the cache still holds
     length = 1
-    while length < options.max_length:
-        logits_R1V = model.step(written_RL[:, length - 1 : length], cache)
+    while True:
+        logits_R1V = model.step(written_RL[active_R, length - 1 : length], cache)
         # In float32: bfloat16 scores over a whole vocabulary tie.
-        scores_RV = rules.apply(logits_R1V[:, -1].float(), written_RL[:, :length])
-        scores_RV, tokens_R = choose(scores_RV, length)
-        written_RL[:, length] = tokens_R
+        scores_RV = rules.apply(logits_R1V[:, -1].float(), written_RL[active_R, :length])
+        scores_RV, tokens_R = choose(scores_RV, active_R, length)
+        written_RL[active_R, length] = tokens_R
         if scores_RL is not None:
             own_R1 = scores_RV.log_softmax(-1).gather(1, tokens_R[:, None])
-            scores_RL[:, length] = own_R1[:, 0]
+            scores_RL[active_R, length] = own_R1[:, 0]
         rules.advance(tokens_R)
-        finished_R |= tokens_R == special.end
+        finished_R[active_R] |= tokens_R == special.end
         length += 1
-        if finished_R.all():
+        done_B = finished_R[active_R].view(-1, rows).all(1)
+        if length == options.max_length or done_B.all():
             break
-    given_R = rules.prefix_lengths()
+        stays_B = staying(done_B)
+        if stays_B is not None:
+            active_R = active_R.view(-1, rows)[stays_B].flatten()
+            rules.keep(stays_B)
+            cache.keep(stays_B)
     found = hypotheses(
         written_RL[:, :length], special.end, options.length_penalty, scores_RL, given_R
     )

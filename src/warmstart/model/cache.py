@@ -19,11 +19,19 @@ class Cache:
         lengths_R: tokens that each row holds. Shape: [R]
         cross: keys and values of the source, a pair a layer, once per source and not per beam.
             Shape of each: [B, K, S, D]
+        sources: B.
         source_mask_B1S: True where a source has a token; None where all are equally long.
             Shape: [B, 1, S]
     """
 
-    def __init__(self, config: StackConfig, rows: int, capacity: int, like: Tensor) -> None:
+    def __init__(
+        self,
+        config: StackConfig,
+        rows: int,
+        capacity: int,
+        like: Tensor,
+        sources: int | None = None,
+    ) -> None:
         """Reserves room.
 
         Args:
@@ -31,12 +39,14 @@ class Cache:
             rows: sequences decoded side by side.
             capacity: the most tokens that a row will hold.
             like: a tensor of the device and type to use.
+            sources: sources of the rows, each with as many; default: one a row.
         """
         attention = config.attention
         shape = (rows, attention.key_value_heads, capacity, attention.head_size)
         self._keys = [like.new_empty(shape) for _ in range(config.layers)]
         self._values = [like.new_empty(shape) for _ in range(config.layers)]
         self.lengths_R = torch.zeros(rows, dtype=torch.long, device=like.device)
+        self.sources = rows if sources is None else sources
         self.cross: list[tuple[Tensor, Tensor]] = []
         self.source_mask_B1S: Tensor | None = None
         self._longest = 0  # a Python integer, so that no step waits for the device
@@ -104,11 +114,36 @@ class Cache:
         lengths = self.lengths_R.tolist()
         self._longest, self._even = max(lengths), min(lengths) == max(lengths)
 
-    def reorder(self, rows_R: Tensor) -> None:
-        """Row r continues what row ``rows_R[r]`` was. Rows stay with their source. Shape: [R]"""
+    def reorder(self, rows_R: Tensor, newest: int | None = None) -> None:
+        """Row r continues what row ``rows_R[r]`` was. Rows stay with their source.
+
+        Args:
+            rows_R: which row each one continues. Shape: [R]
+            newest: how many of a row's last tokens may be others than those of the row that it
+                continues; default: all. Beams of a source have most of their tokens in common,
+                and what is equal stays in place.
+        """
+        moved = (rows_R != torch.arange(len(rows_R), device=rows_R.device)).nonzero()[:, 0]
+        if not len(moved):
+            return
+        from_rows = rows_R[moved]
         self.lengths_R = self.lengths_R[rows_R]
+        first = 0 if newest is None or not self._even else self._longest - newest
+        for held in (*self._keys, *self._values):
+            part = held[:, :, first : self._longest]
+            part[moved] = part[from_rows]
+
+    def keep(self, sources_B: Tensor) -> None:
+        """Goes on with some of the sources, and the rows of each. Shape: [B], rising"""
+        beams = len(self.lengths_R) // self.sources
+        rows_R = (
+            sources_B[:, None] * beams + torch.arange(beams, device=sources_B.device)
+        ).flatten()
+        self.lengths_R, self.sources = self.lengths_R[rows_R], len(sources_B)
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
-                new = torch.empty_like(old)
-                new[:, :, : self._longest] = old[:, :, : self._longest][rows_R]
-                tensors[layer] = new
+                tensors[layer] = old.new_empty((len(rows_R), *old.shape[1:]))
+                tensors[layer][:, :, : self._longest] = old[rows_R, :, : self._longest]
+        self.cross = [(keys[sources_B], values[sources_B]) for keys, values in self.cross]
+        if self.source_mask_B1S is not None:
+            self.source_mask_B1S = self.source_mask_B1S[sources_B]

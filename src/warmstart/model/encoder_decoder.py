@@ -95,6 +95,7 @@ class EncoderDecoder(nn.Module):
         if self.encoder is not None:
             return self.decoder.start_cache(rows, capacity, self.encode(source), source.lengths)
         cache = self.decoder.start_cache(rows, capacity + max(source.lengths))
+        cache.sources = len(source.lengths)
         tokens_RN = pad(source.tokens, source.lengths).repeat_interleave(beams, dim=0)
         lengths = tuple(length for length in source.lengths for _ in range(beams))
         self.decoder.step(tokens_RN, cache, lengths)

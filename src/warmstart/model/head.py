@@ -67,6 +67,8 @@ class Head(nn.Module):
         Returns:
             Shape: []
         """
+        if self.product is not None:
+            return self._measured(hidden_TH, labels_T, weights_T, label_smoothing)
         x_TE = self.transform(hidden_TH)
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
@@ -77,6 +79,26 @@ class Head(nn.Module):
             x_TE, weight, bias, labels_T, weights_T, self.config.soft_cap, label_smoothing
         )
         return loss
+
+    def _measured(
+        self,
+        hidden_TH: Tensor,
+        labels_T: Tensor,
+        weights_T: Tensor | None,
+        label_smoothing: float,
+    ) -> Tensor:
+        """The loss where there are no gradients."""
+        losses_T = torch.cat(
+            [
+                F.cross_entropy(
+                    self(hidden_CH), labels_C, reduction="none", label_smoothing=label_smoothing
+                )
+                for hidden_CH, labels_C in zip(
+                    hidden_TH.split(CHUNK_TOKENS), labels_T.split(CHUNK_TOKENS), strict=True
+                )
+            ]
+        )
+        return losses_T.sum() if weights_T is None else losses_T.dot(weights_T)
 
     def transform(self, hidden_TH: Tensor) -> Tensor:
         """What the word vectors are multiplied with. Shape: [T, H] -> [T, E]"""

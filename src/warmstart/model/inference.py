@@ -2,110 +2,32 @@
 
 The modules stay what they are; their linear layers are replaced by ones that hold their weights as
 the kernels want them, which is up to twice as fast as a product that has to bring them there each
-time. Measured on AVX2 with the decoder of `docs/performance.md`.
-
-Shape legend: R rows (any leading shape), I and O the sizes of a linear layer's input and output,
-T tokens (any leading shape), V vocabulary, E embedding size.
+time.
 """
 
 import copy
-import warnings
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from warmstart.errors import UsageError
+from warmstart.errors import UsageError, did_you_mean
 from warmstart.model.attention import CrossAttention
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.head import Head
+from warmstart.model.kernels import (
+    Float16Linear,
+    Float16Words,
+    Float32Linear,
+    Int8Linear,
+    Int8Words,
+)
 
-__all__ = ["REDUCED", "is_reduced", "laid_out", "reduced"]
+__all__ = ["DTYPES", "converted", "is_reduced", "laid_out", "reduced", "refuse_reduced"]
 
-REDUCED = ("float16", "int8")  # kinds of `reduced`
-_PACKED_ROWS = 8  # rows that oneDNN lays weights out for; good from 1 row to some hundred
-
-
-class Float32Linear(nn.Module):
-    """A linear layer in oneDNN's layout. It holds a copy, beside the layer itself."""
-
-    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
-        super().__init__()
-        self._weight, self._bias = weight_OI.detach(), _detached(bias_O)
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(self._weight, _PACKED_ROWS)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape: [R, I] -> [R, O]"""
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self._packed, self._bias, "none", [], ""
-        )
-        return product
-
-
-class Float16Linear(nn.Module):
-    """A linear layer whose weights are held in float16, and whose sums are in float32."""
-
-    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
-        super().__init__()
-        weight = weight_OI.detach().float()
-        self._packed = torch.ops.quantized.linear_prepack_fp16(weight, _float(bias_O))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape: [R, I] -> [R, O]"""
-        product: Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
-        return product
-
-
-class Int8Linear(nn.Module):
-    """A linear layer of 8-bit weights, scaled by output; inputs are rounded as they come."""
-
-    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
-        super().__init__()
-        weight = weight_OI.detach().float()
-        scales_O = _scales(weight).double()
-        zeros_O = torch.zeros_like(scales_O, dtype=torch.long)
-        with warnings.catch_warnings():  # of names that move to another package
-            warnings.simplefilter("ignore")
-            rounded = torch.quantize_per_channel(weight, scales_O, zeros_O, 0, torch.qint8)
-            self._packed = torch.ops.quantized.linear_prepack(rounded, _float(bias_O))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Shape: [R, I] -> [R, O]"""
-        # Inputs of 7 bits: two products of 8 bits overflow what AVX2 adds them up in.
-        product: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, True)
-        return product
-
-
-class Int8Words(nn.Module):
-    """Word vectors of 8 bits, scaled by word."""
-
-    def __init__(self, weight_VE: Tensor) -> None:
-        super().__init__()
-        weight = weight_VE.detach().float()
-        self.register_buffer("scales_V", _scales(weight))
-        self.register_buffer("rows_VE", (weight / self.scales_V[:, None]).round().to(torch.int8))
-
-    def forward(self, tokens_T: Tensor) -> Tensor:
-        """Shape: [T] -> [T, E]"""
-        vectors: Tensor = self.rows_VE[tokens_T] * self.scales_V[tokens_T][..., None]
-        return vectors
-
-
-class Float16Words(nn.Module):
-    """Word vectors in float16, given out in float32."""
-
-    def __init__(self, weight_VE: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("rows_VE", weight_VE.detach().half())
-
-    def forward(self, tokens_T: Tensor) -> Tensor:
-        """Shape: [T] -> [T, E]"""
-        vectors: Tensor = self.rows_VE[tokens_T].float()
-        return vectors
-
-
+DTYPES = ("float32", "bfloat16", "float16", "int8")
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
 _Words = Callable[[Tensor], nn.Module]
 # By model: what its weights were when they were laid out, and the result.
@@ -142,12 +64,40 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     return made.eval()
 
 
+def converted(
+    model: EncoderDecoder, device: str | torch.device, dtype: str | torch.dtype
+) -> EncoderDecoder:
+    """The model on a device, with weights of a type.
+
+    Args:
+        model: in float32; not to be used any more.
+        device: where to.
+        dtype: one of `DTYPES`, or a type of torch. On a CPU "float16" and "int8" are for decoding
+            alone, see `reduced`.
+
+    Raises:
+        UsageError: if there is no such type, or the machine has no kernels for it.
+    """
+    device = torch.device(device)
+    if isinstance(dtype, str):
+        if dtype not in DTYPES:
+            raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")
+        if dtype == "int8" and device.type != "cpu":
+            raise UsageError(
+                f"dtype 'int8' is for CPUs, but the device is {device}; use 'bfloat16' there."
+            )
+        if device.type == "cpu" and dtype in ("float16", "int8"):
+            return reduced(model, dtype)
+        dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype, torch.float32)
+    return model.to(device, dtype).eval()
+
+
 def reduced(model: EncoderDecoder, kind: str) -> EncoderDecoder:
     """A model for decoding alone, whose matrices are held in fewer bits.
 
     Args:
         model: in float32 on a CPU.
-        kind: "float16" or "int8"; see the classes above.
+        kind: "float16" or "int8"; see `kernels.py`.
 
     Raises:
         UsageError: if the machine has no such kernels.
@@ -167,6 +117,23 @@ def is_reduced(model: EncoderDecoder) -> bool:
     return isinstance(model.decoder.embedding.word, Int8Words | Float16Words)
 
 
+def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
+    """Says what a reduced model is not for.
+
+    Args:
+        model: any.
+        purpose: what is to be done with it, as in "cannot be trained".
+
+    Raises:
+        UsageError: if the model is a reduced one.
+    """
+    if is_reduced(model):
+        raise UsageError(
+            f"A model loaded with dtype 'int8' or 'float16' cannot be {purpose}, for its weights "
+            "were rounded for decoding; load it with dtype 'float32'."
+        )
+
+
 def _replaced(
     module: nn.Module, linear: _Linear, words: _Words | None, seen: dict[int, nn.Module]
 ) -> nn.Module:
@@ -183,6 +150,8 @@ def _replaced(
         return seen[id(module)]
     if isinstance(module, nn.Linear):
         made = linear(module.weight, module.bias)
+    elif hasattr(module, "base_layer"):  # an adapter around a layer, whose weight it looks at
+        made = module
     else:
         made = _shallow(module)
         for name, child in module.named_children():
@@ -219,17 +188,3 @@ def _shallow(module: nn.Module) -> nn.Module:
 def _version(weight: Tensor) -> int:
     """Counts the changes in place. Tensors made for inference alone have no count."""
     return 0 if weight.is_inference() else weight._version
-
-
-def _scales(weight_OI: Tensor) -> Tensor:
-    """What one step of a row's 8 bits is worth. Shape: [O]"""
-    # A row of zeros has no scale of its own.
-    return (weight_OI.abs().amax(1) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-
-
-def _float(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach().float()
-
-
-def _detached(bias: Tensor | None) -> Tensor | None:
-    return None if bias is None else bias.detach()

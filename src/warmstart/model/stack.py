@@ -141,8 +141,8 @@ class Stack(nn.Module):
             states_SH: encoder states. Shape: [S, H]
             source_lengths: states of each source. Shape: [B]
         """
-        like = self.embedding.word.weight if states_SH is None else states_SH
-        cache = Cache(self.config, rows, capacity, like)
+        like = next(self.parameters()) if states_SH is None else states_SH
+        cache = Cache(self.config, rows, capacity, like, len(source_lengths) or None)
         if states_SH is None:
             return cache
         for block in self._blocks():

@@ -18,6 +18,7 @@ from warmstart.composition.saved import load_model
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
+from warmstart.model.inference import refuse_reduced
 from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
@@ -116,9 +117,10 @@ def train(
         OutputError: if the output folder holds another run and `resume` is off, or cannot be
             written.
         TrainingError: if there is nothing to resume, or the loss is lost.
-        UsageError: if the task has no training split, the best metric does not exist, or nothing
-            is to be trained.
+        UsageError: if the task has no training split, the best metric does not exist, nothing is
+            to be trained, or the weights were rounded for decoding.
     """
+    refuse_reduced(model.model, "trained")
     check_trackers(config.report_to)
     check_output_folder(config.output_dir, resume=resume)
     checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)

@@ -1,0 +1,107 @@
+"""Linear layers and word vectors that hold their weights as a CPU's kernels want them.
+
+Shape legend: R rows (any leading shape), I and O the sizes of a linear layer's input and output,
+T tokens (any leading shape), V vocabulary, E embedding size.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Float16Linear", "Float16Words", "Float32Linear", "Int8Linear", "Int8Words"]
+
+_PACKED_ROWS = 8  # rows that oneDNN lays weights out for; good from 1 row to some hundred
+
+
+class Float32Linear(nn.Module):
+    """A linear layer in oneDNN's layout. It holds a copy, beside the layer itself."""
+
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
+        super().__init__()
+        self._weight, self._bias = weight_OI.detach(), _detached(bias_O)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(self._weight, _PACKED_ROWS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [R, I] -> [R, O]"""
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._packed, self._bias, "none", [], ""
+        )
+        return product
+
+
+class Float16Linear(nn.Module):
+    """A linear layer whose weights are held in float16, and whose sums are in float32."""
+
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
+        super().__init__()
+        weight = weight_OI.detach().float()
+        self._packed = torch.ops.quantized.linear_prepack_fp16(weight, _float(bias_O))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [R, I] -> [R, O]"""
+        product: Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
+        return product
+
+
+class Int8Linear(nn.Module):
+    """A linear layer of 7-bit weights, scaled by output; inputs are rounded as they come."""
+
+    def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
+        super().__init__()
+        weight = weight_OI.detach().float()
+        # Weights of 7 bits and inputs of 8: two products of 8 bits each overflow what AVX2 adds
+        # them up in, and inputs, which have one scale for all, lose more by a bit than weights.
+        scales_O = _scales(weight, 63).double()
+        zeros_O = torch.zeros_like(scales_O, dtype=torch.long)
+        with warnings.catch_warnings():  # of names that move to another package
+            warnings.simplefilter("ignore")
+            rounded = torch.quantize_per_channel(weight, scales_O, zeros_O, 0, torch.qint8)
+            self._packed = torch.ops.quantized.linear_prepack(rounded, _float(bias_O))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [R, I] -> [R, O]"""
+        product: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, False)
+        return product
+
+
+class Int8Words(nn.Module):
+    """Word vectors of 8 bits, scaled by word."""
+
+    def __init__(self, weight_VE: Tensor) -> None:
+        super().__init__()
+        weight = weight_VE.detach().float()
+        self.register_buffer("scales_V", _scales(weight, 127))
+        self.register_buffer("rows_VE", (weight / self.scales_V[:, None]).round().to(torch.int8))
+
+    def forward(self, tokens_T: Tensor) -> Tensor:
+        """Shape: [T] -> [T, E]"""
+        vectors: Tensor = self.rows_VE[tokens_T] * self.scales_V[tokens_T][..., None]
+        return vectors
+
+
+class Float16Words(nn.Module):
+    """Word vectors in float16, given out in float32."""
+
+    def __init__(self, weight_VE: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows_VE", weight_VE.detach().half())
+
+    def forward(self, tokens_T: Tensor) -> Tensor:
+        """Shape: [T] -> [T, E]"""
+        vectors: Tensor = self.rows_VE[tokens_T].float()
+        return vectors
+
+
+def _scales(weight_OI: Tensor, steps: int) -> Tensor:
+    """What one step is worth, where so many of them make a row's greatest value. Shape: [O]"""
+    # A row of zeros has no scale of its own.
+    return (weight_OI.abs().amax(1) / steps).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _float(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach().float()
+
+
+def _detached(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else bias.detach()

@@ -1,0 +1,108 @@
+"""Weights laid out or rounded for decoding: the same model, as exactly as they can."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from tests.model.stacks import CONFIGS
+from tests.model.test_encoder_decoder import CONFIG, STACK, random_batch, random_model
+
+from warmstart.composition.sharing import share
+from warmstart.errors import UsageError
+from warmstart.model.config import EncoderDecoderConfig, HeadConfig, NormConfig
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.inference import converted, is_reduced, laid_out, reduced, refuse_reduced
+
+NORM = NormConfig()
+TRANSFORM = HeadConfig(bias=True, transform="gelu", transform_norm=NORM)
+COMPOSITIONS = {
+    "plain": CONFIG,
+    "transform": replace(CONFIG, head=TRANSFORM),
+    "untied": replace(CONFIG, head=HeadConfig(tied=False)),
+    "merged": replace(CONFIG, decoder=replace(STACK, cross_attention="merged")),
+    "prefix": EncoderDecoderConfig(encoder=None, decoder=STACK, head=HeadConfig()),
+    "words": replace(CONFIG, shared_words=True),
+    **{
+        name: replace(CONFIG, decoder=replace(config, cross_attention="plain"))
+        for name, config in CONFIGS.items()
+        if config.hidden_size == STACK.hidden_size
+    },
+}
+
+
+def model_of(name: str) -> EncoderDecoder:
+    if name in ("all", "cross"):
+        model = random_model()
+        share(model, "cross" if name == "cross" else "all+cross")
+        return model
+    return random_model(COMPOSITIONS[name])
+
+
+def step_by_step(model: EncoderDecoder) -> torch.Tensor:
+    """Logits of two steps of two tokens, two beams a source."""
+    source, _, _ = random_batch()
+    with torch.inference_mode():
+        cache = model.start(source, 4, 2)
+        tokens = torch.arange(24).view(6, 4) % 5
+        return torch.cat([model.step(tokens[:, at : at + 2], cache) for at in (0, 2)], dim=1)
+
+
+@pytest.mark.parametrize("name", [*COMPOSITIONS, "all", "cross"])
+def test_reduced_and_laid_out_models_compute_the_same(name: str) -> None:
+    model = model_of(name)
+    source, target, labels = random_batch()
+    with torch.inference_mode():
+        expected, steps = model(source, target), step_by_step(model)
+        torch.testing.assert_close(laid_out(model)(source, target), expected)
+        torch.testing.assert_close(step_by_step(laid_out(model)), steps)
+        for kind, error in (("float16", 0.005), ("int8", 0.3)):
+            other = reduced(model, kind)
+            assert is_reduced(other)
+            assert laid_out(other) is other
+            for found, exact in (
+                (other(source, target), expected),
+                (step_by_step(other), steps),
+            ):
+                assert float((found - exact).pow(2).mean().sqrt() / exact.std()) < error
+            loss = other(source, target, labels, label_smoothing=0.1)
+            own = F.cross_entropy(other(source, target), labels, label_smoothing=0.1)
+            torch.testing.assert_close(loss, own)
+
+
+def test_a_layout_is_made_anew_when_weights_change() -> None:
+    model = random_model()
+    source, target, _ = random_batch()
+    first = laid_out(model)
+    assert laid_out(model) is first
+    with torch.no_grad():
+        model.decoder.blocks[0].feed_forward.up.weight.mul_(2)  # type: ignore[union-attr,operator]
+    assert laid_out(model) is not first
+    with torch.inference_mode():
+        torch.testing.assert_close(laid_out(model)(source, target), model(source, target))
+    model.train()
+    assert laid_out(model) is not laid_out(model)
+    assert laid_out(model.double()) is model
+
+
+def test_shared_words_are_held_once() -> None:
+    model = model_of("words")
+    for kind in ("float16", "int8"):
+        other = reduced(model, kind)
+        assert other.encoder is not None
+        assert other.encoder.embedding.word is other.decoder.embedding.word
+        # The matrices are gone; what is left in float32 is vectors and places.
+        floats = sum(p.numel() for p in other.parameters())
+        assert floats < sum(p.numel() for p in model.parameters()) / 3
+
+
+def test_what_cannot_be_asked_for() -> None:
+    model = random_model()
+    with pytest.raises(UsageError, match="no dtype 'int9'; did you mean 'int8'"):
+        converted(model, "cpu", "int9")
+    with pytest.raises(UsageError, match="'int8' is for CPUs"):
+        converted(model, "meta", "int8")
+    refuse_reduced(model, "trained")
+    with pytest.raises(UsageError, match="cannot be trained"):
+        refuse_reduced(reduced(model, "int8"), "trained")
+    assert next(converted(model, "cpu", "bfloat16").parameters()).dtype == torch.bfloat16
