@@ -26,7 +26,7 @@ COMPOSITIONS = {
     **{
         name: replace(CONFIG, decoder=replace(config, cross_attention="plain"))
         for name, config in CONFIGS.items()
-        if config.hidden_size == STACK.hidden_size
+        if config.embedding.size == STACK.embedding.size == config.hidden_size
     },
 }
 
@@ -81,7 +81,11 @@ def test_a_layout_is_made_anew_when_weights_change() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(laid_out(model)(source, target), model(source, target))
     model.train()
+    with torch.no_grad():
+        model.head.weight.mul_(2)
     assert laid_out(model) is not laid_out(model)
+    assert model.encoder is not None
+    assert model.encoder.training
     assert laid_out(model.double()) is model
 
 

@@ -218,8 +218,10 @@ def beam_search(
         written_RL, own_RL = written_RL[rows_R], own_RL[rows_R]
         sums_BGK, held_B = sums_BGK[stays_B], held_B[stays_B]
         rows_BGK = torch.arange(len(rows_R), device=device).view(-1, groups, size)
-        for part in (rules, cache, *found):
-            part.keep(stays_B)
+        rules.keep(stays_B)
+        cache.keep(stays_B)
+        for ended in found:
+            ended.keep(stays_B)
 
 
 def _newest(written_RN: Tensor, parents_R: Tensor) -> int:

@@ -38,9 +38,9 @@ _known = WeakKeyDictionary()
 def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     """The same model with its decoder's weights as decoding wants them.
 
-    It shares all but the decoder's linear layers and the head with the model. Where the model is
-    in evaluation mode the result is kept until its weights change; in training mode it is not, so
-    that nobody pays for it between two evaluations.
+    It shares the encoder with the model, and all but the linear layers of decoder and head. Where
+    the model is in evaluation mode the result is kept until its weights change; in training mode it
+    is not, so that nobody pays for it between two evaluations.
 
     Args:
         model: in float32 on a CPU; any other is given back as it is, and so is a reduced one.
@@ -58,10 +58,12 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     _known.pop(model, None)  # before the new one is made, so that there are never three
     made = _shallow(model)
     for name in ("decoder", "head"):
-        setattr(made, name, _replaced(getattr(model, name), Float32Linear, None, {}))
+        part = _replaced(getattr(model, name), Float32Linear, None, {})
+        setattr(made, name, part.eval())
+    assert isinstance(made, EncoderDecoder)
     if not model.training:
         _known[model] = state, made
-    return made.eval()
+    return made
 
 
 def converted(
@@ -163,7 +165,7 @@ def _replaced(
             for name, rows in (("query", slice(queries)), ("key_value", slice(queries, None))):
                 bias: Tensor | None = qkv.bias  # torch's types forget that it may be missing
                 setattr(made, name, linear(qkv.weight[rows], None if bias is None else bias[rows]))
-            made.qkv = None
+            setattr(made, "qkv", None)  # noqa: B010  # torch's types know no missing module
         case Head():
             made.product = linear(module.weight, module.bias)
             if words is not None:

@@ -68,6 +68,9 @@ class Int8Linear(nn.Module):
 class Int8Words(nn.Module):
     """Word vectors of 8 bits, scaled by word."""
 
+    rows_VE: Tensor
+    scales_V: Tensor
+
     def __init__(self, weight_VE: Tensor) -> None:
         super().__init__()
         weight = weight_VE.detach().float()
@@ -82,6 +85,8 @@ class Int8Words(nn.Module):
 
 class Float16Words(nn.Module):
     """Word vectors in float16, given out in float32."""
+
+    rows_VE: Tensor
 
     def __init__(self, weight_VE: Tensor) -> None:
         super().__init__()
