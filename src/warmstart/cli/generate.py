@@ -14,6 +14,7 @@ from warmstart.cli.options import (
     DoSample,
     Draft,
     DraftLength,
+    Dtype,
     EarlyStopping,
     EncoderNoRepeatNgramSize,
     LengthPenalty,
@@ -53,6 +54,7 @@ def generate(
         ),
     ] = None,
     batch_size: BatchSize = 32,
+    dtype: Dtype = "float32",
     num_beams: NumBeams = None,
     max_length: MaxLength = None,
     min_length: MinLength = None,
@@ -110,7 +112,7 @@ def generate(
     allowed = None if choices is None else _read_choices(choices)
     from warmstart.seq2seq import Seq2Seq
 
-    loaded = Seq2Seq.from_pretrained(model)
+    loaded = Seq2Seq.from_pretrained(model, dtype=dtype)
     read, cut = 0, 0
     with _progress() as progress:
         task = progress.add_task("generating", total=None)

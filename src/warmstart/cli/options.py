@@ -13,6 +13,7 @@ __all__ = [
     "DoSample",
     "Draft",
     "DraftLength",
+    "Dtype",
     "EarlyStopping",
     "EncoderLayers",
     "EncoderNoRepeatNgramSize",
@@ -45,6 +46,10 @@ Overwrite: TypeAlias = Annotated[
 ]
 BatchSize: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="Texts decoded side by side.")
+]
+Dtype: TypeAlias = Annotated[
+    Literal["float32", "bfloat16", "float16", "int8"],
+    typer.Option(help="Weights: fewer bits take less memory, and mostly less time."),
 ]
 
 SkipEmpty: TypeAlias = Annotated[

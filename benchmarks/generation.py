@@ -1,0 +1,190 @@
+"""Speed and memory of decoding: warmstart, transformers and CTranslate2, interleaved in one run.
+
+    python benchmarks/generation.py MODEL TEXTS --output benchmarks/results/generation.json \
+        --only greedy-1
+
+MODEL is a model folder, TEXTS a file of sources, gzipped, of which the first column counts. A
+result is filled piece by piece, see ``--only``; without it all are run. Each system runs in a
+process of its own, with two threads. Every call writes exactly 48 tokens a source, so that all do
+the same work. CTranslate2 runs a Transformer of the same shape with random weights. ONNX Runtime is
+not among them: nothing that the project depends on exports such a model with its cache.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from generation_systems import THREADS, prepare
+
+TOKENS, ROUNDS = 48, 5
+SYSTEMS = (
+    "warmstart-float32",
+    "warmstart-float16",
+    "warmstart-int8",
+    "transformers-float32",
+    "ctranslate2-float32",
+    "ctranslate2-int8",
+)
+HALF = ("warmstart-bfloat16", "transformers-bfloat16")  # slow without its instructions
+PIECES = {
+    f"{name}-{batch}": (beams, batch)
+    for name, beams in (("greedy", 1), ("beam", 4))
+    for batch in (1, 8, 32)
+}
+
+
+class System:
+    """A process that decodes on request."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        environment = {**os.environ, "CT2_USE_MKL": "0", "OMP_NUM_THREADS": str(THREADS)}
+        script = Path(__file__).with_name("generation_systems.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), name, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def decode(self, sources: list[list[int]], beams: int, tokens: int) -> dict[str, Any]:
+        """One call."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        request = {"sources": sources, "beams": beams, "tokens": tokens}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        reply: dict[str, Any] = json.loads(self._process.stdout.readline())
+        assert set(reply["lengths"]) == {tokens}, reply["lengths"]
+        return reply
+
+    def end(self) -> None:
+        """Lets the process go."""
+        self._process.communicate()
+
+
+def measure(piece: str, rows: list[list[int]], folder: Path) -> dict[str, Any]:
+    """Medians and spreads of a piece, in milliseconds, after a call to warm up."""
+    beams, batch = PIECES[piece]
+    names = SYSTEMS + (HALF if beams * batch <= 8 else ())
+    systems = {name: System(name, folder) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(ROUNDS + 1):
+        sources = rows[:batch]
+        for name, system in systems.items():
+            reply = system.decode(sources, beams, TOKENS)
+            if turn:
+                seconds[name].append(reply["seconds"])
+    for system in systems.values():
+        system.end()
+    return {
+        name: {
+            "median_ms": round(1000 * statistics.median(times)),
+            "least_ms": round(1000 * min(times)),
+            "most_ms": round(1000 * max(times)),
+        }
+        for name, times in seconds.items()
+    }
+
+
+def memory(rows: list[list[int]], folder: Path) -> dict[str, Any]:
+    """The most that a process held in MB: nothing but loaded and warm, then two batches of 32."""
+    found = {}
+    for name in SYSTEMS:
+        found[name] = {}
+        for case, beams, batch, tokens in (
+            ("1 source, greedy, 8 tokens", 1, 1, 8),
+            ("32 sources, greedy, 48 tokens", 1, 32, TOKENS),
+            ("32 sources, greedy, 96 tokens", 1, 32, 2 * TOKENS),
+            ("32 sources, 4 beams, 48 tokens", 4, 32, TOKENS),
+        ):
+            system = System(name, folder)
+            found[name][case] = system.decode(rows[:batch], beams, tokens)["peak_mb"]
+            system.end()
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    facts = dict(line.split("\t:", 1) for line in lines if "\t:" in line)
+    extensions = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
+    return {
+        "processor": facts.get("model name", platform.machine()).strip(),
+        "instructions": [name for name in extensions if name in facts.get("flags", "").split()],
+        "cores_allowed": len(os.sched_getaffinity(0)),
+        "threads": THREADS,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "ctranslate2")},
+    }
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Speed of each system, as a multiple of transformers' in float32."""
+    import matplotlib.pyplot as plot
+
+    pieces = [piece for piece in PIECES if piece in result["milliseconds"]]
+    figure, axes = plot.subplots(figsize=(10, 4.5))
+    for place, name in enumerate(SYSTEMS):
+        ratios = [
+            result["milliseconds"][piece]["transformers-float32"]["median_ms"]
+            / result["milliseconds"][piece][name]["median_ms"]
+            for piece in pieces
+        ]
+        places = [at + 0.13 * (place - 2.5) for at in range(len(pieces))]
+        axes.bar(places, ratios, 0.12, label=name.replace("-", " "))
+    axes.set_xticks(range(len(pieces)), [piece.replace("-", ", batch ") for piece in pieces])
+    axes.set_ylabel("times as fast as transformers, float32")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Measures what is asked for, and writes it beside what is there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model")
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--only", choices=[*PIECES, "memory", "figure"], action="append")
+    parser.add_argument("--folder", type=Path, help="where the models lie from another run")
+    options = parser.parse_args()
+    result: dict[str, Any] = {"milliseconds": {}}
+    if options.output.exists():
+        result = json.loads(options.output.read_text(encoding="utf-8"))
+    result.update(machine=machine(), tokens=TOKENS, rounds=ROUNDS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = options.folder or Path(name)
+        if not (folder / "ctranslate2").exists():
+            prepare(options.model, folder)
+        rows = _rows(options.model, options.texts)
+        for piece in options.only or [*PIECES, "memory"]:
+            if piece in PIECES:
+                result["milliseconds"][piece] = measure(piece, rows, folder)
+            elif piece == "memory":
+                result["peak_mb"] = memory(rows, folder)
+            else:
+                draw(result, options.output.with_suffix(".png"))
+            options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print(piece, json.dumps(result["milliseconds"].get(piece), indent=1))
+
+
+def _rows(model: str, texts: Path) -> list[list[int]]:
+    from transformers import AutoTokenizer
+
+    with gzip.open(texts, "rt", encoding="utf-8") as file:
+        lines = [next(file).split("\t")[0] for _ in range(32)]
+    rows: list[list[int]] = AutoTokenizer.from_pretrained(model)(lines)["input_ids"]
+    return rows
+
+
+if __name__ == "__main__":
+    main()
