@@ -377,3 +377,18 @@ def test_special_tokens_without_a_vector(checkpoints: Checkpoints, tmp_path: Pat
     tokenizer.save_pretrained(tmp_path / "gpt2")
     with pytest.raises(CompositionError, match="the tokenizer belongs to another checkpoint"):
         Seq2Seq.warm_start(encoder=tmp_path / "gpt2", decoder=tmp_path / "gpt2")
+
+
+def test_rounded_weights_decode_and_do_nothing_else(taught: Seq2Seq, tmp_path: Path) -> None:
+    taught.save_pretrained(tmp_path / "model")
+    exact = taught.generate(SOURCES)
+    for dtype, alike in (("float16", 8), ("int8", 5)):
+        model = Seq2Seq.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
+        outputs = model.generate(SOURCES)
+        assert sum(a == b for a, b in zip(outputs, exact, strict=True)) >= alike
+        with pytest.raises(UsageError, match="cannot be saved.*load it with dtype 'float32'"):
+            model.save_pretrained(tmp_path / "again")
+        with pytest.raises(UsageError, match="cannot be moved"):
+            model.to("cpu", torch.bfloat16)
+    with pytest.raises(UsageError, match="no dtype 'int4'; did you mean 'int8'"):
+        Seq2Seq.from_pretrained(tmp_path / "model", dtype="int4")
