@@ -386,7 +386,7 @@ def test_rounded_weights_decode_and_do_nothing_else(taught: Seq2Seq, tmp_path: P
         model = Seq2Seq.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
         outputs = model.generate(SOURCES)
         assert sum(a == b for a, b in zip(outputs, exact, strict=True)) >= alike
-        with pytest.raises(UsageError, match="cannot be saved.*load it with dtype 'float32'"):
+        with pytest.raises(UsageError, match="cannot be saved"):
             model.save_pretrained(tmp_path / "again")
         with pytest.raises(UsageError, match="cannot be moved"):
             model.to("cpu", torch.bfloat16)

@@ -25,6 +25,7 @@ from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.one_by_one import greedy_search
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.inference import rounds_inputs
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 
@@ -49,6 +50,8 @@ def undraftable(model: EncoderDecoder, guide: Guide) -> str | None:
     """Why outputs cannot be guessed and still be greedy's; None: they can."""
     if guide.choices is not None:
         return "they do not look at the outputs that are allowed"
+    if rounds_inputs(model):
+        return "in int8 rounding would make outputs differ from those of greedy steps"
     kinds = {str(weight.dtype).removeprefix("torch.") for weight in model.parameters()}
     coarse = sorted(kinds - {"float32", "float64"})
     if coarse:

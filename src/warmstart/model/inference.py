@@ -25,7 +25,15 @@ from warmstart.model.kernels import (
     Int8Words,
 )
 
-__all__ = ["DTYPES", "converted", "is_reduced", "laid_out", "reduced", "refuse_reduced"]
+__all__ = [
+    "DTYPES",
+    "converted",
+    "is_reduced",
+    "laid_out",
+    "reduced",
+    "refuse_reduced",
+    "rounds_inputs",
+]
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
@@ -117,6 +125,11 @@ def reduced(model: EncoderDecoder, kind: str) -> EncoderDecoder:
 def is_reduced(model: EncoderDecoder) -> bool:
     """Whether `reduced` made it, so that it can neither be trained nor saved."""
     return isinstance(model.decoder.embedding.word, Int8Words | Float16Words)
+
+
+def rounds_inputs(model: EncoderDecoder) -> bool:
+    """Whether what a row gives depends on the rows beside it, by more than the order of sums."""
+    return isinstance(model.decoder.embedding.word, Int8Words)
 
 
 def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
