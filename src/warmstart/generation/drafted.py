@@ -21,6 +21,7 @@ from torch import Tensor
 from warmstart.generation.draft import Drafts, Pace
 from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.hypothesis import Hypothesis, hypotheses
+from warmstart.generation.leaving import staying
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.one_by_one import greedy_search
 from warmstart.generation.options import Constraints, GenerationOptions
@@ -89,7 +90,7 @@ def drafted_search(
     sources, device = len(source.lengths), source.tokens.device
     rules = Rules(special.end, options, constraints, guide, sources=sources, device=device)
     cache = model.start(source, options.max_length)
-    rows = _Rows(source, special, options, scored=scored)
+    rows, given_B = _Rows(source, special, options, scored=scored), rules.prefix_lengths()
     drafts = Drafts(guide.draft_rows, device)
     pace = Pace(sources, options.draft_length, device)
     while True:
@@ -123,18 +124,18 @@ def drafted_search(
         seen_BK = right_BK if tokens == 0 else right_BK.long().cumprod(1)
         looked_at_B = (accepted_B + 1).clamp_max(max(tokens, 1)).masked_fill(before_B, 0)
         pace.see(int(looked_at_B.sum()), int(seen_BK[~before_B].sum()))
-    found = hypotheses(
-        rows.written_BL[:, : options.max_length],
-        special.end,
-        options.length_penalty,
-        rows.scores_BL,
-        rules.prefix_lengths(),
-    )
+        stays_B = staying(rows.finished_B)
+        if stays_B is not None:
+            for held in (rows, drafts, rules, cache):
+                held.keep(stays_B)
+            pace.keep(len(stays_B))
+    written_BL, scores_BL = rows.all_written()
+    found = hypotheses(written_BL, special.end, options.length_penalty, scores_BL, given_B)
     return rows.with_steps([[output] for output in found])
 
 
 class _Rows:
-    """What is written so far.
+    """What is written so far, of the rows that go on; and what the others wrote.
 
     Attributes:
         written_BL: tokens, with room for a draft behind. Shape: [B, L + N]
@@ -155,6 +156,31 @@ class _Rows:
         self.finished_B = torch.zeros(sources, dtype=torch.bool, device=device)
         self._cached_B = torch.zeros_like(self.lengths_B)
         self._steps_B = torch.zeros_like(self.lengths_B)
+        self._places_B = torch.arange(sources, device=device)  # among all sources
+        self._all = (self.written_BL.clone(), self._steps_B.clone())
+        self._all_scores_BL = None if self.scores_BL is None else self.scores_BL.clone()
+
+    def keep(self, rows_B: Tensor) -> None:
+        """Puts the outputs of the other rows aside. Shape: [B]"""
+        self._put_aside()
+        for name in ("written_BL", "lengths_B", "finished_B", "_cached_B", "_steps_B", "_places_B"):
+            setattr(self, name, getattr(self, name)[rows_B])
+        self.scores_BL = None if self.scores_BL is None else self.scores_BL[rows_B]
+
+    def _put_aside(self) -> None:
+        for whole, part in zip(self._all, (self.written_BL, self._steps_B), strict=True):
+            whole[self._places_B] = part
+        if self._all_scores_BL is not None and self.scores_BL is not None:
+            self._all_scores_BL[self._places_B] = self.scores_BL
+
+    def all_written(self) -> tuple[Tensor, Tensor | None]:
+        """Tokens and their log-probabilities of all rows. Shape: [B, L] each"""
+        self._put_aside()
+        scores_BL = self._all_scores_BL
+        return (
+            self._all[0][:, : self._limit],
+            None if scores_BL is None else scores_BL[:, : self._limit],
+        )
 
     def room(self) -> int:
         """Tokens that the longest row may still write."""
@@ -228,7 +254,8 @@ class _Rows:
             found: one of each source. Shape: [B, 1]
             again: whether greedy steps wrote them, after those that were counted.
         """
+        self._put_aside()
         return [
             [replace(output, steps=steps + (len(output.tokens) if again else 0))]
-            for (output,), steps in zip(found, self._steps_B.tolist(), strict=True)
+            for (output,), steps in zip(found, self._all[1].tolist(), strict=True)
         ]
