@@ -10,7 +10,16 @@ import pytest
 import warmstart
 
 PACKAGE = Path(warmstart.__file__).parent
-TORCH_FREE = ("data", "metrics", "scoring", "tasks", "cli", "generation/options.py", "errors.py")
+TORCH_FREE = (
+    "data",
+    "metrics",
+    "scoring",
+    "bulk",
+    "tasks",
+    "cli",
+    "generation/options.py",
+    "errors.py",
+)
 LOADED_TORCH = "import sys; sys.exit('torch was loaded' if 'torch' in sys.modules else 0)"
 
 

@@ -197,6 +197,7 @@ def decoding(
     seed: int | None = None,
     draft: Literal["none", "source", "auto"] | None = None,
     draft_length: int | None = None,
+    num_return_sequences: int | None = None,
 ) -> GenerationOverrides:
     """The decoding settings that were given."""
     early: bool | Literal["never"] | None = None
@@ -220,6 +221,7 @@ def decoding(
         "seed": seed,
         "draft": draft,
         "draft_length": draft_length,
+        "num_return_sequences": num_return_sequences,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     return cast(GenerationOverrides, changes)

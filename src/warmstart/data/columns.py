@@ -14,6 +14,7 @@ __all__ = [
     "Kind",
     "KnownColumns",
     "find_columns",
+    "find_source",
     "joined_columns",
 ]
 
@@ -151,6 +152,18 @@ def find_columns(names: Iterable[str], kinds: Sequence[Kind] = KINDS) -> KnownCo
     for known in WELL_KNOWN:
         if known.kind in kinds and names.issuperset(known.columns.all):
             return known
+    return None
+
+
+def find_source(names: Iterable[str]) -> str | None:
+    """The source of the first well-known pair among `names`, or else a well-known source alone."""
+    names = set(names)
+    pair = find_columns(names)
+    if pair is not None:
+        return pair.source
+    for known in WELL_KNOWN:
+        if names.issuperset(joined_columns(known.source)):
+            return known.source
     return None
 
 

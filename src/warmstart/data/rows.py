@@ -17,6 +17,7 @@ __all__ = [
     "Row",
     "file_format",
     "first_tsv_fields",
+    "parse_json_line",
     "read_csv",
     "read_json_lines",
     "read_tsv",
@@ -138,22 +139,36 @@ def read_json_lines(path: Path) -> Iterator[Row]:
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:  # a number may be too long, too
-            raise DataError(
-                f"{path}, line {number} is not valid JSON ({error}); JSON Lines has one whole "
-                f"object on each line.{_ARRAY_HINT if line.lstrip().startswith('[') else ''}"
-            ) from None
-        if not isinstance(values, dict):
-            raise DataError(
-                f"{path}, line {number} holds a JSON {_json_type(values)}; JSON Lines has one "
-                'object on each line, such as {"source": "...", "target": "..."}.'
-                f"{_ARRAY_HINT if isinstance(values, list) else ''}"
-            )
-        yield Row(number, cast(dict[str, object], values))
+        yield parse_json_line(line, path, number)
         rows += 1
     _check_any(rows, path)
+
+
+def parse_json_line(line: str, path: Path, number: int) -> Row:
+    """The object on a line of JSON Lines.
+
+    Args:
+        line: The line.
+        path: Names its file in the error.
+        number: Its own, counted from 1.
+
+    Raises:
+        DataError: It is not a JSON object.
+    """
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:  # a number may be too long, too
+        raise DataError(
+            f"{path}, line {number} is not valid JSON ({error}); JSON Lines has one whole "
+            f"object on each line.{_ARRAY_HINT if line.lstrip().startswith('[') else ''}"
+        ) from None
+    if not isinstance(values, dict):
+        raise DataError(
+            f"{path}, line {number} holds a JSON {_json_type(values)}; JSON Lines has one "
+            'object on each line, such as {"source": "...", "target": "..."}.'
+            f"{_ARRAY_HINT if isinstance(values, list) else ''}"
+        )
+    return Row(number, cast(dict[str, object], values))
 
 
 def _json_type(value: object) -> str:

@@ -1,0 +1,1 @@
+"""Outputs for files of any size: in order, resumable, by one process or many."""

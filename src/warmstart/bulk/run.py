@@ -1,0 +1,187 @@
+"""Outputs for all of an input: the one function that everything else here is for."""
+
+import logging
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeAlias
+
+from warmstart.bulk.blocks import Block, read_blocks
+from warmstart.bulk.decode import Counts, Written, decode_block
+from warmstart.bulk.in_order import in_order
+from warmstart.bulk.job import Job
+from warmstart.bulk.output import FileOutput, Output, Progress, StreamOutput
+from warmstart.bulk.processes import ProcessWorkers
+from warmstart.bulk.sources import choose_column
+from warmstart.errors import DataError, UsageError
+
+__all__ = ["generate_files"]
+
+logger = logging.getLogger(__name__)
+
+OnText: TypeAlias = Callable[[], object]
+OnBlock: TypeAlias = Callable[[Block, Counts], object]
+
+
+def generate_files(
+    job: Job,
+    files: Sequence[Path] = (),
+    *,
+    output: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    processes: int = 1,
+    ray: str | None = None,
+    on_text: OnText | None = None,
+    on_block: OnBlock | None = None,
+) -> Counts:
+    """Writes a line of output for each line of input, in order, in constant memory.
+
+    Args:
+        job: what to write.
+        files: the input, one file after the other; none: standard input.
+        output: a file, packed if its name ends in .gz or .zst; None: standard output.
+        resume: go on with what an interrupted run has written to `output`; a run that has not
+            begun begins, and one that has ended is left alone.
+        overwrite: replace `output` if it is there.
+        processes: that decode side by side on this machine; with `ray`, in the cluster, where 1 is
+            one for each machine or GPU.
+        ray: "local", or the address of a Ray cluster whose machines decode.
+        on_text: called for each text that is done, where one process decodes.
+        on_block: called for each block that is written.
+
+    Returns:
+        What became of the lines, those of earlier runs included.
+
+    Raises:
+        DataError: the input is not as it should be.
+        OutputError: the output cannot be written.
+        UsageError: settings contradict each other, or what the output was begun with.
+    """
+    _check(files, output, resume=resume, overwrite=overwrite, processes=processes)
+    column = job.source_column
+    if job.input_format == "jsonl" and column is None:
+        column, blocks = choose_column(read_blocks(files, job.block_lines), job.errors)
+    else:
+        blocks = read_blocks(files, job.block_lines)
+    job = replace(job, source_column=column)
+    target = _open_output(job, output, resume=resume, overwrite=overwrite)
+    if isinstance(target, FileOutput) and target.finished:
+        logger.info("%s is finished: no run is noted beside it. Nothing is done.", output)
+        return Counts()
+    counts, done = target.start.counts, False
+    if target.start.lines:
+        logger.info("going on after %d lines", target.start.lines)
+    try:
+        blocks = _rest(blocks, target.start)
+        with closing(_decoded(job, blocks, processes, ray, on_text)) as decoded:
+            for block, written in decoded:
+                target.write(block, written)
+                counts += written.counts
+                if on_block is not None:
+                    on_block(block, counts)
+        done = True
+    finally:
+        target.close(done=done)
+    return counts
+
+
+def _check(
+    files: Sequence[Path], output: Path | None, *, resume: bool, overwrite: bool, processes: int
+) -> None:
+    for file in files:  # nothing is read: it may be a pipe
+        if file.is_dir():
+            raise DataError(f"{file} is a folder; give the files in it.")
+        if not file.exists():
+            raise DataError(f"there is no file {file}; check the path to the texts.")
+    if processes < 1:
+        raise UsageError(f"processes is {processes}; it must be 1 or more.")
+    if resume and overwrite:
+        raise UsageError(
+            "resume and overwrite are both given; the one goes on with a file, and the other "
+            "replaces it. Leave one out."
+        )
+    if output is None:
+        for name, given in (("resume", resume), ("overwrite", overwrite)):
+            if given:
+                raise UsageError(f"{name} needs a file to write to; give one (-o FILE).")
+        return
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; give the name of a file in it.")
+    if not output.absolute().parent.is_dir():
+        raise UsageError(f"{output} cannot be written: there is no folder {output.parent}.")
+    if output.exists() and any(output.samefile(file) for file in files):
+        raise UsageError(f"{output} is read and written; give the output another name.")
+    if resume and output.exists() and not output.is_file():
+        raise UsageError(f"{output} is no regular file, so nothing can be resumed; leave it out.")
+
+
+def _open_output(job: Job, output: Path | None, *, resume: bool, overwrite: bool) -> Output:
+    if output is None:
+        return StreamOutput(sys.stdout.buffer, "standard output")
+    if output.exists() and not output.is_file():  # a pipe, or a device
+        return StreamOutput(output.open("wb", buffering=0), str(output))
+    settings = {**job.settings(), "the model's files": _digest_of_model(job.model)}
+    return FileOutput(output, settings, resume=resume, overwrite=overwrite)
+
+
+def _digest_of_model(model: str) -> str:
+    """A hash of everything that a model folder holds, to tell whether it is still the same."""
+    folder = Path(model)
+    if not folder.is_dir():
+        from warmstart.checkpoint.files import find_folder
+
+        folder = find_folder(model)
+    digest = blake2b(digest_size=16)
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".safetensors", ".json", ".txt", ".model") and file.is_file():
+            digest.update(f"{file.relative_to(folder)} {file.stat().st_size}\n".encode())
+            with file.open("rb") as opened:
+                while part := opened.read(2**20):
+                    digest.update(part)
+    return digest.hexdigest()
+
+
+def _rest(blocks: Iterator[Block], start: Progress) -> Iterator[Block]:
+    """The blocks behind those that are written, if the input is the same up to there.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not start.lines:
+        return blocks
+    for block in blocks:
+        if block.end >= start.lines:
+            if block.end == start.lines and block.digest == start.digest:
+                return blocks
+            break
+    raise DataError(
+        f"the input is not what it was: its first {start.lines} lines, whose outputs are written, "
+        "have changed; give the same input to go on, or --overwrite to start anew."
+    )
+
+
+def _decoded(
+    job: Job,
+    blocks: Iterator[Block],
+    processes: int,
+    ray: str | None,
+    on_text: OnText | None,
+) -> Generator[tuple[Block, Written], None, None]:
+    if ray is not None:
+        from warmstart.bulk.over_ray import RayWorkers
+
+        with closing(RayWorkers(job, ray, processes if processes > 1 else None)) as machines:
+            yield from in_order(blocks, machines)
+    elif processes > 1:
+        with closing(ProcessWorkers(job, processes)) as workers:
+            yield from in_order(blocks, workers)
+    else:
+        from warmstart.seq2seq import Seq2Seq
+
+        model = Seq2Seq.from_pretrained(job.model, dtype=job.dtype)
+        for block in blocks:
+            yield block, decode_block(model, job, block, on_text)

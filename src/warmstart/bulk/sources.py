@@ -1,0 +1,134 @@
+"""Lines to sources: of text as they are, of JSON Lines a field of each object."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+from warmstart.bulk.blocks import Block
+from warmstart.bulk.job import Job, TextErrors
+from warmstart.data.columns import find_source
+from warmstart.data.lines import decode_line
+from warmstart.data.rows import Row, parse_json_line
+from warmstart.data.texts import EmptyTextError, source_of
+from warmstart.errors import DataError
+
+__all__ = ["Source", "choose_column", "sources"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of the input.
+
+    Attributes:
+        text: the source; empty: there is none, and nothing is decoded.
+        values: the object that it is a field of; None for a line of text, or an empty line.
+        replaced: whether there was something in it that is no text.
+    """
+
+    text: str
+    values: Mapping[str, object] | None
+    replaced: bool
+
+
+def sources(block: Block, job: Job) -> list[Source]:
+    """The sources of a block.
+
+    Raises:
+        DataError: naming file and line, of the first that is not as it should be.
+    """
+    found = []
+    for number in range(len(block.lines)):
+        line, replaced = _line(block, number, job.errors)
+        if job.input_format == "text":
+            found.append(Source(line if line.strip() else "", None, replaced))
+        elif line.strip():
+            found.append(_of_row(_row(block, number, line), block, number, job, replaced))
+        else:
+            found.append(Source("", None, replaced))
+    return found
+
+
+def choose_column(blocks: Iterator[Block], errors: TextErrors) -> tuple[str, Iterator[Block]]:
+    """The field that holds the source, by its name in the first object.
+
+    Returns:
+        The field, and the blocks, the first again among them.
+
+    Raises:
+        DataError: no name is known.
+    """
+    seen: list[Block] = []
+    for block in blocks:
+        seen.append(block)
+        for number in range(len(block.lines)):
+            line, _ = _line(block, number, errors)
+            if line.strip():
+                row = _row(block, number, line)
+                return _known_column(row, block.place(number)[0]), chain(seen, blocks)
+    return "source", iter(seen)  # there is no object at all
+
+
+def _known_column(row: Row, file: str) -> str:
+    column = find_source(row.values)
+    if column is None:
+        raise DataError(
+            f"{file}, {row.place} has the fields {', '.join(row.values) or '(none)'}, and none "
+            "that is known to be a source; say which is: --source-column NAME."
+        )
+    if column != "source":
+        logger.info("%s: took the field '%s' as the source", file, column)
+    return column
+
+
+def _line(block: Block, number: int, errors: TextErrors) -> tuple[str, bool]:
+    raw = block.lines[number]
+    file, at = block.place(number)
+    try:
+        return decode_line(raw, Path(file), at), False
+    except DataError as error:
+        if errors == "replace":
+            text = raw.decode("utf-8", "replace")
+            return text.removesuffix("\n").removesuffix("\r"), True
+        raise DataError(
+            f"{error} To go on past such bytes and write U+FFFD for them: --errors replace."
+        ) from None
+
+
+def _row(block: Block, number: int, line: str) -> Row:
+    file, at = block.place(number)
+    return parse_json_line(line, Path(file), at)
+
+
+def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> Source:
+    file, _ = block.place(number)
+    assert job.source_column is not None
+    read = row
+    if job.errors == "replace":
+        mended = cast(Mapping[str, object], _mended(row.values))
+        if mended != row.values:
+            read, replaced = Row(row.number, mended), True
+    try:
+        text = source_of(read, job.source_column, file)
+    except EmptyTextError:
+        text = ""
+    return Source(text, row.values, replaced)
+
+
+def _mended(value: Any) -> Any:
+    """A JSON value with U+FFFD for each half of a character."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return value
+    if isinstance(value, Mapping):
+        return {name: _mended(member) for name, member in value.items()}
+    if isinstance(value, Sequence):
+        return [_mended(member) for member in value]
+    return value

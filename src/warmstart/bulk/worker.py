@@ -1,0 +1,63 @@
+"""What a process that decodes blocks does, wherever it runs."""
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from warmstart.bulk.blocks import Block
+from warmstart.bulk.decode import Written, decode_block
+from warmstart.bulk.job import Job
+from warmstart.errors import WarmstartError
+
+if TYPE_CHECKING:
+    from warmstart.seq2seq import Seq2Seq
+
+__all__ = ["Answer", "Worker"]
+
+# What comes back; an error comes as a value, for it is to be told as one sentence.
+Answer: TypeAlias = Written | WarmstartError | None
+
+
+class Worker:
+    """Holds the model and decodes one block after the other.
+
+    Args:
+        job: what to write.
+        number: which worker it is, from 0: it takes that GPU, of those that there are.
+        threads: that it computes with.
+    """
+
+    def __init__(self, job: Job, number: int, threads: int) -> None:
+        self.job = job
+        self.number = number
+        self.threads = threads
+        self.model: Seq2Seq | None = None
+        # Read when torch and the tokenizers are loaded, which they are not yet.
+        for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
+            os.environ[name] = str(threads)
+
+    def load(self) -> Answer:
+        """Loads the model; None: it is loaded."""
+        import torch
+
+        from warmstart.seq2seq import Seq2Seq
+
+        torch.set_num_threads(self.threads)
+        gpus = torch.cuda.device_count()
+        try:
+            self.model = Seq2Seq.from_pretrained(
+                self.job.model,
+                device=f"cuda:{self.number % gpus}" if gpus else "cpu",
+                dtype=self.job.dtype,
+            )
+        except WarmstartError as error:
+            return error
+        return None
+
+    def decode(self, block: Block) -> Answer:
+        """Decodes a block."""
+        assert self.model is not None
+        try:
+            return decode_block(self.model, self.job, block)
+        except WarmstartError as error:
+            # Without what it came from, which may not be packed.
+            return error.with_traceback(None)
