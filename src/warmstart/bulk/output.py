@@ -104,18 +104,25 @@ class FileOutput:
             begun = " and is not finished; --resume goes on with it, and" if note.exists() else ";"
             raise OutputError(f"{path} exists{begun} --overwrite replaces it.")
         with _write_problems(path):
-            self.file = path.open("r+b" if self.start.bytes else "ab")
-            self.file.seek(0, os.SEEK_END)
-            if self.file.tell() < self.start.bytes:
-                raise OutputError(
-                    f"{path} has {self.file.tell()} bytes, and by {note.name} the run that began "
-                    f"it had written {self.start.bytes}; it was changed. --overwrite starts anew."
-                )
-            _lock(self.file, path)
-            self.now = self.start
-            self._note()
-            self.file.truncate(self.start.bytes)
-            self.file.seek(self.start.bytes)
+            self.file = path.open("ab")  # what is there is cut off below, once it is locked
+            try:
+                self._begin()
+            except BaseException:
+                self.file.close()
+                raise
+
+    def _begin(self) -> None:
+        """Cuts off what was written and not noted."""
+        size = self.file.seek(0, os.SEEK_END)
+        if size < self.start.bytes:
+            raise OutputError(
+                f"{self.path} has {size} bytes, and the run that began it noted "
+                f"{self.start.bytes}; it was changed. --overwrite starts anew."
+            )
+        _lock(self.file, self.path)
+        self.now = self.start
+        self._note()
+        self.file.truncate(self.start.bytes)
 
     def write(self, block: Block, written: Written) -> None:
         """Appends a block."""

@@ -72,7 +72,7 @@ class RayWorkers:
         self.threads = max(1, each)
         self.gpus = 1 if gpus else 0
         logger.info(
-            "starting %d actors on %d machines with %d threads each; each loads the model",
+            "starting %d actors on %d machines with %d threads each, which load the model",
             self.count,
             len(nodes),
             self.threads,
