@@ -10,6 +10,7 @@ from tests.tiny_whole import WHOLE, save_whole
 
 from warmstart.cli.main import run
 from warmstart.families.catalogue import FAMILIES
+from warmstart.seq2seq import Seq2Seq
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -83,3 +84,16 @@ def test_the_table_of_families_is_whole_and_within_rounding() -> None:
         assert max(float(encoder), float(decoder)) < 1e-5
         assert float(shared) == 0
         assert float(bfloat16) <= 3
+
+
+def test_the_page_on_files_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bert = save_checkpoint(tmp_path / "bert", "bert")
+    Seq2Seq.warm_start(encoder=bert, decoder=bert).save_pretrained("out/final")
+    Path("sources.txt").write_text("the cat sat\n\n" + "She is big. " * 40 + "\n")
+    (code,) = blocks(DOCS / "generating-files.md", "python")
+    exec(code, {})
+    assert capsys.readouterr().out == "3 0 1 0\n"
+    assert len(Path("outputs.txt").read_text().splitlines()) == 3

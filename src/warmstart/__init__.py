@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 __all__ = [
     "Generated",
     "GenerationOptions",
+    "Job",
     "Provenance",
     "Score",
     "Seq2Seq",
@@ -19,6 +20,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "generate_files",
     "load_task",
     "train",
 ]
@@ -33,6 +35,8 @@ for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "128")
 
 if TYPE_CHECKING:
+    from warmstart.bulk.job import Job
+    from warmstart.bulk.run import generate_files
     from warmstart.composition.provenance import Provenance
     from warmstart.errors import WarmstartError
     from warmstart.evaluation import evaluate
@@ -54,7 +58,9 @@ else:
         "TrainConfig": "warmstart.training.config",
         "WarmstartError": "warmstart.errors",
         "compare": "warmstart.scoring.compare",
+        "Job": "warmstart.bulk.job",
         "evaluate": "warmstart.evaluation",
+        "generate_files": "warmstart.bulk.run",
         "load_task": "warmstart.tasks.catalogue",
         "train": "warmstart.training.train",
     }

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -24,11 +25,12 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
-from warmstart.decoded import Decoded, align, check_request, join_pieces
+from warmstart.decoded import Decoded, align, check_request, check_streamable, join_pieces
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.drafted import undraftable
 from warmstart.generation.guide import Guide
+from warmstart.generation.listening import Listener, listen
 from warmstart.generation.options import (
     SAMPLING,
     Constraints,
@@ -60,6 +62,7 @@ from warmstart.text.long_sources import (
     refuse_long,
     split_long,
 )
+from warmstart.text.pieces import TextPieces, joined_pieces
 from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
     Encoded,
@@ -484,6 +487,61 @@ class Seq2Seq:
             warn=False,
         )
 
+    def stream(
+        self,
+        text: str,
+        *,
+        max_source_length: int | None = None,
+        long: Long = "truncate",
+        chunk_overlap: int = 0,
+        prefix: str | None = None,
+        choices: Sequence[str] | None = None,
+        options: GenerationOptions | None = None,
+        **overrides: Unpack[GenerationOverrides],
+    ) -> Iterator[str]:
+        """Gives the output for one text in pieces, while it is written: greedy or a sample.
+
+        Together the pieces are exactly what `generate` gives. A piece comes as soon as no later
+        token can change it, which is one token behind what is written. Who stops taking them stops
+        the search.
+
+        Args:
+            text: the source.
+            max_source_length: see `generate`.
+            long: see `generate`; outputs of pieces of the source follow each other.
+            chunk_overlap: see `generate`.
+            prefix: what the output begins with; it comes as part of the pieces.
+            choices: see `generate`.
+            options: see `generate`.
+            **overrides: see `generate`.
+
+        Raises:
+            UsageError: as `generate`; and if beams or several outputs are asked for.
+        """
+        settings = self._settings(options, overrides)
+        check_streamable(settings)
+        if not isinstance(text, str):
+            raise UsageError("stream takes one text, not several; call it for each.")
+        check_texts([text], "Text")
+        check_request(self.model, choices, None, long)
+        pieces = self._pieces([text], max_source_length, long, chunk_overlap)
+        prefixes = first_pieces(prefix, pieces)
+        if isinstance(prefixes, str) or prefixes is None:
+            prefixes = [prefixes or ""]
+
+        def search(part: str, begun: str, listener: Listener) -> None:
+            for _ in self._decode(
+                [part], 1, max_source_length, begun or None, choices, settings, listener=listener
+            ):
+                pass
+
+        return joined_pieces(
+            TextPieces(lambda tokens: self.tokenizers.decode([tokens])[0]).of(
+                tokens[0] for tokens in listen(partial(search, part, begun))
+            )
+            for part, begun in zip(pieces.texts, prefixes, strict=True)
+        )
+
     def generate_tokens(
         self,
         texts: Sequence[str],
@@ -525,15 +583,9 @@ class Seq2Seq:
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Outputs of each text with its index, as batches finish."""
         check_texts(texts, "Text")
-        limit = shorter(max_source_length, self.source_limit)
-        check_long(long, chunk_overlap, limit)
         check_request(self.model, choices, alignments, long)
-        pieces = Pieces(list(texts), list(range(len(texts))))
-        if long == "error":
-            refuse_long(texts, limit, self.tokenizers.count_sources)
-        elif long == "chunk":
-            pieces = split_long(texts, limit, self.tokenizers.count_sources, overlap=chunk_overlap)
-            prefix = first_pieces(prefix, pieces)
+        pieces = self._pieces(texts, max_source_length, long, chunk_overlap)
+        prefix = first_pieces(prefix, pieces)
         waiting: dict[int, list[list[Generated] | None]] = {}
         for decoded in self._decode(
             pieces.texts, batch_size, max_source_length, prefix, choices, settings,
@@ -548,6 +600,18 @@ class Seq2Seq:
             if len(whole) == count:
                 del waiting[owner]
                 yield owner, join_pieces(whole)
+
+    def _pieces(
+        self, texts: Sequence[str], max_source_length: int | None, long: Long, chunk_overlap: int
+    ) -> Pieces:
+        """Texts, long ones in pieces if that is asked for."""
+        limit = shorter(max_source_length, self.source_limit)
+        check_long(long, chunk_overlap, limit)
+        if long == "chunk":
+            return split_long(texts, limit, self.tokenizers.count_sources, overlap=chunk_overlap)
+        if long == "error":
+            refuse_long(texts, limit, self.tokenizers.count_sources)
+        return Pieces(list(texts), list(range(len(texts))))
 
     def _generated(
         self,
@@ -586,6 +650,7 @@ class Seq2Seq:
         *,
         scored: bool = False,
         warn: bool = True,
+        listener: Listener | None = None,
     ) -> Iterator[Decoded]:
         """What is found for each text, as batches finish."""
         if batch_size < 1:
@@ -613,6 +678,7 @@ class Seq2Seq:
                 if drafted
                 else (),
                 choices=allowed,
+                listener=listener,
             )
             found = search_all(
                 self.model,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from warmstart.generation.listening import Listener
 from warmstart.generation.trie import Trie
 
 __all__ = ["NO_GUIDE", "Guide"]
@@ -20,12 +21,14 @@ class Guide:
         draft_rows: each source in the target's vocabulary, to guess outputs by; none where no
             drafts are asked for. Shape: [B, ...]
         choices: the outputs that are allowed; None: any.
+        listener: told each row's token at each step of a greedy search or a sample; None: nobody.
     """
 
     prefixes: Sequence[Sequence[int]] = ()
     source_rows: Sequence[Sequence[int]] = ()
     draft_rows: Sequence[Sequence[int]] = ()
     choices: Trie | None = None
+    listener: Listener | None = None
 
 
 NO_GUIDE = Guide()

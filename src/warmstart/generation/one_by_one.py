@@ -124,6 +124,8 @@ def _write(
             own_R1 = scores_RV.log_softmax(-1).gather(1, tokens_R[:, None])
             scores_RL[active_R, length] = own_R1[:, 0]
         rules.advance(tokens_R)
+        if guide.listener is not None:
+            guide.listener(tokens_R.tolist())
         finished_R[active_R] |= tokens_R == special.end
         length += 1
         done_B = finished_R[active_R].view(-1, rows).all(1)

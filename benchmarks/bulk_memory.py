@@ -1,0 +1,88 @@
+"""How much memory `warmstart generate` takes over many lines, block by block.
+
+The model is replaced by one that gives back its source: what is measured is what reads, hands out,
+orders, writes and notes, which is all that could grow with the number of lines.
+
+    python benchmarks/bulk_memory.py --lines 10000000 --output benchmarks/results/bulk_memory.json
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+from warmstart.bulk.blocks import Block
+from warmstart.bulk.decode import Counts
+from warmstart.bulk.job import Job
+from warmstart.bulk.run import generate_files
+from warmstart.generation.options import GenerationOptions
+from warmstart.generation.result import Generated
+from warmstart.seq2seq import Seq2Seq
+
+
+class Echo:
+    """In the place of a model."""
+
+    generation = GenerationOptions()
+
+    def generate_each(
+        self, texts: Sequence[str], **settings: object
+    ) -> Iterator[tuple[int, list[Generated]]]:
+        """Each text is its own output."""
+        for place, text in enumerate(texts):
+            output = Generated(text=text, tokens=(), score=0.0, token_scores=(), at_limit=False)
+            yield place, [output]
+
+
+def memory() -> dict[str, float]:
+    """Of this process, in MB: all that is resident, and what of it is no mapped file."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = dict(line.split(":", 1) for line in status.splitlines())
+    return {
+        name: round(int(found[key].split()[0]) / 1024, 1)
+        for name, key in (("resident_mb", "VmRSS"), ("anonymous_mb", "RssAnon"))
+    }
+
+
+def main() -> None:
+    """Writes lines, sends them through, and notes the memory on the way."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=10_000_000)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    lines: int = arguments.lines
+    samples: list[dict[str, float]] = []
+
+    def note(block: Block, counts: Counts) -> None:
+        if counts.lines >= len(samples) * lines // 20:
+            samples.append({"lines": counts.lines, **memory()})
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.txt", Path(folder) / "out.txt"
+        with source.open("w", encoding="utf-8") as file:
+            for number in range(lines):
+                file.write(f"line {number} of many short lines of text\n")
+        began = time.monotonic()
+        with mock.patch.object(Seq2Seq, "from_pretrained", return_value=Echo()):
+            job = Job(model=folder)
+            counts = generate_files(job, [source], output=target, on_block=note)
+        seconds = time.monotonic() - began
+        assert counts.lines == lines
+        assert source.read_bytes() == target.read_bytes()
+    result = {
+        "title": f"{lines:,} lines through generate, the model replaced by an echo",
+        "seconds": round(seconds, 1),
+        "machine": {"processor": platform.machine(), "python": platform.python_version()},
+        "samples": samples,
+    }
+    arguments.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for sample in samples:
+        print(sample)
+
+
+if __name__ == "__main__":
+    main()

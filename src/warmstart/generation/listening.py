@@ -1,0 +1,55 @@
+"""Tokens as they are written, of a search that runs beside whoever takes them."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+__all__ = ["Listener", "listen"]
+
+# Called with the newest token of each row.
+Listener: TypeAlias = Callable[[list[int]], None]
+
+
+class _Abandoned(BaseException):
+    """Ends a search whose tokens nobody takes any more."""
+
+
+def listen(search: Callable[[Listener], object]) -> Iterator[list[int]]:
+    """The tokens of a search, step by step.
+
+    Args:
+        search: runs to its end, in a thread of its own, and calls the listener at each step.
+
+    Raises:
+        Exception: whatever the search raises, after its last step.
+    """
+    steps: queue.SimpleQueue[list[int] | None] = queue.SimpleQueue()
+    abandoned = threading.Event()
+    raised: list[BaseException] = []
+
+    def listener(tokens: list[int]) -> None:
+        if abandoned.is_set():
+            raise _Abandoned
+        steps.put(tokens)
+
+    def run() -> None:
+        try:
+            search(listener)
+        except _Abandoned:
+            pass
+        except BaseException as error:
+            raised.append(error)
+        finally:
+            steps.put(None)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (step := steps.get()) is not None:
+            yield step
+    finally:
+        abandoned.set()
+        thread.join()
+    for error in raised:
+        raise error
