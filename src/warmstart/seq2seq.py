@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -498,7 +498,7 @@ class Seq2Seq:
         choices: Sequence[str] | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """Gives the output for one text in pieces, while it is written: greedy or a sample.
 
         Together the pieces are exactly what `generate` gives. A piece comes as soon as no later

@@ -1,7 +1,7 @@
 """A text in pieces while its tokens are written, which together are the text that they make."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final
 
 __all__ = ["TextPieces", "joined_pieces"]
@@ -67,7 +67,7 @@ def _common(a: str, b: str) -> str:
     return a[:length]
 
 
-def joined_pieces(texts: Iterable[Iterator[str]]) -> Iterator[str]:
+def joined_pieces(texts: Iterable[Iterator[str]]) -> Generator[str, None, None]:
     """The pieces of texts that follow each other, joined by a space as whole ones would be."""
     begun = False
     for pieces in texts:
