@@ -310,5 +310,6 @@ def test_the_decoding_page(
         assert f"`{name}`" in text, f"{name} is not documented"
     assert math.isfinite(names["best"].score)  # type: ignore[attr-defined]
     streamed = text.split("```python\n", 2)[2].split("```", 1)[0]
+    capsys.readouterr()
     exec(streamed, names)
     assert capsys.readouterr().out == names["greedy"][0]  # type: ignore[index]
