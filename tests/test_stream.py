@@ -27,6 +27,7 @@ def taught(request: pytest.FixtureRequest, checkpoints: Checkpoints) -> Seq2Seq:
         {"do_sample": True, "temperature": 3.0, "seed": 4},
         {"prefix": "the cat", "no_repeat_ngram_size": 2},
         {"choices": ["the dog", "the cat"]},
+        {"draft": "source"},
     ],
 )
 def test_pieces_are_what_generate_gives(taught: Seq2Seq, changes: dict[str, object]) -> None:

@@ -518,7 +518,8 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if beams or several outputs are asked for.
         """
-        settings = self._settings(options, overrides)
+        # Drafts write several tokens at once, and the same ones.
+        settings = replace(self._settings(options, overrides), draft="none")
         check_streamable(settings)
         if not isinstance(text, str):
             raise UsageError("stream takes one text, not several; call it for each.")

@@ -53,7 +53,10 @@ def test_a_run_goes_on_where_the_note_says(
 
     output = opened(path)
     written(output, range(done))
-    output.close(done=False)
+    if done:
+        output.close(done=False)
+    else:
+        output.file.close()  # killed; else a file that was begun in vain would go
     with path.open("ab") as file:
         file.write(rest)  # written and not yet noted when the process was killed
     output = opened(path)
@@ -75,6 +78,15 @@ def test_the_last_block_is_noted_only_with_the_end(tmp_path: Path) -> None:
     output = opened(path)
     assert output.start.lines == 9
     output.close(done=False)
+
+
+def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    opened(path).close(done=False)
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("old\n")
+    opened(path, resume=False, overwrite=True).close(done=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_there(tmp_path: Path) -> None:

@@ -140,11 +140,18 @@ class FileOutput:
                 self._note()
 
     def close(self, *, done: bool) -> None:
-        """Notes how far it is, or takes the note away when all is written."""
+        """Notes how far it is, or takes the note away when all is written.
+
+        A file that was begun in vain goes, so that a wrong option can be mended and tried again.
+        """
         if self.finished:
             return
         with _write_problems(self.path), self.file:
-            if done:
+            self.file.flush()
+            if not done and not os.fstat(self.file.fileno()).st_size:
+                self.path.unlink()
+                progress_file(self.path).unlink()
+            elif done:
                 _sync(self.file)
                 progress_file(self.path).unlink()
             else:
