@@ -1,6 +1,8 @@
 import gzip
 import json
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -213,6 +215,42 @@ def test_contradictions_are_named(
     for name in files:
         Path(name).write_text("{}\n")
     warmstart("generate", composed, *files, *options).assert_failed(2, words)
+
+
+@pytest.mark.parametrize(("stop", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_it_in_order_and_it_goes_on(
+    warmstart: Run,
+    composed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: str,
+    code: int,
+) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_text("".join(f"{SENTENCES[number % 4]}\n" for number in range(80)))
+    command = ["generate", composed, source, "-o", target, "--batch-size", 1, "--max-length", 4]
+    monkeypatch.setattr(sys, "argv", ["warmstart", *map(str, command)])
+    whole = Seq2Seq.generate_each
+    calls: list[int] = []
+
+    def stopped(self: Seq2Seq, texts: Sequence[str], **options: object) -> object:
+        calls.append(len(texts))
+        if len(calls) == 2:
+            signal.raise_signal(signal.Signals[stop])
+        return whole(self, texts, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Seq2Seq, "generate_each", stopped)
+        finished = warmstart(*command)
+    assert finished.code == code
+    assert finished.err.startswith("Stopped after 32 lines were written. Go on with: warmstart gen")
+    assert finished.err.endswith("--resume\n")
+    assert warmstart(*command).code == 1
+    finished = warmstart(*command, "--resume")
+    assert (finished.code, finished.err) == (0, "going on after 32 lines\n")
+    expected = Seq2Seq.from_pretrained(composed).generate(SENTENCES, max_length=4)
+    assert target.read_text().splitlines() == expected * 20
+    assert sorted(tmp_path.iterdir()) == [source, target]
 
 
 def test_a_folder_is_no_input(warmstart: Run, composed: Path, tmp_path: Path) -> None:
