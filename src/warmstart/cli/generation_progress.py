@@ -67,6 +67,7 @@ class GenerationProgress:
         if self.first is None:
             own = sum(map(len, block.lines))
             self.first = counts.lines - len(block.lines), block.bytes - own
+            self.told = time.monotonic()  # what came before was loading
         self.lines, self.texts = counts.lines, 0
         told = self._told(self.lines, block.bytes)
         self.bar.update(self.task, completed=block.bytes, description=told)
