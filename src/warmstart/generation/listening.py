@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 __all__ = ["Listener", "listen"]
 
-# Called with the newest token of each row.
+# Called with the newest token of each row that is still written.
 Listener: TypeAlias = Callable[[list[int]], None]
 
 
