@@ -2,11 +2,14 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.tiny import save_checkpoint
 from tests.tiny_whole import WHOLE, save_whole
+from torch.distributed.run import get_args_parser
 
 from warmstart.cli.main import run
 from warmstart.families.catalogue import FAMILIES
@@ -61,6 +64,47 @@ def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixtu
             for argument in arguments:
                 if argument.startswith("-"):
                     assert re.search(rf"(^|[ ,]){argument}\b", described, flags=re.MULTILINE)
+
+
+def test_the_scripts_and_manifests_of_many_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    page = DOCS / "many-machines.md"
+    scripts = blocks(page, "bash")
+    launcher = get_args_parser().format_help()
+    assert run(["train", "--help"]) == 0
+    described = capsys.readouterr().out
+    for script in scripts:
+        checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
+        assert checked.returncode == 0, checked.stderr
+        for command in re.findall(
+            r"torchrun (.*?-m warmstart train .*)", script.replace("\\\n", "")
+        ):
+            _check_launch(shlex.split(command.removesuffix("&")), launcher, described)
+    (manifest,) = blocks(page, "yaml")
+    service, job = yaml.safe_load_all(manifest)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    _check_launch(container["args"], launcher, described)
+    assert job["spec"]["completions"] == job["spec"]["parallelism"]
+    assert f"--nnodes={job['spec']['completions']}" in container["args"]
+    (endpoint,) = (each for each in container["args"] if "--rdzv-endpoint" in each)
+    host = f"{job['metadata']['name']}-0.{pod['subdomain']}"
+    assert endpoint == f"--rdzv-endpoint={host}:29500"
+    assert service["metadata"]["name"] == pod["subdomain"]
+    assert service["spec"]["selector"]["job-name"] == job["metadata"]["name"]
+    mounted = {each["name"] for each in container["volumeMounts"]}
+    assert mounted == {each["name"] for each in pod["volumes"]}
+    assert pod["terminationGracePeriodSeconds"] > 110
+
+
+def _check_launch(words: list[str], launcher: str, described: str) -> None:
+    """Options before `-m` are torchrun's, those after it ours."""
+    at = words.index("-m")
+    assert words[at + 1 : at + 3] == ["warmstart", "train"]
+    for options, told in ((words[:at], launcher), (words[at + 1 :], described)):
+        for option in options:
+            if option.startswith("--"):
+                name = option.partition("=")[0]
+                assert re.search(rf"(^|[ ,]){name}\b", told, flags=re.MULTILINE), name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -68,6 +68,35 @@ def test_a_dry_run_tells_and_writes_nothing(
     warmstart("train", recipe, "--set", variant, "--dry-run").assert_failed(1, "nowhere/bert")
 
 
+def test_a_scheduler_gives_the_same_command_every_time(
+    warmstart: Run, recipe: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    (tmp_path / "run").mkdir()
+    (run / "notes.txt").write_text("mine")
+    warmstart("train", recipe, "--auto-resume").assert_failed(1, "holds something else")
+    (run / "notes.txt").unlink()
+    (run / "train_config.json").write_text("{}")  # of a run that came to no checkpoint
+    (run / "metrics.jsonl").write_text('{"step": 1, "seconds": 0.1, "loss": 9.9}\n')
+    warmstart("train", recipe).assert_failed(1, "--auto-resume")
+    short = ("train", recipe, "--auto-resume", "--set", "training.max_steps=2", "--json")
+    assert json.loads(warmstart(*short).out)["steps"] == 2
+    assert '"loss": 9.9' not in (run / "metrics.jsonl").read_text()
+    assert json.loads((run / "train_config.json").read_text())["max_steps"] == 2
+    finished = warmstart("train", recipe, "--auto-resume", "--json")
+    assert json.loads(finished.out)["steps"] == 4
+    assert f"resuming from {run / 'checkpoint-2'}" in finished.err
+
+
+def test_one_of_several_processes_tells(
+    warmstart: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    finished = warmstart("train", recipe, "--set", "training.max_steps=1")
+    assert (finished.code, finished.out) == (0, "")
+    assert (tmp_path / "run" / "final" / "model.safetensors").is_file()
+
+
 def test_a_composed_model_is_trained_on(warmstart: Run, recipe: Path, composed: Path) -> None:
     change = f"model={{pretrained: '{composed}'}}"
     finished = warmstart(

@@ -19,10 +19,11 @@ from warmstart.training.config import Lora, TrainConfig
 from warmstart.training.effective_batch import kept_batch, write_batch
 from warmstart.training.sharding import units
 from warmstart.training.train import train
+from warmstart.training.trainer import Seq2SeqTrainer
 
 
 def one_process(folder: Path, **changes: Any) -> TrainConfig:
-    config = replace(quick(folder), max_steps=5, batch_size=8, evaluate_every=3)
+    config = replace(quick(folder), max_steps=5, batch_size=8, evaluate_every=2)
     return replace(config, **changes)
 
 
@@ -49,8 +50,8 @@ def test_sharded_runs(
         seq2seq(bert), copy_task(24, 3), one_process(tmp_path / "student-one", **taught)
     ).folder
     for name in ("up", "replicated-up"):
-        shutil.copytree(tmp_path / "one" / "checkpoint-3", tmp_path / name / "checkpoint-3")
-    fsdp: dict[str, Any] = {"parallel": "fsdp"}
+        shutil.copytree(tmp_path / "one" / "checkpoint-4", tmp_path / name / "checkpoint-4")
+    fsdp: dict[str, Any] = {"parallel": "fsdp", "evaluate_every": 2}
     finer = {**fsdp, "batch_size": 2, "accumulation_steps": 2, "activation_checkpointing": True}
     told = launch(
         bert,
@@ -60,7 +61,11 @@ def test_sharded_runs(
         {"name": "student-two", "changes": {**fsdp, **taught}},
         # With the settings of one process, and so twice the examples, but for what is kept.
         {"name": "up", "changes": {**fsdp, "batch_size": 8}, "resume": True},
-        {"name": "replicated-up", "changes": {"batch_size": 8}, "resume": True},
+        {
+            "name": "replicated-up",
+            "changes": {"batch_size": 8, "evaluate_every": 2},
+            "resume": True,
+        },
         {"name": "stopped", "changes": fsdp, "stop": 2, "ends": "Interrupted"},
         {"name": "lost", "changes": {**fsdp, "max_loss": 1.0}, "ends": "TrainingError"},
         {"name": "short", "changes": {**fsdp, "evaluate_every": 1}, "fail": 3},
@@ -75,10 +80,10 @@ def test_sharded_runs(
     assert_same_update(shared, tmp_path / "shared-two" / "final")
     assert_same_update(student, tmp_path / "student-two" / "final")
     # A checkpoint is a model folder, with a part of the optimizer's state from each process.
-    sharded = tmp_path / "two" / "checkpoint-3"
+    sharded = tmp_path / "two" / "checkpoint-4"
     assert damage(sharded) is None
     parts = [torch.load(path) for path in sorted(sharded.glob("optimizer-*-of-00002.pt"))]
-    whole = torch.load(tmp_path / "one" / "checkpoint-3" / "optimizer.pt")
+    whole = torch.load(tmp_path / "one" / "checkpoint-4" / "optimizer.pt")
     for index, state in whole["state"].items():
         moments = [part["state"][index]["exp_avg"] for part in parts]
         torch.testing.assert_close(torch.cat(moments), state["exp_avg"], atol=1e-6, rtol=1e-3)
@@ -86,12 +91,12 @@ def test_sharded_runs(
         whole["state"][0]["exp_avg"]
     )
     assert Seq2Seq.from_pretrained(sharded, device="cpu").generate(["the cat"])
-    # From one process to two, and from two to one.
+    # From one process to two, and from two to one, within the second epoch.
     assert_same_update(one, tmp_path / "up" / "final")
     assert_same_update(one, tmp_path / "replicated-up" / "final")
     assert "To keep them with 2 processes, batch_size is 4 and accumulation_steps 1." in told
     assert_same_update(
-        one, go_on(tmp_path / "two", tmp_path / "down", checkpoints, 3, batch_size=4)
+        one, go_on(tmp_path / "two", tmp_path / "down", checkpoints, 4, batch_size=4)
     )
     assert "with 1 processes, batch_size is 4 and accumulation_steps 2" in caplog.text
     # SIGTERM to the second process, in its second step.
@@ -154,6 +159,23 @@ def test_a_step_keeps_its_examples(tmp_path: Path) -> None:
     assert kept(2, batch_size=100) == (12, 1)
     with pytest.raises(TrainingError, match="numbers of processes: 1, 2, 3, 4, 6, 8, 12, 24"):
         kept(5)
+
+
+def test_what_accelerate_launch_asks_for(
+    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    seen: list[Any] = []
+    original = Seq2SeqTrainer.__init__
+
+    def kept(self: Any, *arguments: Any, **keywords: Any) -> None:
+        original(self, *arguments, **keywords)
+        seen.append((self.config.parallel, self.is_fsdp_enabled, self.accelerator.mixed_precision))
+
+    monkeypatch.setattr(Seq2SeqTrainer, "__init__", kept)
+    train(seq2seq(checkpoints("bert")), copy_task(8), replace(quick(tmp_path / "r"), max_steps=1))
+    assert seen == [("fsdp", False, "no")]
 
 
 def test_what_cannot_be_sharded_is_refused(

@@ -122,6 +122,7 @@ def train(
     """
     refuse_reduced(model.model, "trained")
     check_trackers(config.report_to)
+    config = _as_launched(config)
     check_output_folder(config.output_dir, resume=resume)
     checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
     if checkpoint is not None:
@@ -218,6 +219,17 @@ def train(
         best_value=trainer.state.best_metric if metric is not None else None,
         folder=folder,
     )
+
+
+def _as_launched(config: TrainConfig) -> TrainConfig:
+    """Has our sharding where `accelerate launch` asks for its own, which knows no shared layers."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() != "true":
+        return config
+    os.environ["ACCELERATE_USE_FSDP"] = "false"
+    logger.info(
+        "accelerate's FSDP is taken for parallel: fsdp; its other FSDP settings are not used"
+    )
+    return replace(config, parallel="fsdp")
 
 
 def _sharded(
@@ -377,6 +389,8 @@ def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) ->
         run_name=config.output_dir.name,
         project="warmstart",
     )
+    # Not what accelerate's own configuration says: the recipe decides.
+    arguments.mixed_precision = "bf16" if arguments.bf16 else "no"
     # A process drives one GPU, and torchrun starts one for each: the Trainer would else cut a batch
     # among all of them, and ours is packed.
     arguments._n_gpu = min(arguments.n_gpu, 1)

@@ -313,7 +313,14 @@ class Seq2SeqTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         passes = self.args.gradient_accumulation_steps * self.args.world_size
         step = self.args.train_batch_size * passes
-        return LengthSampler(self.examples, step, self.args.seed)
+        self.order = LengthSampler(self.examples, step, self.args.seed)
+        return self.order
+
+    def _run_epoch(self, **keywords: Any) -> None:
+        # The Trainer does not reach the sampler of a loader that skips what a run has seen before
+        # it was resumed, where there are several processes.
+        self.order.set_epoch(keywords["epoch"])
+        super()._run_epoch(**keywords)
 
     def evaluate(
         self,

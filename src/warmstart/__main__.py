@@ -1,0 +1,10 @@
+"""`python -m warmstart`, which is how launchers of several processes start it."""
+
+import sys
+
+from warmstart.cli.main import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())
