@@ -316,11 +316,11 @@ class Seq2SeqTrainer(Trainer):
         self.order = LengthSampler(self.examples, step, self.args.seed)
         return self.order
 
-    def _run_epoch(self, **keywords: Any) -> None:
+    def _run_epoch(self, *arguments: Any, **keywords: Any) -> None:
         # The Trainer does not reach the sampler of a loader that skips what a run has seen before
         # it was resumed, where there are several processes.
         self.order.set_epoch(keywords["epoch"])
-        super()._run_epoch(**keywords)
+        super()._run_epoch(*arguments, **keywords)
 
     def evaluate(
         self,
