@@ -320,7 +320,7 @@ class Seq2SeqTrainer(Trainer):
         # The Trainer does not reach the sampler of a loader that skips what a run has seen before
         # it was resumed, where there are several processes.
         self.order.set_epoch(keywords["epoch"])
-        super()._run_epoch(*arguments, **keywords)
+        super()._run_epoch(*arguments, **keywords)  # type: ignore[no-untyped-call]
 
     def evaluate(
         self,
