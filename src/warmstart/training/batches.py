@@ -1,6 +1,7 @@
-"""Examples to batches without padding, and the order they come in.
+"""Examples to batches without padding.
 
-Shape legend: B examples, S source tokens and T target tokens of all of them together.
+Shape legend: W examples, B examples of a batch, S source tokens and T target tokens of all of them
+together.
 """
 
 import logging
@@ -10,19 +11,17 @@ from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from warmstart.data.example import Example
 from warmstart.data.lengths import Lengths
 from warmstart.data.tokens import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq, shorter
-from warmstart.training.order import shuffled
 from warmstart.training.weights import LabelWeights
 
 __all__ = [
     "Batch",
-    "LengthSampler",
     "TokenizedExample",
     "TokenizedExamples",
     "collate",
@@ -32,8 +31,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-_WINDOW = 50  # batches among which examples of like lengths are put together
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +97,9 @@ class TokenizedExamples(Dataset[TokenizedExample]):
     def __iter__(self) -> Iterator[TokenizedExample]:
         return (self[index] for index in range(len(self)))
 
-    def lengths(self, indices: Tensor) -> list[tuple[int, int]]:
-        """Tokens of the source and of the labels of some examples."""
-        return [(source, labels) for source, labels in self.rows.lengths(indices.numpy()).tolist()]
+    def lengths(self, rows_W: Tensor) -> Tensor:
+        """Tokens of the source and of the labels of some examples. Shape: [W] -> [W, 2]"""
+        return torch.from_numpy(self.rows.lengths(rows_W.numpy()))
 
 
 def tokenize_for(
@@ -172,42 +169,3 @@ def sequences(batch: Batch) -> tuple[Sequences, Sequences]:
         Sequences(batch["source"], tuple(batch["source_lengths"])),
         Sequences(batch["target"], tuple(batch["target_lengths"])),
     )
-
-
-class LengthSampler(Sampler[int]):
-    """An order by seed and epoch in which neighbours are of like length.
-
-    Examples are shuffled, sorted by length within windows of some batches, and the batches of a
-    window shuffled again: a batch's lengths agree, yet which examples meet is new every epoch.
-    The order depends on nothing else, so an interrupted run finds its place again.
-
-    Args:
-        examples: to be ordered.
-        batch_size: examples of a whole optimizer step, so that a step has the same ones however
-            it is cut into passes and processes.
-        seed: of every epoch's order.
-    """
-
-    def __init__(self, examples: TokenizedExamples, batch_size: int, seed: int) -> None:
-        self.examples = examples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the trainer before each pass."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed + self.epoch)
-        window = _WINDOW * self.batch_size
-        for order in shuffled(len(self.examples), window, generator):
-            lengths = dict(zip(order.tolist(), self.examples.lengths(order), strict=True))
-            rows = sorted(lengths, key=lengths.__getitem__)
-            full = len(rows) // self.batch_size
-            for batch in torch.randperm(full, generator=generator).tolist():
-                yield from rows[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield from rows[full * self.batch_size :]  # last, or it would shift those behind it

@@ -74,6 +74,9 @@ class TrainConfig:
     output_dir: Path  # checkpoints, metrics.jsonl and, when done, final/
     max_steps: int = 2000  # optimizer steps, >= 1
     batch_size: int = 32  # examples of one pass, >= 1
+    # Tokens of one pass, sources and targets together, >= 1, in place of batch_size; None: off.
+    # Steps then cost alike, however long the examples are.
+    batch_tokens: int | None = None
     accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
     # Whether a layer's activations are computed once more in the backward pass rather than kept:
     # far less memory, a third more work, the same gradient.
@@ -127,12 +130,15 @@ class TrainConfig:
     log_every: int = 25  # optimizer steps
     report_to: tuple[Tracker, ...] = ()  # "tensorboard" (files in output_dir), "trackio"
     seed: int = 0  # of dropout and of the order of examples
+    # Processes that prepare batches, >= 0; 0: none, which costs a CPU nothing; 1 or 2 for a GPU.
+    data_workers: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output_dir", Path(self.output_dir))  # a str is as good
         for name, least in (
             ("max_steps", 1),
             ("batch_size", 1),
+            ("batch_tokens", 1),
             ("accumulation_steps", 1),
             ("warmup_steps", 0),
             ("cross_attention_steps", 0),
@@ -142,8 +148,9 @@ class TrainConfig:
             ("samples", 0),
             ("save_total_limit", 1),
             ("log_every", 1),
+            ("data_workers", 0),
         ):
-            if getattr(self, name) < least:
+            if getattr(self, name) is not None and getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
         above_zero = ("learning_rate", "new_learning_rate", "max_loss", "distillation_temperature")
         for name in above_zero:

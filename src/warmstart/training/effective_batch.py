@@ -18,8 +18,9 @@ _FILE: Final = "effective_batch.json"
 
 def write_batch(config: TrainConfig, processes: int, checkpoint: Path) -> None:
     """Notes in a checkpoint how its steps are made up."""
+    name = _counted_by(config)
     made_of = {
-        "batch_size": config.batch_size,
+        name: getattr(config, name),
         "accumulation_steps": config.accumulation_steps,
         "processes": processes,
     }
@@ -27,10 +28,11 @@ def write_batch(config: TrainConfig, processes: int, checkpoint: Path) -> None:
 
 
 def kept_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainConfig:
-    """Settings under which a step has as many examples as when a checkpoint was written.
+    """Settings under which a step is as large as when a checkpoint was written.
 
     The place in the data and the schedule count in steps, so these have to stay what they were.
-    `batch_size` is kept if it can be, or else lowered; `accumulation_steps` follows.
+    `batch_size` (or `batch_tokens`) is kept if it can be, or else lowered; `accumulation_steps`
+    follows.
 
     Args:
         config: of the run that goes on.
@@ -38,33 +40,46 @@ def kept_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainCo
         checkpoint: to go on from.
 
     Raises:
-        TrainingError: if so many processes cannot share the examples of a step.
+        TrainingError: if so many processes cannot share a step.
     """
     if not (checkpoint / _FILE).is_file():
         return config
     before = json.loads((checkpoint / _FILE).read_text(encoding="utf-8"))
-    examples = before["batch_size"] * before["accumulation_steps"] * before["processes"]
-    if config.batch_size * config.accumulation_steps * processes == examples:
+    name = _counted_by(config)
+    if name not in before:  # it now counts by another
         return config
-    share, rest = divmod(examples, processes)
+    own: int = getattr(config, name)
+    whole = before[name] * before["accumulation_steps"] * before["processes"]
+    unit = "examples" if name == "batch_size" else "tokens"
+    if own * config.accumulation_steps * processes == whole:
+        return config
+    share, rest = divmod(whole, processes)
     if rest:
-        allowed = [count for count in range(1, examples + 1) if not examples % count]
+        allowed = [count for count in range(1, min(whole, 64) + 1) if not whole % count]
         raise TrainingError(
-            f"A step of this run has {examples} examples, which {processes} processes cannot share "
+            f"A step of this run has {whole} {unit}, which {processes} processes cannot share "
             f"evenly; resume it with one of these numbers of processes: "
             f"{', '.join(map(str, allowed))}."
         )
-    size = next(size for size in range(min(config.batch_size, share), 0, -1) if not share % size)
-    kept = replace(config, batch_size=size, accumulation_steps=share // size)
+    size = next(size for size in range(min(own, share), 0, -1) if not share % size)
+    by = {"batch_size": size} if name == "batch_size" else {"batch_tokens": size}
+    kept = replace(config, **by, accumulation_steps=share // size)
     logger.warning(
-        "A step of this run has %d examples (batch_size %d, accumulation_steps %d, %d processes). "
-        "To keep them with %d processes, batch_size is %d and accumulation_steps %d.",
-        examples,
-        before["batch_size"],
+        "A step of this run has %d %s (%s %d, accumulation_steps %d, %d processes). "
+        "To keep them with %d processes, %s is %d and accumulation_steps %d.",
+        whole,
+        unit,
+        name,
+        before[name],
         before["accumulation_steps"],
         before["processes"],
         processes,
-        kept.batch_size,
+        name,
+        size,
         kept.accumulation_steps,
     )
     return kept
+
+
+def _counted_by(config: TrainConfig) -> str:
+    return "batch_size" if config.batch_tokens is None else "batch_tokens"

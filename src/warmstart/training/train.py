@@ -380,6 +380,7 @@ def _arguments(model: Seq2Seq, config: TrainConfig, validation: Split | None) ->
         load_best_model_at_end=validation is not None,
         metric_for_best_model=best,
         greater_is_better=best not in (None, "loss") and get_metric(best).better == "higher",
+        accelerator_config={"even_batches": False},  # passes differ in size, and none is left over
         logging_steps=config.log_every,
         logging_nan_inf_filter=False,  # it would log 0 for a loss that is lost
         remove_unused_columns=False,

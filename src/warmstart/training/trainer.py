@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.optimization import Adafactor
 from transformers.trainer import SCHEDULER_NAME
@@ -25,7 +25,6 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 from warmstart.training.batches import (
     Batch,
-    LengthSampler,
     TokenizedExample,
     TokenizedExamples,
     collate,
@@ -47,6 +46,7 @@ from warmstart.training.lora import Adapters
 from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
+from warmstart.training.passes import PassSampler
 from warmstart.training.processes import broadcast
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
@@ -188,6 +188,14 @@ class Seq2SeqTrainer(Trainer):
                 *([FreezeByStep(trained)] if trained.staged else []),
             ],
         )
+        self.sampler = PassSampler(
+            examples,
+            steps=config.max_steps,
+            passes=config.accumulation_steps * arguments.world_size,
+            size=config.batch_size,
+            tokens=config.batch_tokens,
+            seed=config.seed,
+        )
         # Tells the Trainer to count labels and not to divide the loss by the accumulation steps.
         self.model_accepts_loss_kwargs = True
         # Keeps accelerate from wrapping the model: `Passes` averages the gradients.
@@ -293,6 +301,7 @@ class Seq2SeqTrainer(Trainer):
             raise self.watch.lost(f"The eval_loss is {logs['eval_loss']}", self.state.global_step)
         if "loss" in logs:
             logs = {**logs, **self._work().rates()}
+        self._count_epochs()
         super().log(logs, start_time)
 
     def _work(self) -> Work:
@@ -310,17 +319,23 @@ class Seq2SeqTrainer(Trainer):
             seconds=work.seconds,
         )
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        passes = self.args.gradient_accumulation_steps * self.args.world_size
-        step = self.args.train_batch_size * passes
-        self.order = LengthSampler(self.examples, step, self.args.seed)
-        return self.order
+    def _count_epochs(self) -> None:
+        """Puts right what the Trainer, which sees one epoch, has noted."""
+        taken = self.sampler.taken[: self.state.global_step]
+        if taken:
+            self.state.epoch = taken[-1] / len(self.examples)
 
-    def _run_epoch(self, *arguments: Any, **keywords: Any) -> None:
-        # The Trainer does not reach the sampler of a loader that skips what a run has seen before
-        # it was resumed, where there are several processes.
-        self.order.set_epoch(keywords["epoch"])
-        super()._run_epoch(*arguments, **keywords)  # type: ignore[no-untyped-call]
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """One pass after the other, for the whole run: the Trainer sees a single epoch."""
+        loader: DataLoader[Any] = DataLoader(
+            NumberedExamples(self.examples),
+            batch_sampler=self.sampler,
+            collate_fn=_collate_numbered,
+            num_workers=self.config.data_workers,
+            pin_memory=self.args.device.type == "cuda",
+        )
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def evaluate(
         self,
@@ -438,6 +453,7 @@ class Seq2SeqTrainer(Trainer):
             self._name_best()
             if first:
                 write_batch(self.config, self.args.world_size, partial)
+                self._count_epochs()
                 self.state.save_to_json(str(partial / "trainer_state.json"))
         if first:
             prune(run, self.config.save_total_limit, self.state.best_global_step)
