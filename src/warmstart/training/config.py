@@ -81,6 +81,9 @@ class TrainConfig:
     # Whether a layer's activations are computed once more in the backward pass rather than kept:
     # far less memory, a third more work, the same gradient.
     activation_checkpointing: bool = False
+    # Feed-forward layers as compiled kernels (torch.compile). It needs a C++ compiler and a minute
+    # before the first step, so it is for long runs.
+    compile: bool = False
     # What the loss of a target token is multiplied by if the source does not have it, >= 0: above
     # 1 where most of a text is copied and the rest is what matters.
     edit_weight: float = 1.0

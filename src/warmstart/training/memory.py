@@ -202,12 +202,13 @@ class Passes:
         self.pieces *= 2
         logger.warning(
             "Out of memory at step %d, in a pass over %d examples: the micro-batch is halved from "
-            "%d to %d examples, and accumulation doubled from %d to %d passes a step. The update "
-            "stays the same.",
+            "%d to %d %s, and accumulation doubled from %d to %d passes a step. The update stays "
+            "the same.",
             self.step + 1,
             len(self.under_way),
             size,
             self._micro_batch(),
+            "examples" if self.config.batch_tokens is None else "tokens",
             accumulation,
             2 * accumulation,
         )
@@ -219,7 +220,7 @@ class Passes:
             )
 
     def _micro_batch(self) -> int:
-        return -(-self.config.batch_size // self.pieces)
+        return -(-(self.config.batch_tokens or self.config.batch_size) // self.pieces)
 
     def _sentence(self, number: int) -> str:
         source, target = self._tokens(number)

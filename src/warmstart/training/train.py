@@ -6,6 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
+from warmstart.training.compiled import compiled_layers
 from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.distillation import load_teacher
 from warmstart.training.effective_batch import kept_batch
@@ -176,7 +178,8 @@ def train(
         adapters.merged(model).save_pretrained(config.output_dir / BASE)
     try:
         trained.prepare()
-        with stop_requests() as request:
+        layers = compiled_layers(model.model) if config.compile else nullcontext()
+        with stop_requests() as request, layers:
             trainer = Seq2SeqTrainer(
                 model,
                 arguments,
