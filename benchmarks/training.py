@@ -11,9 +11,9 @@
 - Every side trains the same weights on the same examples of each round, with fused AdamW and
   dropout off, through its own trainer. A round's first step is not counted; the first round of
   each side, which compiles, neither.
-- Sides: warmstart; transformers with batches at random (its default), grouped by length, and
-  grouped and compiled (its best). Products are in bfloat16 where the processor has them, else in
-  float32.
+- Sides: warmstart, and with `compile`; transformers with batches at random (its default), grouped
+  by length, and grouped and compiled (its best). Products are in bfloat16 where the processor has
+  them, else in float32.
 - tokens: what a step costs by the length of its sources, at equally many tokens a step.
 """
 
@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -102,7 +102,9 @@ def watched() -> Any:
         transformers.Trainer.training_step = inner
 
 
-def ours(model: Seq2Seq, pairs: Sequence[str], batch: int, scratch: Path) -> Steps:
+def ours(
+    model: Seq2Seq, pairs: Sequence[str], batch: int, scratch: Path, *, compiled: bool = False
+) -> Steps:
     """One round of warmstart."""
     data = scratch / "pairs.tsv"
     data.write_text("source\ttarget\n" + "".join(f"{pair}\n" for pair in pairs))
@@ -115,8 +117,10 @@ def ours(model: Seq2Seq, pairs: Sequence[str], batch: int, scratch: Path) -> Ste
             evaluation_examples=1,
             evaluate_every=0,
             precision="auto",
+            compile=compiled,
         )
-        train(model, load_task("pairs", {"train": data}), config)
+        task = load_task("pairs", {"train": data, "validation": data})
+        train(model, replace(task, splits={"train": task.split("train")}), config)
     return steps
 
 
@@ -205,9 +209,10 @@ def machine_rate() -> float:
 
 def compare(folder: Path, pairs: Sequence[str], batch: int, steps: int, scratch: Path) -> Any:
     """Rounds of all sides in turn."""
-    model = Seq2Seq.from_pretrained(folder, device="cpu")
+    model, compiled = (Seq2Seq.from_pretrained(folder, device="cpu") for _ in range(2))
     sides: dict[str, Callable[[Sequence[str]], Steps]] = {
-        "warmstart": lambda some: ours(model, some, batch, scratch)
+        "warmstart": lambda some: ours(model, some, batch, scratch),
+        "warmstart compiled": lambda some: ours(compiled, some, batch, scratch, compiled=True),
     }
     for kind in PEERS:
         other, tokenizer = peer(folder)
@@ -328,6 +333,7 @@ def main() -> None:
     parser.add_argument("-o", type=Path, required=True, dest="output")
     given = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     pairs = list(read_lines(given.pairs))
     with tempfile.TemporaryDirectory() as name:

@@ -178,6 +178,16 @@ def test_what_accelerate_launch_asks_for(
     assert seen == [("fsdp", False, "no")]
 
 
+def test_a_step_keeps_its_tokens(tmp_path: Path) -> None:
+    config = replace(quick(tmp_path), batch_tokens=4096, accumulation_steps=2)
+    write_batch(config, 4, tmp_path)
+    kept = kept_batch(config, 1, tmp_path)
+    assert (kept.batch_tokens, kept.accumulation_steps) == (4096, 8)
+    assert kept_batch(replace(config, batch_tokens=None), 1, tmp_path).batch_tokens is None
+    with pytest.raises(TrainingError, match=r"32768 tokens, which 3 .*: 1, 2, 4, 8, 16, 32, 64"):
+        kept_batch(config, 3, tmp_path)
+
+
 def test_what_cannot_be_sharded_is_refused(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,19 +92,23 @@ def test_the_log_has_a_line_for_each_event(model: Seq2Seq, tmp_path: Path) -> No
     assert settings["output_dir"] == str(run)
 
 
-@pytest.mark.parametrize("cut", [(4, 2), (2, 4)])
+@pytest.mark.parametrize(
+    ("once", "cut"),
+    [
+        ({"batch_size": 8}, {"batch_size": 4, "accumulation_steps": 2}),
+        ({"batch_size": 8}, {"batch_size": 2, "accumulation_steps": 4}),
+        ({"batch_tokens": 80}, {"batch_tokens": 20, "accumulation_steps": 4}),
+    ],
+)
 def test_an_update_does_not_depend_on_how_a_batch_is_cut(
-    cut: tuple[int, int], checkpoints: Checkpoints, tmp_path: Path
+    once: dict[str, int], cut: dict[str, int], checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     """Passes hold different numbers of target tokens, and every token counts the same."""
-    size, passes = cut
-    task = copy_task(22)  # two whole batches and a rest, in every epoch
+    task = copy_task(22)  # epochs end within steps
     whole, parts = (seq2seq(checkpoints("bert")) for _ in range(2))
-    config = replace(quick(tmp_path / "whole"), max_steps=7, batch_size=8)
+    config = replace(quick(tmp_path / "whole"), max_steps=7, **once)
     first = train(whole, task, config)
-    pieces = replace(
-        config, output_dir=tmp_path / "parts", batch_size=size, accumulation_steps=passes
-    )
+    pieces = replace(config, output_dir=tmp_path / "parts", **cut)
     second = train(parts, task, pieces)
     assert_same_update(first.folder, second.folder)
     assert log_of(tmp_path / "parts", "loss") == pytest.approx(
@@ -144,9 +148,13 @@ def test_two_processes_make_the_same_update(
         )
 
 
-@pytest.mark.parametrize("step", [3, 6, 9])
+@pytest.mark.parametrize(
+    ("step", "changes"),
+    [(3, {}), (6, {"batch_tokens": 40, "data_workers": 1}), (9, {})],
+    ids=["3", "tokens", "9"],
+)
 def test_a_resumed_run_ends_as_an_uninterrupted_one(
-    step: int, checkpoints: Checkpoints, tmp_path: Path
+    step: int, changes: dict[str, int], checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     """Bit for bit, with dropout, from the middle of an epoch as from its end."""
     task = copy_task(22, 4)
@@ -157,6 +165,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         dropout=0.1,
         attention_dropout=0.1,
         save_total_limit=9,
+        **changes,
     )
     whole = seq2seq(checkpoints("bert"))
     expected = train(whole, task, config)
@@ -167,11 +176,14 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     shutil.copytree(tmp_path / "whole" / name, broken / "checkpoint-12")
     (broken / "checkpoint-12" / "trainer_state.json").unlink()
     resumed = seq2seq(checkpoints("bert"), seed=5)  # its own weights do not matter
-    result = train(resumed, task, replace(config, output_dir=broken), resume=True)
+    # Who prepares batches does not matter either.
+    config = replace(config, output_dir=broken, data_workers=0)
+    result = train(resumed, task, config, resume=True)
     assert_equal(weights(resumed), weights(whole))
     assert result.best_value == expected.best_value
     assert result.steps == 12
     assert list(log_of(broken, "loss")) == list(range(step + 1, 13))
+    assert log_of(broken, "epoch")[12] == log_of(tmp_path / "whole", "epoch")[12] > 1
     after = {at: loss for at, loss in log_of(tmp_path / "whole", "loss").items() if at > step}
     assert log_of(broken, "loss") == after
 

@@ -62,8 +62,11 @@ def kept_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainCo
             f"{', '.join(map(str, allowed))}."
         )
     size = next(size for size in range(min(own, share), 0, -1) if not share % size)
-    by = {"batch_size": size} if name == "batch_size" else {"batch_tokens": size}
-    kept = replace(config, **by, accumulation_steps=share // size)
+    kept = replace(config, accumulation_steps=share // size)
+    if name == "batch_size":
+        kept = replace(kept, batch_size=size)
+    else:
+        kept = replace(kept, batch_tokens=size)
     logger.warning(
         "A step of this run has %d %s (%s %d, accumulation_steps %d, %d processes). "
         "To keep them with %d processes, %s is %d and accumulation_steps %d.",
