@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 import torch
@@ -12,13 +11,14 @@ from warmstart.composition.trace import part_of
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split, Task
 from warmstart.text.tokenizer_pair import TokenizerPair
-from warmstart.training.batches import LengthSampler, TokenizedExamples
+from warmstart.training.batches import TokenizedExamples
 from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher, load_teacher
 from warmstart.training.effective_batch import kept_batch
 from warmstart.training.lora import add_adapters
 from warmstart.training.memory_estimate import Memory, estimate_memory
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
+from warmstart.training.passes import pass_sampler
 from warmstart.training.run_folder import Resume, check_output_folder, checkpoint_to_resume
 from warmstart.training.trackers import check_trackers
 from warmstart.training.train import (
@@ -139,14 +139,13 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
     if config.lora is not None:
         adapters = add_adapters(model.model, config.lora, new, config.seed)
     trained = TrainedParameters(model.model, config, new)
-    step_examples = config.batch_size * config.accumulation_steps * processes
-    sampler = LengthSampler(examples, step_examples, config.seed)
+    passes, step_examples = _first_passes(examples, config, processes)
     rows = examples.rows
     means = (rows.source_lengths, rows.target_lengths)
     source_mean, target_mean = ((each.total - each.lost) / each.count for each in means)
     every = config.evaluate_every or config.max_steps
     stops = (*range(every, config.max_steps, every), config.max_steps)
-    memory = _memory(model, config, examples, sampler, trained, teacher)
+    memory = _memory(model, config, examples, passes, trained, teacher)
     parts = _parts(model.model, trained.ever)
     if adapters is not None:
         adapters.merge()
@@ -165,7 +164,7 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
         evaluation_examples=0 if validation is None else len(validation),
         checkpoints=stops,
         checkpoint_bytes=memory.weights + memory.optimizer,
-        batch=_first_batch(model.tokenizers, split, examples, sampler, config.batch_size),
+        batch=_first_batch(model.tokenizers, split, examples, passes[0]),
     )
 
 
@@ -192,22 +191,34 @@ def _parts(model: nn.Module, trained: list[nn.Parameter]) -> dict[str, Part]:
     }
 
 
+def _first_passes(
+    examples: TokenizedExamples, config: TrainConfig, processes: int
+) -> tuple[list[list[int]], int]:
+    """Passes of the first steps, and the examples of a step, in the mean."""
+    sampler = pass_sampler(examples, config, processes)
+    passes: list[list[int]] = []
+    for numbers in sampler:
+        passes.append(numbers)
+        if sampler.taken[-1] >= _LOOKED_THROUGH:
+            break
+    return passes, round(sampler.taken[-1] / len(sampler.taken))
+
+
 def _memory(
     model: Seq2Seq,
     config: TrainConfig,
     examples: TokenizedExamples,
-    sampler: LengthSampler,
+    passes: list[list[int]],
     trained: TrainedParameters,
     teacher: Teacher | None,
 ) -> Memory:
-    order = torch.tensor(list(islice(sampler, _LOOKED_THROUGH)))
-    batches = [examples.lengths(rows) for rows in order.split(config.batch_size)]
-    longest = max(batches, key=lambda batch: sum(map(sum, batch)))
+    batches = [examples.lengths(torch.tensor(numbers)) for numbers in passes]
+    longest_B2 = max(batches, key=lambda lengths_B2: int(lengths_B2.sum()))
     set_recomputing(model.model, config.activation_checkpointing)
     try:
         return estimate_memory(
             model.model,
-            ([source for source, _ in longest], [target for _, target in longest]),
+            (longest_B2[:, 0].tolist(), longest_B2[:, 1].tolist()),
             trained=trained.ever,
             teacher=None if teacher is None else teacher.model,
             optimizer=config.optimizer,
@@ -233,10 +244,8 @@ def _first_batch(
     tokenizers: TokenizerPair,
     split: Split,
     examples: TokenizedExamples,
-    sampler: LengthSampler,
-    size: int,
+    numbers: list[int],
 ) -> tuple[BatchText, ...]:
-    numbers = list(islice(sampler, size))
     chosen = [split.examples[number] for number in numbers]
     whole_sources = tokenizers.encode_sources([example.source for example in chosen], None).rows
     whole_targets = tokenizers.encode_targets([example.target for example in chosen], None).rows

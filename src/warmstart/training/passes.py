@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from warmstart.training.batches import TokenizedExamples
+from warmstart.training.config import TrainConfig
 from warmstart.training.order import shuffled
 
-__all__ = ["PassSampler"]
+__all__ = ["PassSampler", "pass_sampler"]
 
 _WINDOW = 50  # steps among which examples of like lengths are put together
 
@@ -139,3 +140,15 @@ class PassSampler(Sampler[list[int]]):
             yield rows_N[first:behind]
             first = behind
         yield rows_N[first:]
+
+
+def pass_sampler(examples: TokenizedExamples, config: TrainConfig, processes: int) -> PassSampler:
+    """The passes of a run over so many processes."""
+    return PassSampler(
+        examples,
+        steps=config.max_steps,
+        passes=config.accumulation_steps * processes,
+        size=config.batch_size,
+        tokens=config.batch_tokens,
+        seed=config.seed,
+    )

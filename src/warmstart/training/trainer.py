@@ -46,7 +46,7 @@ from warmstart.training.lora import Adapters
 from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
-from warmstart.training.passes import PassSampler
+from warmstart.training.passes import pass_sampler
 from warmstart.training.processes import broadcast
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
@@ -188,14 +188,7 @@ class Seq2SeqTrainer(Trainer):
                 *([FreezeByStep(trained)] if trained.staged else []),
             ],
         )
-        self.sampler = PassSampler(
-            examples,
-            steps=config.max_steps,
-            passes=config.accumulation_steps * arguments.world_size,
-            size=config.batch_size,
-            tokens=config.batch_tokens,
-            seed=config.seed,
-        )
+        self.sampler = pass_sampler(examples, config, arguments.world_size)
         # Tells the Trainer to count labels and not to divide the loss by the accumulation steps.
         self.model_accepts_loss_kwargs = True
         # Keeps accelerate from wrapping the model: `Passes` averages the gradients.
