@@ -129,7 +129,9 @@ def theirs(
 ) -> Steps:
     """One round of transformers."""
     sources, targets = zip(*(pair.split("\t") for pair in pairs), strict=True)
-    ids, labels = tokenizer(list(sources))["input_ids"], tokenizer(list(targets))["input_ids"]
+    ids, labels = (
+        tokenizer(list(texts), truncation=True)["input_ids"] for texts in (sources, targets)
+    )
     rows = [
         {"input_ids": row, "attention_mask": [1] * len(row), "labels": target[1:]}
         for row, target in zip(ids, labels, strict=True)
