@@ -283,7 +283,7 @@ def peak(side: str, folder: Path, pairs: Sequence[str], scratch: Path) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def by_length(folder: Path, tokens: int = 4096) -> list[dict[str, float]]:
+def by_length(folder: Path, tokens: int = 1024) -> list[dict[str, float]]:
     """Seconds of a pass, forward and backward, by the length of its sources."""
     model = Seq2Seq.from_pretrained(folder, device="cpu").model.eval()  # no dropout
     generator = torch.Generator().manual_seed(0)
