@@ -1,6 +1,6 @@
 """An example that counts twice is two examples, one that counts nothing is none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,20 +57,18 @@ def test_a_step_without_any_weight_changes_nothing(model: Seq2Seq, tmp_path: Pat
     before = {name: tensor.clone() for name, tensor in model.model.state_dict().items()}
     examples = [*examples_of(0, 0, 0, 0), Example("the cat", ("the cat",), 1.0)]
     config = replace(quick(tmp_path / "run"), batch_size=1, max_steps=4, weight_decay=0.0)
-    order = iter(range(5))
 
-    class InOrder(torch.utils.data.Sampler[int]):
-        def __iter__(self) -> "InOrder":
-            return self
+    class InOrder(torch.utils.data.Sampler[list[int]]):
+        taken = (1, 2, 3, 4)
 
-        def __next__(self) -> int:
-            return next(order)
+        def __iter__(self) -> Iterator[list[int]]:
+            return iter([[0], [1], [2], [3]])
 
         def __len__(self) -> int:
-            return 5
+            return 4
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warmstart.training.trainer.LengthSampler", lambda *_: InOrder())
+        patch.setattr("warmstart.training.trainer.pass_sampler", lambda *_: InOrder())
         train(model, task_of(examples), config)
     after = model.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

@@ -53,7 +53,11 @@ def _inside_connective(first: str, second: str) -> RulePair | None:
     left, right = second[: match.start()], second[match.end() :]
     # Between subject and verb, or behind an auxiliary: so nothing else hangs on its commas.
     words = tokens_of(left)
-    if len(words) > 7 or words[0] in ("if", "when", "as", "while", "although", "because", "since"):
+    if (
+        not words
+        or len(words) > 7
+        or words[0] in ("if", "when", "as", "while", "although", "because", "since")
+    ):
         return None
     if not is_finite(tokens_of(right)[0], behind_subject=True) and not starts_clause(second):
         return None

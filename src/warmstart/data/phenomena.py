@@ -30,6 +30,8 @@ def pairs_of_sentence(sentence: str) -> Iterator[RulePair]:
 
 def pairs_of_two(first: str, second: str) -> Iterator[RulePair]:
     """Every pair that a rule makes of two sentences that follow one another."""
+    if first[:1].islower():  # a piece of a sentence, which would be a half of the pair as it is
+        return
     for rule in PAIR_RULES:
         pair = rule(first, second)
         if pair is not None:
