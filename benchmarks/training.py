@@ -7,7 +7,8 @@
 
 `RESULT.json` is benchmarks/results/training.json; each part is written into it as it ends.
 
-- small: one checkpoint as both halves. base: a BERT of base size, random, as both halves.
+- small: one checkpoint as both halves, 32 examples a step. base: a BERT of base size, random, as
+  both halves, 4 examples a step, and nothing compiled: that takes two cores too long.
 - Every side trains the same weights on the same examples of each round, with fused AdamW and
   dropout off, through its own trainer. A round's first step is not counted; the first round of
   each side, which compiles, neither.
@@ -209,14 +210,19 @@ def machine_rate() -> float:
     return best
 
 
-def compare(folder: Path, pairs: Sequence[str], batch: int, steps: int, scratch: Path) -> Any:
+def compare(
+    folder: Path, pairs: Sequence[str], batch: int, steps: int, scratch: Path, *, compiles: bool
+) -> Any:
     """Rounds of all sides in turn."""
     model, compiled = (Seq2Seq.from_pretrained(folder, device="cpu") for _ in range(2))
     sides: dict[str, Callable[[Sequence[str]], Steps]] = {
         "warmstart": lambda some: ours(model, some, batch, scratch),
-        "warmstart compiled": lambda some: ours(compiled, some, batch, scratch, compiled=True),
     }
-    for kind in PEERS:
+    if compiles:
+        sides["warmstart compiled"] = lambda some: ours(
+            compiled, some, batch, scratch, compiled=True
+        )
+    for kind in PEERS if compiles else PEERS[:2]:
         other, tokenizer = peer(folder)
         sides[f"transformers {kind}"] = lambda some, other=other, tokenizer=tokenizer, kind=kind: (  # type: ignore[misc]
             theirs(other, tokenizer, some, batch, kind)
@@ -343,14 +349,16 @@ def main() -> None:
         found: Any
         if given.part == "base":
             checkpoint = base_checkpoint(given.checkpoint, scratch)
-            found = compare(composed(checkpoint, scratch), pairs, 8, given.steps, scratch)
+            found = compare(
+                composed(checkpoint, scratch), pairs, 4, given.steps, scratch, compiles=False
+            )
         elif given.part == "memory":
             sides = ("warmstart", "random", "grouped")
             found = {side: _in_its_own_process(given, side) for side in sides}
         else:
             folder = composed(given.checkpoint, scratch)
             if given.part == "small":
-                found = compare(folder, pairs, 32, given.steps, scratch)
+                found = compare(folder, pairs, 32, given.steps, scratch, compiles=True)
             elif given.part == "tokens":
                 found = by_length(folder)
             else:
