@@ -8,13 +8,14 @@
 `RESULT.json` is benchmarks/results/training.json; each part is written into it as it ends.
 
 - small: one checkpoint as both halves, 32 examples a step. base: a BERT of base size, random, as
-  both halves, 4 examples a step, and nothing compiled: that takes two cores too long.
+  both halves, 4 examples a step.
 - Every side trains the same weights on the same examples of each round, with fused AdamW and
   dropout off, through its own trainer. A round's first step is not counted; the first round of
   each side, which compiles, neither.
-- Sides: warmstart, and with `compile`; transformers with batches at random (its default), grouped
-  by length, and grouped and compiled (its best). Products are in bfloat16 where the processor has
-  them, else in float32.
+- Sides: warmstart; transformers with batches at random (its default) and grouped by length. With
+  `--compile` also warmstart with `compile`, and transformers grouped and compiled, whose first step
+  took two cores more than three minutes. Products are in bfloat16 where the processor has them,
+  else in float32.
 - tokens: what a step costs by the length of its sources, at equally many tokens a step.
 """
 
@@ -338,6 +339,7 @@ def main() -> None:
     )
     parser.add_argument("--side", default="warmstart", help="of `peak`, which `memory` calls")
     parser.add_argument("--steps", type=int, default=8, help="of a round; the first is not counted")
+    parser.add_argument("--compile", action="store_true", help="also sides that are compiled")
     parser.add_argument("-o", type=Path, required=True, dest="output")
     given = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
@@ -350,7 +352,12 @@ def main() -> None:
         if given.part == "base":
             checkpoint = base_checkpoint(given.checkpoint, scratch)
             found = compare(
-                composed(checkpoint, scratch), pairs, 4, given.steps, scratch, compiles=False
+                composed(checkpoint, scratch),
+                pairs,
+                4,
+                given.steps,
+                scratch,
+                compiles=given.compile,
             )
         elif given.part == "memory":
             sides = ("warmstart", "random", "grouped")
@@ -358,7 +365,7 @@ def main() -> None:
         else:
             folder = composed(given.checkpoint, scratch)
             if given.part == "small":
-                found = compare(folder, pairs, 32, given.steps, scratch, compiles=True)
+                found = compare(folder, pairs, 32, given.steps, scratch, compiles=given.compile)
             elif given.part == "tokens":
                 found = by_length(folder)
             else:
