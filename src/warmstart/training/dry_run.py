@@ -24,6 +24,7 @@ from warmstart.training.trackers import check_trackers
 from warmstart.training.train import (
     check_r_drop,
     set_recomputing,
+    tokenized_split,
     uses_bfloat16,
     validation_split,
     warmup_steps,
@@ -125,13 +126,7 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
         config = kept_batch(config, processes, checkpoint)
     validation = validation_split(task, config)
     split = task.split("train")
-    examples = TokenizedExamples(
-        model,
-        split.examples,
-        split.max_source_length,
-        split.max_target_length,
-        edit_weight=config.edit_weight,
-    )
+    examples = tokenized_split(model, split, config)
     check_r_drop(model.model, config)
     teacher = load_teacher(model, examples, config, weights=False)
     new = new_parameters(model.model, model.provenance)

@@ -55,6 +55,7 @@ __all__ = [
     "TrainResult",
     "check_r_drop",
     "set_recomputing",
+    "tokenized_split",
     "train",
     "uses_bfloat16",
     "validation_split",
@@ -131,13 +132,7 @@ def train(
         config = kept_batch(config, int(os.environ.get("WORLD_SIZE", "1")), checkpoint)
     validation = validation_split(task, config)
     split = task.split("train")
-    examples = TokenizedExamples(
-        model,
-        split.examples,
-        split.max_source_length,
-        split.max_target_length,
-        edit_weight=config.edit_weight,
-    )
+    examples = tokenized_split(model, split, config)
     check_r_drop(model.model, config)
     teacher = load_teacher(model, examples, config)
     new = new_parameters(model.model, model.provenance)
@@ -336,6 +331,17 @@ def _adapters(
         base = load_model(model.composition, open_checkpoint(config.output_dir / BASE))
         model.model.load_state_dict(base.state_dict())
     return add_adapters(model.model, config.lora, new, config.seed)
+
+
+def tokenized_split(model: Seq2Seq, split: Split, config: TrainConfig) -> TokenizedExamples:
+    """The examples of the training split in token ids, as a run takes them."""
+    return TokenizedExamples(
+        model,
+        split.examples,
+        split.max_source_length,
+        split.max_target_length,
+        edit_weight=config.edit_weight,
+    )
 
 
 def check_r_drop(model: nn.Module, config: TrainConfig) -> None:
