@@ -6,17 +6,14 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from warmstart.errors import UsageError
 from warmstart.generation.alignment import AlignmentLayers, cross_attention_weights
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.options import GenerationOptions
 from warmstart.generation.result import Alignment, Generated
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
-from warmstart.text.long_sources import Long
 from warmstart.text.tokenizer_pair import TokenizerPair
 
-__all__ = ["Decoded", "align", "check_request", "check_streamable", "join_pieces"]
+__all__ = ["Decoded", "align", "join_pieces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,50 +31,6 @@ class Decoded:
     outputs: list[Hypothesis]
     source: list[int]
     cut: bool
-
-
-def check_request(
-    model: EncoderDecoder,
-    choices: Sequence[str] | None,
-    alignments: AlignmentLayers | None,
-    long: Long,
-) -> None:
-    """Refuses alignments of a model that has none, and what does not go together.
-
-    Raises:
-        UsageError: naming the rule.
-    """
-    if alignments not in (None, "mean", "last"):
-        raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
-    if alignments is not None and model.encoder is None:
-        raise UsageError(
-            "The model has no encoder, so there is no cross-attention to align by; leave "
-            "alignments out."
-        )
-    for name, given in (("alignments", alignments), ("choices", choices)):
-        if long == "chunk" and given is not None:
-            raise UsageError(
-                f"{name} is given and long is 'chunk'; {name} are of a text as a whole. Set "
-                f"long to 'truncate' or 'error', or leave {name} out."
-            )
-
-
-def check_streamable(settings: GenerationOptions) -> None:
-    """Refuses what is not written one token after the other.
-
-    Raises:
-        UsageError: naming the setting.
-    """
-    if settings.num_beams > 1:
-        raise UsageError(
-            f"num_beams is {settings.num_beams}, and a beam search knows its output only at the "
-            "end; stream with num_beams 1, or use generate."
-        )
-    if settings.num_return_sequences > 1:
-        raise UsageError(
-            f"num_return_sequences is {settings.num_return_sequences}, and a stream is of one "
-            "output; leave it out, or use generate."
-        )
 
 
 def align(

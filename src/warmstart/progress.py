@@ -41,9 +41,12 @@ class Progress:
 
     Where stderr is no terminal there are no bars and no control characters, and who tells of its
     progress asks `due` whether it is time for another line. Use it as a context.
+
+    Args:
+        numbers: whether a bar says how many of how many; for what is counted in bytes it does not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbers: bool = True) -> None:
         self.live = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
         self.console = (
             Console(file=sys.stderr, highlight=False)
@@ -54,7 +57,7 @@ class Progress:
         self.bars = _Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
+            *([MofNCompleteColumn()] if numbers else []),
             TextColumn("{task.fields[left]:<16}"),  # as wide whatever it says, or bars would jump
             console=self.console,
             refresh_per_second=_REFRESHES,

@@ -25,7 +25,7 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
-from warmstart.decoded import Decoded, align, check_request, check_streamable, join_pieces
+from warmstart.decoded import Decoded, align, join_pieces
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.drafted import undraftable
@@ -53,6 +53,12 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.inference import converted, refuse_reduced
 from warmstart.model.sequences import Sequences
 from warmstart.model_card import CardFacts, base_of, read_card, write_card
+from warmstart.request import (
+    allowed_outputs,
+    check_request,
+    check_streamable,
+    prefix_rows,
+)
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import (
     Long,
@@ -656,8 +662,11 @@ class Seq2Seq:
         """What is found for each text, as batches finish."""
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
-        prefixes = self._prefixes(prefix, len(texts), settings)
-        allowed = self._choices(choices, settings, prefix=prefix is not None)
+        words = self.model.config.decoder.embedding.vocabulary
+        prefixes = prefix_rows(prefix, len(texts), settings, self.tokenizers, words)
+        allowed = allowed_outputs(
+            choices, settings, self.tokenizers, words, prefix=prefix is not None
+        )
         encoded = self._encode_sources(texts, max_source_length, warn=warn)
         rows, cut = encoded.rows, {*encoded.cut}
         drafted = self._drafted(settings, allowed)
@@ -699,66 +708,6 @@ class Seq2Seq:
         return self.tokenizers.special.end not in tokens or (
             forced and len(tokens) >= settings.max_length - 1
         )
-
-    def _prefixes(
-        self, prefix: str | Sequence[str] | None, texts: int, settings: GenerationOptions
-    ) -> list[list[int]]:
-        """Tokens that each output begins with."""
-        if prefix is None:
-            return []
-        if not isinstance(prefix, Sequence):
-            raise UsageError(
-                f"prefix is {prefix!r:.80}; give one text for all, or a list with one for each."
-            )
-        given = [prefix] * texts if isinstance(prefix, str) else list(prefix)
-        if len(given) != texts:
-            raise UsageError(
-                f"There are {len(given)} prefixes for {texts} texts; give one for each, or a "
-                "single text for all."
-            )
-        check_texts(given, "Prefix")
-        room, end = settings.max_length - 2, self.tokenizers.special.end
-        rows = [row[:-1] for row in self.tokenizers.encode_targets(given, None).rows]
-        for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
-            if not text:
-                row.clear()
-            if len(row) > room:
-                raise UsageError(
-                    f"Prefix {place} has {len(row)} tokens, but max_length is "
-                    f"{settings.max_length}, which with the start token and one token to write "
-                    f"leaves room for {room}; shorten it or raise max_length."
-                )
-            if end in row:
-                raise UsageError(
-                    f"Prefix {place} holds the end token, so nothing could follow; take it out."
-                )
-        check_ids(rows, self.model.config.decoder.embedding.vocabulary, self.tokenizers.target)
-        return rows
-
-    def _choices(
-        self, choices: Sequence[str] | None, settings: GenerationOptions, *, prefix: bool
-    ) -> Trie | None:
-        """The tree of the outputs that are allowed."""
-        if choices is None:
-            return None
-        if isinstance(choices, str) or not choices:
-            raise UsageError("choices takes a list of the texts that are allowed, at least one.")
-        if prefix:
-            raise UsageError(
-                "prefix and choices are both given; give the choices that begin with the prefix."
-            )
-        check_texts(choices, "Choice")
-        rows = self.tokenizers.encode_targets(choices, None).rows
-        vocabulary = self.model.config.decoder.embedding.vocabulary
-        check_ids(rows, vocabulary, self.tokenizers.target)
-        for place, row in enumerate(rows, start=1):
-            if len(row) > settings.max_length - 1:
-                raise UsageError(
-                    f"Choice {place} has {len(row)} tokens with its end, but max_length is "
-                    f"{settings.max_length}, start token included; raise it or leave the choice "
-                    "out."
-                )
-        return Trie(rows, self.tokenizers.special.end, vocabulary)
 
     def _as_targets(
         self, batch: Sequence[int], texts: Sequence[str], rows: Sequence[list[int]]

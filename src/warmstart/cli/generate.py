@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from warmstart.bulk.job import Job, TextErrors, TextFormat
-from warmstart.cli.generation_progress import GenerationProgress
 from warmstart.cli.options import (
     BatchSize,
     DoSample,
@@ -254,6 +253,7 @@ def _run(
 ) -> None:
     from warmstart.bulk.blocks import total_bytes
     from warmstart.bulk.run import generate_files
+    from warmstart.cli.generation_progress import GenerationProgress
 
     total = None if any(not file.exists() for file in files) else total_bytes(files)
     again = ""

@@ -53,7 +53,7 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     Args:
         model: in float32 on a CPU; any other is given back as it is, and so is a reduced one.
     """
-    weights = [parameter for _, parameter in model.named_parameters()]
+    weights = list(model.parameters())
     if (
         is_reduced(model)
         or any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in weights)
