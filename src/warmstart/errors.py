@@ -6,7 +6,8 @@ it as one sentence without a traceback and exits with ``exit_code``. Bugs of our
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "CheckpointError",
@@ -19,14 +20,32 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "WarmstartError",
+    "alike",
     "did_you_mean",
 ]
 
 
 class WarmstartError(Exception):
-    """Something went wrong that the message tells how to mend."""
+    """Something went wrong that the message tells how to mend.
+
+    Attributes:
+        exit_code: of the command.
+        everywhere: whether it happens alike in all processes of a run, most often because they read
+            the same files; then one of them tells for all.
+    """
 
     exit_code = 1
+    everywhere = True
+
+
+@contextmanager
+def alike() -> Iterator[None]:
+    """Marks errors of the block as `everywhere`, whatever their kind."""
+    try:
+        yield
+    except WarmstartError as error:
+        error.everywhere = True
+        raise
 
 
 class UsageError(WarmstartError):
@@ -68,9 +87,13 @@ class DataError(WarmstartError):
 class OutputError(WarmstartError):
     """An output folder or file that cannot be written without losing something."""
 
+    everywhere = False
+
 
 class TrainingError(WarmstartError):
     """A run that cannot start, resume or go on."""
+
+    everywhere = False
 
 
 class Interrupted(WarmstartError):

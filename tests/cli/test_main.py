@@ -172,3 +172,18 @@ def test_list_loads_no_torch(what: str) -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
+
+
+def test_one_process_tells_what_all_have_to_tell(
+    warmstart: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("modle: {}\n")
+    alone = warmstart("train", recipe)
+    assert alone.code == 2
+    assert alone.err.startswith("error: ")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert warmstart("train", recipe) == alone
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    other = warmstart("train", recipe)
+    assert (other.code, other.out, other.err) == (2, "", "")

@@ -2,13 +2,16 @@
 
 Each of the runs, a list in JSON, has a "name" and may have "changes" of the settings, the number of
 "examples" to train and to validate on, "share", "resume"; "limits", the tokens of a pass of the
-encoder beyond which memory runs out, by process; "stop" or "fail", the pass in which the second
-process gets SIGTERM or runs out of memory; and the name of the error that "ends" all of them.
+encoder beyond which memory runs out, by process; "room", the bytes beyond which a file cannot grow,
+by process; "stop", "fail", "kill" or "lose", the pass in which the second process gets SIGTERM,
+runs out of memory, is killed, or loses its loss; and the names of the errors that it "ends" with.
 """
 
 import json
 import logging
+import math
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -25,8 +28,8 @@ from warmstart.training.train import train
 FORWARD = Stack.forward
 
 
-def forward_with(event: Callable[[], None], calls: int) -> Any:
-    """`Stack.forward`, in which something happens at one call of an encoder."""
+def forward_with(event: Callable[[], float], calls: int) -> Any:
+    """`Stack.forward`, in which something happens at one call of an encoder; a factor comes out."""
     count = 0
 
     def forward(self: Stack, *arguments: Any) -> Any:
@@ -34,18 +37,31 @@ def forward_with(event: Callable[[], None], calls: int) -> Any:
         if self.training and not self.config.causal:
             count += 1
             if count == calls:
-                event()
+                return FORWARD(self, *arguments) * event()
         return FORWARD(self, *arguments)
 
     return forward
 
 
-def sigterm() -> None:
+def sigterm() -> float:
     signal.raise_signal(signal.SIGTERM)
+    return 1.0
 
 
-def fail() -> None:
+def fail() -> float:
     raise MemoryError
+
+
+def kill() -> float:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 1.0
+
+
+def lose() -> float:
+    return math.nan
+
+
+EVENTS = {"stop": sigterm, "fail": fail, "kill": kill, "lose": lose}
 
 
 def one_run(checkpoint: Path, folder: Path, run: dict[str, Any]) -> None:
@@ -55,7 +71,9 @@ def one_run(checkpoint: Path, folder: Path, run: dict[str, Any]) -> None:
     Stack.forward = FORWARD
     if limit is not None:
         Stack.forward = forward_limit(limit, MemoryError())
-    for name, event in (("stop", sigterm), ("fail", fail)):
+    room = run.get("room", {}).get(os.environ["RANK"], resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    for name, event in EVENTS.items():
         if name in run and os.environ["RANK"] == "1":
             Stack.forward = forward_with(event, run[name])
     model = seq2seq(checkpoint, share=run.get("share", "none"))
@@ -70,7 +88,7 @@ def main() -> None:
         except WarmstartError as error:
             told = f"{run['name']}: {type(error).__name__}: {error}\n"
             os.write(2, told.encode())  # in one piece, among other processes' lines
-            if run.get("ends") != type(error).__name__:
+            if type(error).__name__ not in run.get("ends", "").split():
                 sys.exit(1)
 
 

@@ -68,9 +68,12 @@ def run(arguments: Sequence[str]) -> int:
         try:
             return int(app(arguments, prog_name="warmstart", standalone_mode=False) or 0)
         except Interrupted as stopped:
-            typer.echo(str(stopped), err=True)
+            if _tells():
+                typer.echo(str(stopped), err=True)
             return stopped.exit_code
         except WarmstartError as error:
+            if error.everywhere and not _tells():
+                return error.exit_code
             return _fail(str(error), error.exit_code)
         except typer.TyperException as error:
             return _fail(f"{_sentence(error)} See '{_help_of(arguments)}'.", error.exit_code)
@@ -108,6 +111,11 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
+def _tells() -> bool:
+    """Whether this process tells what all of a run's processes on this machine have to tell."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def _sentence(error: typer.TyperException) -> str:
     text = error.format_message().replace("Value error, ", "").strip()
     return text if text.endswith((".", "?")) else f"{text}."
@@ -130,6 +138,9 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
+        everywhere = record.levelno <= logging.INFO or getattr(record, "everywhere", False)
+        if everywhere and not _tells():
+            return
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         sys.stderr.write(f"{level}{record.getMessage()}\n")
 

@@ -10,6 +10,7 @@ import typer
 
 from warmstart.cli.options import Json
 from warmstart.cli.output import print_json, print_scores, scores_json, write_json
+from warmstart.errors import alike
 
 if TYPE_CHECKING:
     from warmstart.metrics.score import Score
@@ -83,7 +84,8 @@ def train(
     from warmstart.training.train import train as run
 
     go_on: Resume = "auto" if auto_resume else resume
-    check_output_folder(settings.training.output_dir, resume=go_on)
+    with alike():
+        check_output_folder(settings.training.output_dir, resume=go_on)
     if dry_run:
         _dry_run(settings, task, resume=go_on, as_json=as_json)
         return

@@ -8,11 +8,11 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from warmstart.errors import OutputError, TrainingError
+from warmstart.errors import OutputError, TrainingError, WarmstartError
 
 __all__ = [
     "checkpoint_folder",
@@ -30,7 +30,7 @@ SUMS: Final = "SHA256SUMS"
 _PREFIX: Final = "checkpoint-"
 _UNFINISHED: Final = ".unfinished"  # holds what is being written or removed
 # torch.save has no type of its own for them.
-_OF_WRITING: Final = ("PytorchStreamWriter", "iostream error")
+_OF_WRITING: Final = ("PytorchStreamWriter", "iostream error", "inline_container.cc")
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
@@ -49,7 +49,13 @@ def checkpoints(run: Path) -> dict[int, Path]:
 
 
 @contextmanager
-def written_whole(folder: Path, *, first: bool, wait: Callable[[], None]) -> Iterator[Path]:
+def written_whole(
+    folder: Path,
+    save_model: Callable[[Path], None],
+    *,
+    first: bool,
+    together: Callable[[], AbstractContextManager[None]],
+) -> Iterator[Path]:
     """Gives a folder to write a checkpoint to, which takes its name only when it is complete.
 
     It is complete when every process is done, the sums of its files are known, and all of it is
@@ -57,28 +63,38 @@ def written_whole(folder: Path, *, first: bool, wait: Callable[[], None]) -> Ite
 
     Args:
         folder: of the checkpoint.
+        save_model: writes the model to a folder that is empty; the first process calls it.
         first: whether this process is the first, which finishes it.
-        wait: returns when all processes have called it.
+        together: makes a block that all processes leave together, with an error if one has it.
 
     Raises:
         OutputError: if it cannot be written; the checkpoints of before stay.
     """
     partial = folder.parent / _UNFINISHED / folder.name
     try:
-        if first:
-            remove_unfinished(folder.parent)
-            partial.mkdir(parents=True)
-        wait()
-        yield partial
-        wait()
-        if first:
-            _finish(partial, folder)
-        wait()
+        with together(), _told_of_writing(folder):
+            if first:
+                remove_unfinished(folder.parent)
+                partial.mkdir(parents=True)
+                save_model(partial)
+        with together(), _told_of_writing(folder):
+            yield partial
+        with together(), _told_of_writing(folder):
+            if first:
+                _finish(partial, folder)
+    except WarmstartError:  # here, when no other process writes any more
+        shutil.rmtree(partial, ignore_errors=True)  # the disk may be full of it
+        _tidy(folder.parent)
+        raise
+
+
+@contextmanager
+def _told_of_writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, OutputError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(each in str(error) for each in _OF_WRITING):
             raise
-        shutil.rmtree(partial, ignore_errors=True)  # the disk may be full of it
-        _tidy(folder.parent)
         reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(
             f"{folder} could not be written ({reason or 'is the disk full?'}); checkpoints of "
@@ -138,7 +154,8 @@ def newest_whole(run: Path) -> Path:
         problem = damage(folder)
         if problem is None:
             return folder
-        logger.warning("%s is damaged (%s); resuming from one before it.", folder, problem)
+        told = "%s is damaged (%s); resuming from one before it."
+        logger.warning(told, folder, problem, extra={"everywhere": True})
     raise TrainingError(f"There is no whole checkpoint in {run} to resume from; train anew.")
 
 

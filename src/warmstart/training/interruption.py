@@ -44,7 +44,8 @@ class StopRequest:
         if not self.signal:
             self.signal, self.since = number, time.monotonic()
             # Not through `sys.stderr`, which may be in the middle of a write.
-            os.write(2, b"\nstopping after this step, with a checkpoint\n")
+            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one tells
+                os.write(2, b"\nstopping after this step, with a checkpoint\n")
             if self.abandons:
                 raise EvaluationAbandoned
         elif time.monotonic() - self.since > _ONE_REQUEST:

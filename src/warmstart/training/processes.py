@@ -1,4 +1,4 @@
-"""What the processes of a run do together: agree, and average their gradients.
+"""What the processes of a run do together: agree, average their gradients, and end.
 
 The passes of a step are each process's own affair; nothing is sent before the last of them is
 done. `DistributedDataParallel` sends gradients while the last pass is still under way, and a
@@ -6,15 +6,93 @@ process that runs out of memory there could not take back what it has sent: the 
 up, or wait for the rest for ever.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["average_gradients", "broadcast", "greatest"]
+from warmstart.errors import TrainingError, WarmstartError
+
+__all__ = ["average_gradients", "broadcast", "greatest", "together", "told_of_others"]
 
 _BUCKET: Final = 2**23  # elements that are sent together: enough to fill a network, and no more
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """A block that ends in an error in all processes if it does so in one of them.
+
+    That one would else be gone while the others wait for it. All enter the block, and nothing is
+    sent within.
+
+    Raises:
+        TrainingError: what another process has said, if this one had no error of its own.
+    """
+    failure: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failure = error
+    if not _several():
+        if failure is not None:
+            raise failure
+        return
+    told = _gathered(None if failure is None else _sentence(failure))
+    if failure is not None:
+        if isinstance(failure, WarmstartError):
+            failure.everywhere = True
+        raise failure
+    for sentence in told:
+        if sentence is not None:
+            raise _of_all(sentence)
+
+
+@contextmanager
+def told_of_others() -> Iterator[None]:
+    """Ends a process in a sentence when another one is gone, without which it cannot go on.
+
+    Raises:
+        TrainingError: instead of the error of what connects them.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        gloo = "third_party/gloo" in str(error)
+        if not (gloo or isinstance(error, distributed.DistBackendError)):
+            raise
+        said = str(error).partition("\n")[0]
+        if gloo:
+            said = said.partition("] ")[2].partition(". ")[0]
+        raise _of_all(
+            f"Another process of this run has ended or cannot be reached ({said}), and this one "
+            "with it. If that one does not say why, it was killed; start all of them again with "
+            "--auto-resume."
+        ) from None
+
+
+def _several() -> bool:
+    return distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+def _gathered(own: str | None) -> list[str | None]:
+    """What each process has to tell, in their order."""
+    told: list[str | None] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(told, own)
+    return told
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, WarmstartError):
+        return str(error)
+    return f"Another process of this run has failed with {type(error).__name__}; it says more."
+
+
+def _of_all(sentence: str) -> TrainingError:
+    error = TrainingError(sentence)
+    error.everywhere = True
+    return error
 
 
 def greatest(values: Sequence[int], device: torch.device) -> list[int]:

@@ -16,7 +16,7 @@ from transformers import PrinterCallback, TrainerState, TrainingArguments, set_s
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import load_model
-from warmstart.errors import UsageError, did_you_mean
+from warmstart.errors import UsageError, alike, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.inference import refuse_reduced
@@ -37,6 +37,7 @@ from warmstart.training.meter import Meter
 from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
 from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
 from warmstart.training.plot import CURVES, plot_curves
+from warmstart.training.processes import told_of_others
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.run_folder import (
     FINAL,
@@ -94,6 +95,7 @@ class TrainResult:
     folder: Path
 
 
+@told_of_others()
 def train(
     model: Seq2Seq,
     task: Task,
@@ -126,10 +128,11 @@ def train(
     refuse_reduced(model.model, "trained")
     check_trackers(config.report_to)
     config = _as_launched(config)
-    check_output_folder(config.output_dir, resume=resume)
-    checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
-    if checkpoint is not None:
-        config = kept_batch(config, int(os.environ.get("WORLD_SIZE", "1")), checkpoint)
+    with alike():
+        check_output_folder(config.output_dir, resume=resume)
+        checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
+        if checkpoint is not None:
+            config = kept_batch(config, int(os.environ.get("WORLD_SIZE", "1")), checkpoint)
     validation = validation_split(task, config)
     split = task.split("train")
     examples = tokenized_split(model, split, config)
@@ -204,8 +207,7 @@ def train(
         set_recomputing(module, False)
     model.model.eval()
     folder = config.output_dir / FINAL
-    trainer.adapters = None  # they are merged
-    trainer.save_model(str(folder))
+    trainer.save_finished(folder)
     if arguments.process_index == 0:
         plot_curves(config.output_dir / METRICS, config.output_dir / CURVES)
     metric = None if validation is None else _best_metric(validation, config)

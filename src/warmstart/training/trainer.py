@@ -47,7 +47,7 @@ from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
 from warmstart.training.passes import pass_sampler
-from warmstart.training.processes import broadcast
+from warmstart.training.processes import broadcast, together
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
 from warmstart.training.sharding import ShardedCopy, load_optimizer, save_optimizer
@@ -340,7 +340,8 @@ class Seq2SeqTrainer(Trainer):
         with self.meter.paused(evaluation=True):
             self.request.abandons = self.args.world_size == 1  # others would wait for this process
             try:
-                with nullcontext() if self.sharded is None else self.sharded.gathered():
+                whole = nullcontext() if self.sharded is None else self.sharded.gathered()
+                with whole, together():
                     values, outputs = self._decode_and_score()
             finally:
                 self.request.abandons = False
@@ -404,17 +405,20 @@ class Seq2SeqTrainer(Trainer):
         step = self.state.global_step
         return any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def _save_model(self, folder: Path) -> None:
+        if self.adapters is None:
+            self.seq2seq.save_pretrained(folder)
+        else:
+            self.adapters.save(folder / ADAPTER, f"../../{BASE}")
+            write_facts(folder, self.seq2seq.card)
+
+    def save_finished(self, folder: Path) -> None:
+        """Writes the finished model, which no longer has any adapters."""
         if self.sharded is not None:
             self.sharded.gather()
-        if self.args.should_save:  # the first process
-            folder = Path(output_dir or str(self.args.output_dir))
-            if self.adapters is None:
+        with together():
+            if self.args.should_save:
                 self.seq2seq.save_pretrained(folder)
-            else:
-                self.adapters.save(folder / ADAPTER, f"../../{BASE}")
-                write_facts(folder, self.seq2seq.card)
-        self.args.distributed_state.wait_for_everyone()
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         if self.sharded is None:
@@ -438,9 +442,12 @@ class Seq2SeqTrainer(Trainer):
         card = self.seq2seq.card.at(self.state.global_step)
         self.seq2seq.card = card if self._was_evaluated() else replace(card, scores=())
         folder = checkpoint_folder(run, self.state.global_step)
-        wait = self.args.distributed_state.wait_for_everyone
-        with self.meter.paused(), written_whole(folder, first=first, wait=wait) as partial:
-            self._save(str(partial))
+        if self.sharded is not None:
+            self.sharded.gather()
+        with (
+            self.meter.paused(),
+            written_whole(folder, self._save_model, first=first, together=together) as partial,
+        ):
             self._save_optimizer_and_scheduler(str(partial))
             self._save_rng_state(str(partial))
             self._name_best()
@@ -491,6 +498,7 @@ class Seq2SeqTrainer(Trainer):
                 "The best checkpoint, %s, is damaged (%s); the model of the last step is kept.",
                 self.state.best_model_checkpoint,
                 problem,
+                extra={"everywhere": True},
             )
 
     def _read_parameters(self, folder: str) -> None:

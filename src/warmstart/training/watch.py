@@ -6,6 +6,7 @@ from typing import Final
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 
 from warmstart.errors import TrainingError
@@ -74,17 +75,18 @@ class Watch:
         if in_bounds and math.isfinite(greatest):
             self.loss, self.gradient_norm = mean, greatest
             return int(signal_.max())
+        own = [
+            (value, [*numbers]) for value, (numbers, _) in zip(losses.tolist(), passes, strict=True)
+        ]
+        made = gather_object(own)  # by all processes, so that all blame the same
         if in_bounds:
-            what, blamed = f"The gradient norm is {greatest}", passes
+            raise self.lost(f"The gradient norm is {greatest}", step, _numbers(made))
+        finite = [value for value, _ in made if math.isfinite(value)]
+        if len(finite) == len(made):
+            blamed = [each for each in made if each[0] == max(finite)]
         else:
-            what = f"The loss is {mean:.4g}"
-            finite = bool(losses.isfinite().all())
-            blamed = [
-                each
-                for each, value in zip(passes, losses.tolist(), strict=True)
-                if (value == max(losses.tolist()) if finite else not math.isfinite(value))
-            ]
-        raise self.lost(what, step, [number for numbers, _ in blamed for number in numbers])
+            blamed = [each for each in made if not math.isfinite(each[0])]
+        raise self.lost(f"The loss is {mean:.4g}", step, _numbers(blamed))
 
     def lost(self, what: str, step: int, numbers: Sequence[int] = ()) -> TrainingError:
         """The error that ends a run.
@@ -101,8 +103,14 @@ class Watch:
             named = ", ".join(map(str, sorted(numbers)[:_NAMED]))
             more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
             blamed = f", in a pass over the training examples {named}{more} (counted from 0)"
-        return TrainingError(
+        error = TrainingError(
             f"{what} at step {step + 1}{blamed}. {kept}, with a lower learning rate (it is "
             f"{self.config.learning_rate}), or more warm-up steps; if it happens again, look at "
             "these examples."
         )
+        error.everywhere = True
+        return error
+
+
+def _numbers(passes: list[tuple[float, list[int]]]) -> list[int]:
+    return [number for _, numbers in passes for number in numbers]
