@@ -116,6 +116,14 @@ class Head(nn.Module):
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
+def _add_product(sum_VE: Tensor, a_VC: Tensor, b_CE: Tensor) -> None:
+    """``sum += a @ b``, without a matrix in between where the types allow."""
+    if sum_VE.dtype == a_VC.dtype:
+        sum_VE.addmm_(a_VC, b_CE)
+    else:
+        sum_VE += a_VC @ b_CE
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of cross-entropies of ``x @ weight.T + bias``, its gradients computed on the way.
 
@@ -182,7 +190,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 if grad_x is not None:
                     grad_x[chunk] = torch.mm(scores_CV, w)
                 if grad_weight is not None:
-                    grad_weight += torch.mm(scores_CV.T, x_CE)
+                    _add_product(grad_weight, scores_CV.T, x_CE)
         ctx.save_for_backward(grad_x, grad_weight, grad_bias)
         ctx.dtypes = (weight_VE.dtype, None if bias_V is None else bias_V.dtype)
         return total
