@@ -105,7 +105,7 @@ def measure(path: Path, vocabulary: Path, pairs: int, tokenized: int) -> dict[st
         import torch
         from transformers import BertTokenizerFast
 
-        from warmstart.data.cache import file_digest
+        from warmstart.cache import file_digest
         from warmstart.data.hold_out import hold_out
         from warmstart.data.pairs import read_pairs
         from warmstart.data.report import report_data

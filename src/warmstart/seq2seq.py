@@ -49,7 +49,7 @@ from warmstart.generation.saved import (
 from warmstart.generation.search import search_all
 from warmstart.generation.trie import Trie
 from warmstart.hub import check_push, push_folder
-from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.inference import converted, refuse_reduced
 from warmstart.model.sequences import Sequences
 from warmstart.model_card import CardFacts, base_of, read_card, write_card
@@ -244,6 +244,7 @@ class Seq2Seq:
         *,
         device: str | torch.device | None = None,
         dtype: str | torch.dtype = "float32",
+        compile: Compile = "no",
         weights: bool = True,
     ) -> "Seq2Seq":
         """Loads a model folder: one of ours, or one that transformers saved.
@@ -255,13 +256,17 @@ class Seq2Seq:
             device: default: a GPU if there is one, else the CPU.
             dtype: of the weights: "float32", "bfloat16", "float16" or "int8", or a type of torch.
                 On a CPU "float16" and "int8" are for decoding alone.
+            compile: whether decoding compiles its steps, in float32 on a CPU: "background" does
+                so while it decodes as without, which takes a minute or two; "wait" waits for
+                them; "no" does not. What was compiled stays in the cache folder.
             weights: False: reads their names and shapes only, and leaves the model on the meta
                 device.
 
         Raises:
             CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
                 its config.
-            UsageError: if there is no such dtype, or not on this machine.
+            UsageError: if there is no such dtype, or not on this machine; or if steps of such a
+                model are not compiled.
         """
         checkpoint = open_checkpoint(name)
         composition = read_composition(checkpoint)
@@ -281,7 +286,7 @@ class Seq2Seq:
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
         model = load_model(composition, checkpoint, weights=weights)
         if weights:
-            model = converted(model, device or default_device(), dtype)
+            model = converted(model, device or default_device(), dtype, compile)
         return cls(
             model,
             tokenizers,

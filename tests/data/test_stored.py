@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warmstart.cache import cache_folder, file_digest, kept_file
 from warmstart.data import hashes
-from warmstart.data.cache import cache_folder, file_digest, kept_file
 from warmstart.data.duplicates import without_duplicates
 from warmstart.data.example import Example
 from warmstart.data.hold_out import hold_out
@@ -170,7 +170,7 @@ def test_two_processes_make_a_file_once(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from warmstart.data.cache import kept_file\n"
+        "from warmstart.cache import kept_file\n"
         "def write(path):\n"
         "    with Path(sys.argv[1]).open('a') as log: log.write('made\\n')\n"
         "    time.sleep(0.5)\n"

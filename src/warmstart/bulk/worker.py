@@ -48,6 +48,7 @@ class Worker:
                 self.job.model,
                 device=f"cuda:{self.number % gpus}" if gpus else "cpu",
                 dtype=self.job.dtype,
+                compile=self.job.compile,
             )
         except WarmstartError as error:
             return error

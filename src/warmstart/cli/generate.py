@@ -16,6 +16,7 @@ import typer
 from warmstart.bulk.job import Job, TextErrors, TextFormat
 from warmstart.cli.options import (
     BatchSize,
+    Compile,
     DoSample,
     Draft,
     DraftLength,
@@ -159,6 +160,7 @@ def generate(
     ] = None,
     batch_size: BatchSize = 32,
     dtype: Dtype = "float32",
+    compile: Compile = "no",
     num_beams: NumBeams = None,
     num_return_sequences: Annotated[
         int | None,
@@ -223,6 +225,7 @@ def generate(
     job = Job(
         model=model,
         dtype=dtype,
+        compile=compile,
         batch_size=batch_size,
         max_source_length=max_source_length,
         long=long,

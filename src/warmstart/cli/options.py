@@ -9,6 +9,7 @@ from warmstart.generation.options import GenerationOverrides
 
 __all__ = [
     "BatchSize",
+    "Compile",
     "DecoderLayers",
     "DoSample",
     "Draft",
@@ -50,6 +51,14 @@ BatchSize: TypeAlias = Annotated[
 Dtype: TypeAlias = Annotated[
     Literal["float32", "bfloat16", "float16", "int8"],
     typer.Option(help="Weights: fewer bits take less memory, and mostly less time."),
+]
+
+Compile: TypeAlias = Annotated[
+    Literal["no", "background", "wait"],
+    typer.Option(
+        help="Compile the steps of decoding, in float32 on a CPU: meanwhile decode as without, or "
+        "wait for it."
+    ),
 ]
 
 SkipEmpty: TypeAlias = Annotated[

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
-from warmstart.data.cache import cache_folder, fingerprint
+from warmstart.cache import cache_folder, fingerprint
 from warmstart.data.example import Example
 from warmstart.data.hashes import count_repeats, part_of, partitions
 from warmstart.data.lengths import PERCENTILES, LengthCounts, Lengths
 from warmstart.data.stored import content_of, hash_blocks, in_blocks
-from warmstart.data.writing import written_beside
 from warmstart.errors import OutputError
+from warmstart.writing import written_beside
 
 if TYPE_CHECKING:
     from warmstart.data.hashes import Hashes

@@ -14,8 +14,8 @@ from typing import Final, Literal, TextIO, TypeAlias
 
 from warmstart.data.phenomena import PHENOMENA, RulePair, pairs_of_sentence, pairs_of_two
 from warmstart.data.plain_text import paragraphs, sentences
-from warmstart.data.writing import written_beside
 from warmstart.errors import OutputError, UsageError
+from warmstart.writing import written_beside
 
 __all__ = ["Direction", "MadePairs", "PairSettings", "make_pairs", "write_pairs"]
 

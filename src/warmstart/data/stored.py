@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
+from warmstart.cache import fingerprint, kept, kept_file, kept_lock
 from warmstart.data.arrow import ArrowRows, ArrowWriter
-from warmstart.data.cache import fingerprint, kept, kept_file, kept_lock
 from warmstart.data.example import Example
 from warmstart.data.hashes import hashes_of
 from warmstart.data.left_out import LeftOut

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from warmstart.cache import fingerprint, kept, kept_file
 from warmstart.data.arrow import ArrowRows, ArrowWriter
-from warmstart.data.cache import fingerprint, kept, kept_file
 from warmstart.data.example import Example
 from warmstart.data.lengths import LengthCounts, Lengths
 from warmstart.data.stored import IN_MEMORY, StoredExamples, content_of, in_blocks

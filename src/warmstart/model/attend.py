@@ -252,7 +252,11 @@ def attend_scores(
     groups = heads // config.key_value_heads
     q = (q_BMHD * config.score_scale).view(batch, queries, config.key_value_heads, groups, size)
     q_BKXD = q.permute(0, 2, 3, 1, 4).reshape(batch, config.key_value_heads, -1, size)
-    scores = torch.matmul(q_BKXD, k_BKSD.mT).float()
+    if torch.compiler.is_exporting():
+        # A compiler makes one loop of it, which for a few queries a head costs less than a call.
+        scores = (q_BKXD[:, :, :, None] * k_BKSD[:, :, None]).sum(-1).float()
+    else:
+        scores = torch.matmul(q_BKXD, k_BKSD.mT).float()
     if config.soft_cap is not None:
         scores = config.soft_cap * torch.tanh(scores / config.soft_cap)
     if bias_BHMS is not None:
@@ -266,7 +270,11 @@ def attend_scores(
 
 def _cached_mix(weights_BKXS: Tensor, v_BKSD: Tensor, queries: int) -> Tensor:
     """Weighted values, heads side by side. Shape: [B, K, G * M, S] -> [B, M, H * D]"""
-    mixed_BKXD = torch.matmul(weights_BKXS.to(v_BKSD.dtype), v_BKSD)
+    weights = weights_BKXS.to(v_BKSD.dtype)
+    if torch.compiler.is_exporting():
+        mixed_BKXD = (weights[..., None] * v_BKSD[:, :, None]).sum(3)
+    else:
+        mixed_BKXD = torch.matmul(weights, v_BKSD)
     mixed: Tensor = mixed_BKXD.unflatten(2, (-1, queries)).permute(0, 3, 1, 2, 4).flatten(2)
     return mixed
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_packed
-from warmstart.model.cache import Cache
+from warmstart.model.cache import Slots
 from warmstart.model.config import StackConfig
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotate
@@ -88,7 +88,7 @@ class SelfAttention(Sublayer):
     def step(
         self,
         hidden_RNH: Tensor,
-        cache: Cache,
+        cache: Slots,
         rotation: Rotation | None,
         *,
         merged: bool,

@@ -1,15 +1,48 @@
-"""Preallocated keys and values of the tokens decoded so far.
+"""Keys and values of the tokens decoded so far, with room ahead.
 
 Shape legend: B sources, R rows being decoded (B times the beams), N new tokens a row, S slots,
 K key/value heads, D head size.
 """
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from warmstart.model.config import StackConfig
 
-__all__ = ["Cache"]
+__all__ = ["Cache", "Slots", "may_see"]
+
+_GROWTH = 64  # slots that a cache is made longer by, at least
+
+
+class Slots(Protocol):
+    """What a step asks of the keys and values that there are, see `Cache`."""
+
+    cross: list[tuple[Tensor, Tensor]]
+    source_mask_B1S: Tensor | None
+
+    def positions(self, tokens: int) -> Tensor:
+        """See `Cache.positions`."""
+
+    def slots(self, tokens: int) -> int:
+        """See `Cache.slots`."""
+
+    def extend(self, layer: int, k_RNKD: Tensor, v_RNKD: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Cache.extend`."""
+
+    def mask(self, tokens: int, window: int | None) -> Tensor | None:
+        """See `Cache.mask`."""
+
+    def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
+        """See `Cache.advance`."""
+
+
+def may_see(positions_RN: Tensor, slots: int, window: int | None) -> Tensor:
+    """Which slots tokens at some places may look at. Shape: [R, N] -> [R, N, S]"""
+    distance = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
+    mask = distance >= 0
+    return mask if window is None else mask & (distance < window)
 
 
 class Cache:
@@ -32,7 +65,7 @@ class Cache:
         like: Tensor,
         sources: int | None = None,
     ) -> None:
-        """Reserves room.
+        """Reserves room, and more when it is needed.
 
         Args:
             config: the decoder's.
@@ -42,9 +75,11 @@ class Cache:
             sources: sources of the rows, each with as many; default: one a row.
         """
         attention = config.attention
-        shape = (rows, attention.key_value_heads, capacity, attention.head_size)
-        self._keys = [like.new_empty(shape) for _ in range(config.layers)]
-        self._values = [like.new_empty(shape) for _ in range(config.layers)]
+        self._capacity = capacity
+        shape = (rows, attention.key_value_heads, min(capacity, _GROWTH), attention.head_size)
+        # Zeros, for slots that are not seen may still be multiplied by zero.
+        self._keys = [like.new_zeros(shape) for _ in range(config.layers)]
+        self._values = [like.new_zeros(shape) for _ in range(config.layers)]
         self.lengths_R = torch.zeros(rows, dtype=torch.long, device=like.device)
         self.sources = rows if sources is None else sources
         self.cross: list[tuple[Tensor, Tensor]] = []
@@ -66,16 +101,13 @@ class Cache:
         Shape: two of [R, N, K, D] -> two of [R, K, S, D]
         """
         new = k_RNKD.shape[1]
+        self._make_room(new)
         keys, values = self._keys[layer], self._values[layer]
         end = self._longest + new
-        assert end <= keys.shape[2], "the cache is full"
         if self._even:
             keys[:, :, self._longest : end] = k_RNKD.transpose(1, 2)
             values[:, :, self._longest : end] = v_RNKD.transpose(1, 2)
         else:
-            # A shorter row leaves a slot here that it never sees, yet zero times what happened to
-            # be in memory could be NaN.
-            values[:, :, self._longest : end] = 0
             rows = torch.arange(keys.shape[0], device=keys.device)[:, None]
             positions = self.positions(new)
             keys[rows, :, positions] = k_RNKD.to(keys.dtype)
@@ -87,11 +119,26 @@ class Cache:
         slots = self.slots(tokens)
         if self._even and tokens == 1 and (window is None or slots <= window):
             return None
-        distance = self.positions(tokens)[:, :, None] - torch.arange(
-            slots, device=self.lengths_R.device
-        )
-        mask = distance >= 0
-        return mask if window is None else mask & (distance < window)
+        return may_see(self.positions(tokens), slots, window)
+
+    def whole(self, tokens: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Keys and values of every layer as they lie in memory, with room for the next tokens.
+
+        Shape of each: [R, K, S, D], with more slots than are seen
+        """
+        self._make_room(tokens)
+        return self._keys, self._values
+
+    def _make_room(self, tokens: int) -> None:
+        held, needed = self._keys[0].shape[2], self._longest + tokens
+        if needed <= held:
+            return
+        assert needed <= self._capacity, "the cache is full"
+        slots = min(self._capacity, max(needed, held + max(_GROWTH, held // 4)))
+        for tensors in (self._keys, self._values):
+            for layer, old in enumerate(tensors):
+                tensors[layer] = old.new_zeros((*old.shape[:2], slots, old.shape[3]))
+                tensors[layer][:, :, : self._longest] = old[:, :, : self._longest]
 
     def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
         """Counts the new tokens as held.
@@ -142,7 +189,7 @@ class Cache:
         self.lengths_R, self.sources = self.lengths_R[rows_R], len(sources_B)
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
-                tensors[layer] = old.new_empty((len(rows_R), *old.shape[1:]))
+                tensors[layer] = old.new_zeros((len(rows_R), *old.shape[1:]))
                 tensors[layer][:, :, : self._longest] = old[rows_R, :, : self._longest]
         self.cross = [(keys[sources_B], values[sources_B]) for keys, values in self.cross]
         if self.source_mask_B1S is not None:

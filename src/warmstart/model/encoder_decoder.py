@@ -4,6 +4,9 @@ Shape legend: B sources, S source tokens and T target tokens of all of them toge
 decoded side by side (B times the beams), N new tokens a row, H decoder width, V vocabulary.
 """
 
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
 import torch
 from torch import Tensor, nn
 
@@ -13,11 +16,22 @@ from warmstart.model.head import Head
 from warmstart.model.sequences import Sequences, join, pad
 from warmstart.model.stack import Stack
 
-__all__ = ["EncoderDecoder"]
+__all__ = ["Compile", "EncoderDecoder"]
+
+# no: never; background: decode as without meanwhile; wait: do not decode before it is done.
+Compile: TypeAlias = Literal["no", "background", "wait"]
 
 
 class EncoderDecoder(nn.Module):
-    """Two stacks joined by cross-attention, or a decoder that reads the source as its prefix."""
+    """Two stacks joined by cross-attention, or a decoder that reads the source as its prefix.
+
+    Attributes:
+        compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
+        compiled_step: tried first for each step of decoding; None comes back where it has nothing.
+    """
+
+    compile_steps: Compile = "no"
+    compiled_step: Callable[[Tensor, Cache], Tensor | None] | None = None
 
     def __init__(self, config: EncoderDecoderConfig) -> None:
         super().__init__()
@@ -103,6 +117,10 @@ class EncoderDecoder(nn.Module):
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor:
         """Logits of what follows each of the next tokens. Shape: [R, N] -> [R, N, V]"""
+        if self.compiled_step is not None:
+            compiled = self.compiled_step(tokens_RN, cache)
+            if compiled is not None:
+                return compiled
         logits: Tensor = self.head(self.decoder.step(tokens_RN, cache))
         return logits
 

@@ -7,6 +7,7 @@ time.
 
 import copy
 from collections.abc import Callable
+from typing import get_args
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.model.attention import CrossAttention
+from warmstart.model.compiled_steps import CompiledSteps
 from warmstart.model.embedding import Embedding
-from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.head import Head
 from warmstart.model.kernels import (
     Float16Linear,
@@ -69,13 +71,18 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
         part = _replaced(getattr(model, name), Float32Linear, None, {})
         setattr(made, name, part.eval())
     assert isinstance(made, EncoderDecoder)
+    if model.compile_steps != "no":
+        made.compiled_step = CompiledSteps(model, wait=model.compile_steps == "wait").step
     if not model.training:
         _known[model] = state, made
     return made
 
 
 def converted(
-    model: EncoderDecoder, device: str | torch.device, dtype: str | torch.dtype
+    model: EncoderDecoder,
+    device: str | torch.device,
+    dtype: str | torch.dtype,
+    compile_steps: Compile = "no",
 ) -> EncoderDecoder:
     """The model on a device, with weights of a type.
 
@@ -84,11 +91,28 @@ def converted(
         device: where to.
         dtype: one of `DTYPES`, or a type of torch. On a CPU "float16" and "int8" are for decoding
             alone, see `reduced`.
+        compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
 
     Raises:
-        UsageError: if there is no such type, or the machine has no kernels for it.
+        UsageError: if there is no such type, or the machine has no kernels for it; or if steps of
+            such a model are not compiled.
     """
     device = torch.device(device)
+    if compile_steps not in get_args(Compile):
+        choices = get_args(Compile)
+        raise UsageError(
+            f"There is no compile '{compile_steps}'; {did_you_mean(compile_steps, choices)}"
+        )
+    if compile_steps != "no" and (device.type, dtype) not in (
+        ("cpu", "float32"),
+        ("cpu", torch.float32),
+    ):
+        raise UsageError(
+            f"compile is '{compile_steps}', but steps are compiled for models in float32 on a CPU "
+            f"alone, and this one is to be in {str(dtype).removeprefix('torch.')} on {device}; "
+            "leave one of the two out."
+        )
+    model.compile_steps = compile_steps
     if isinstance(dtype, str):
         if dtype not in DTYPES:
             raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")

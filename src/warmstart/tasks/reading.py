@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import warmstart
-from warmstart.data.cache import file_digest, fingerprint
+from warmstart.cache import file_digest, fingerprint
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
 from warmstart.data.left_out import LeftOut

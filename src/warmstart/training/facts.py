@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import warmstart
-from warmstart.data.cache import file_digest
+from warmstart.cache import file_digest
 from warmstart.data.source import DataSource, hub_name, parse_source
 from warmstart.metrics.score import Score
 from warmstart.model_card import DataFile, DataSplit, ScoreFact, Training

@@ -16,13 +16,13 @@ from typing import Any, Final, Unpack
 
 import torch
 
-from warmstart.data.cache import fingerprint
+from warmstart.cache import fingerprint
 from warmstart.data.example import Example
 from warmstart.data.stored import content_of
-from warmstart.data.writing import written_beside
 from warmstart.errors import OutputError, UsageError
 from warmstart.generation.options import GenerationOverrides
 from warmstart.seq2seq import Seq2Seq
+from warmstart.writing import written_beside
 
 __all__ = ["PseudoLabels", "write_pseudo_labels"]
 

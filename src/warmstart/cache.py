@@ -1,4 +1,4 @@
-"""What was read or tokenized once, kept in a folder of the machine and found again by its key.
+"""What was read, tokenized or compiled once, kept in a folder and found again by its key.
 
 A key is a digest of everything that the file depends on, so nothing in the folder is ever out of
 date: whatever changes has another key. Files may be removed at any time.
@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from warmstart.data.writing import written_beside
 from warmstart.errors import OutputError
+from warmstart.writing import written_beside
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -75,9 +75,9 @@ def _digest_of_bytes(path: Path) -> str:
     return digest.hexdigest()
 
 
-def kept(kind: str, key: str) -> Path:
+def kept(kind: str, key: str, suffix: str = ".arrow") -> Path:
     """Where a file of the cache is, or would be."""
-    return cache_folder() / kind / f"{key}.arrow"
+    return cache_folder() / kind / f"{key}{suffix}"
 
 
 def kept_lock(path: Path) -> Path:
@@ -85,7 +85,7 @@ def kept_lock(path: Path) -> Path:
     return path.with_suffix(".lock")
 
 
-def kept_file(kind: str, key: str, write: Callable[[Path], object]) -> Path:
+def kept_file(kind: str, key: str, write: Callable[[Path], object], suffix: str = ".arrow") -> Path:
     """A file of the cache, which `write` makes if it is not there.
 
     Two processes that ask for the same file at once make it once: the other waits. Where the file
@@ -94,7 +94,7 @@ def kept_file(kind: str, key: str, write: Callable[[Path], object]) -> Path:
     Raises:
         OutputError: It cannot be written.
     """
-    path = kept(kind, key)
+    path = kept(kind, key, suffix)
     if path.is_file():
         _mark_as_used(path)
         return path

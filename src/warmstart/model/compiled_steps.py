@@ -1,0 +1,167 @@
+"""Compiled steps of decoding: made in the background, kept on disk, used when they are there.
+
+Until then, and for forms that cannot be compiled, decoding goes on as it does without.
+"""
+
+import logging
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from warmstart.cache import fingerprint, kept
+from warmstart.model.cache import Cache
+from warmstart.model.compile_worker import KIND, SUFFIX
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.traced_step import StepForm, TracedStep, arguments
+
+__all__ = ["CompiledSteps"]
+
+# Tokens of a step, of all rows together. For more, products take most of the time, and the
+# libraries' are as fast: 128 rows took 1.15 times as long compiled, 32 rows 0.9 times.
+_TOKENS = 64
+
+logger = logging.getLogger(__name__)
+
+
+class CompiledSteps:
+    """The compiled steps of one model. At most one is being made at a time."""
+
+    def __init__(self, model: EncoderDecoder, *, wait: bool) -> None:
+        """None are there yet.
+
+        Args:
+            model: in float32 on a CPU and in evaluation mode; its weights have to stay as they
+                are.
+            wait: whether `step` returns only when the form that it needs is compiled.
+        """
+        self._step, self._config, self._wait = TracedStep(model), model.config.decoder, wait
+        self._ready: dict[StepForm, Callable[..., Tensor]] = {}
+        self._impossible: set[StepForm] = set()
+        self._job: _Job | None = None
+
+    def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
+        """What `EncoderDecoder.step` gives; None: not compiled. Shape: [R, N] -> [R, N, V]"""
+        if tokens_RN.numel() > _TOKENS:
+            return None
+        form = StepForm.of(tokens_RN, cache)
+        compiled = self._ready.get(form) or self._look(form)
+        # A source of one token is none of those sizes that compiled steps can have.
+        if compiled is None or (cache.cross and cache.cross[0][0].shape[2] < 2):
+            return None
+        logits = compiled(*arguments(tokens_RN, cache))
+        cache.advance(tokens_RN.shape[1])
+        return logits
+
+    def _look(self, form: StepForm) -> Callable[..., Tensor] | None:
+        """The compiled step, if it is on disk by now; else it is asked for."""
+        while form not in self._impossible:
+            if self._job is not None:
+                if not self._job.ended(wait=self._wait):
+                    return None
+                self._finish(self._job)
+                self._job = None
+            elif form in self._ready:
+                break
+            elif self._path(form).is_file():
+                self._load(form)
+            else:
+                self._job = _Job(self._step, self._config, form, self._key(form))
+        return self._ready.get(form)
+
+    def _finish(self, job: "_Job") -> None:
+        why = job.failure()
+        if why is None and not self._path(job.form).is_file():
+            why = f"the folder {self._path(job.form).parent} does not hold what was compiled"
+        if why is not None:
+            self._give_up(job.form, why)
+
+    def _load(self, form: StepForm) -> None:
+        from torch._inductor import aoti_load_package
+
+        try:
+            self._ready[form] = aoti_load_package(str(self._path(form)))
+        except (RuntimeError, OSError) as error:
+            why = str(error).splitlines()[0].rstrip(".")
+            self._give_up(form, f"{self._path(form)} cannot be read ({why}); delete it")
+
+    def _give_up(self, form: StepForm, why: str) -> None:
+        self._impossible.add(form)
+        logger.warning("Decoding goes on without a compiled step: %s.", why)
+
+    def _path(self, form: StepForm) -> Path:
+        return kept(KIND, self._key(form), SUFFIX)
+
+    def _key(self, form: StepForm) -> str:
+        return fingerprint(
+            self._weights,
+            repr(self._config),
+            repr(form),
+            torch.__version__,
+            version("warmstart"),
+            torch.backends.cpu.get_cpu_capability(),
+            torch.get_num_threads(),
+        )
+
+    @cached_property
+    def _weights(self) -> str:
+        """A digest of the weights and what they are called."""
+        state = self._step.state_dict()
+        return fingerprint(
+            *(part for name, value in state.items() for part in (name, _bytes(value)))
+        )
+
+
+class _Job:
+    """A process that compiles."""
+
+    def __init__(self, step: TracedStep, config: Any, form: StepForm, key: str) -> None:
+        self.form = form
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        request = {"step": step, "config": config, "form": form, "threads": torch.get_num_threads()}
+        with tempfile.TemporaryFile() as file:  # so that nothing is left, whatever happens
+            torch.save(request, file)
+            file.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "warmstart.model.compile_worker", key],
+                stdin=file,
+                stdout=subprocess.DEVNULL,
+                stderr=self._said,
+            )
+        # It ends with us, or with whoever asked.
+        weakref.finalize(self, _end, self._process, self._said)
+
+    def ended(self, *, wait: bool) -> bool:
+        """Whether it has, or will have when this returns."""
+        if wait:
+            self._process.wait()
+        return self._process.poll() is not None
+
+    def failure(self) -> str | None:
+        """Why it failed; None: it did not. To be asked once."""
+        with self._said as file:
+            file.seek(0)
+            lines = file.read().decode(errors="replace").split("\n")
+        if self._process.returncode == 0:
+            return None
+        said = [line.strip() for line in lines if line.strip()]
+        return said[-1].rstrip(".") if said else f"exit status {self._process.returncode}"
+
+
+def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
+    said.close()
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
