@@ -20,6 +20,7 @@ from torch import Tensor
 
 from warmstart.model.config import AttentionConfig
 from warmstart.model.sequences import pad, unpad
+from warmstart.model.varlen import attend_varlen, suits_varlen
 
 __all__ = [
     "attend_cached",
@@ -70,6 +71,28 @@ def attend_packed(
         q_THD, k_UKD, v_UKD = q_THD.float(), k_UKD.float(), v_UKD.float()
     attend = attend_runs if q_THD.device.type == "cpu" else attend_padded
     with torch.autocast(q_THD.device.type, enabled=False):
+        if suits_varlen(
+            v_UKD,
+            query_lengths,
+            key_lengths,
+            config,
+            causal=causal,
+            window=window,
+            merged=merged,
+            biased=bias_HLL is not None,
+            dropout=dropout,
+        ):
+            mixed_THD = attend_varlen(
+                q_THD,
+                k_UKD,
+                v_UKD,
+                query_lengths,
+                key_lengths,
+                config,
+                causal=causal,
+                window=window,
+            )
+            return mixed_THD.flatten(1).to(dtype)
         mixed_THD = attend(
             q_THD,
             k_UKD.to(q_THD.dtype),
