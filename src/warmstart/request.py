@@ -1,22 +1,37 @@
 """What a call asks of decoding: checked, and its texts in token ids."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
 
 from warmstart.errors import UsageError
 from warmstart.generation.alignment import AlignmentLayers
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.automaton import TokenAutomaton, TokenTree
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.text.byte_automaton import automaton_of, before, stripped
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import Long
 from warmstart.text.tokenizer_pair import TokenizerPair
+from warmstart.text.written import WrittenTokens, written_tokens
 
-__all__ = ["allowed_outputs", "check_request", "check_streamable", "prefix_rows"]
+__all__ = [
+    "allowed_outputs",
+    "check_request",
+    "check_streamable",
+    "matching_outputs",
+    "prefix_rows",
+]
+
+_LARGEST = 50_000  # states of an automaton: some gigabytes and minutes
 
 
 def check_request(
     model: EncoderDecoder,
     choices: Sequence[str] | None,
+    regex: str | None,
     alignments: AlignmentLayers | None,
     long: Long,
 ) -> None:
@@ -32,11 +47,16 @@ def check_request(
             "The model has no encoder, so there is no cross-attention to align by; leave "
             "alignments out."
         )
-    for name, given in (("alignments", alignments), ("choices", choices)):
+    if choices is not None and regex is not None:
+        raise UsageError(
+            "choices and regex are both given; leave the choices out that the regex does not "
+            "match, or give the choices as part of it: (one|another)."
+        )
+    for name, given in (("alignments", alignments), ("choices", choices), ("regex", regex)):
         if long == "chunk" and given is not None:
             raise UsageError(
-                f"{name} is given and long is 'chunk'; {name} are of a text as a whole. Set "
-                f"long to 'truncate' or 'error', or leave {name} out."
+                f"{name} is given and long is 'chunk', but it is of a text as a whole. Set long "
+                f"to 'truncate' or 'error', or leave {name} out."
             )
 
 
@@ -148,3 +168,79 @@ def allowed_outputs(
                 "out."
             )
     return Trie(rows, tokenizers.special.end, vocabulary)
+
+
+def matching_outputs(
+    regex: str,
+    settings: GenerationOptions,
+    constraints: Constraints,
+    tokenizers: TokenizerPair,
+    vocabulary: int,
+    prefixes: Sequence[Sequence[int]],
+) -> TokenAutomaton:
+    """The outputs whose text a regular expression matches.
+
+    Args:
+        regex: as Python's `re` takes it.
+        settings: the length limit is looked at.
+        constraints: of the model; forced tokens are looked at.
+        tokenizers: the target's is used.
+        vocabulary: words that the model has a vector for.
+        prefixes: tokens that outputs begin with, if any are given. Shape: [B, ...]
+
+    Raises:
+        UsageError: if it is none, or contradicts the vocabulary, the limit, a prefix or a forced
+            token.
+    """
+    automaton = _automaton(regex, tokenizers, vocabulary)
+    named = f"regex is '{regex:.80}'"
+    if automaton.shortest() is None:
+        raise UsageError(
+            f"{named}, but the target's vocabulary cannot write any text that it matches. An "
+            "uncased vocabulary has no capitals, and space around a text is never part of it; "
+            "change the regex."
+        )
+    first, last = constraints.forced_bos_token_id, constraints.forced_eos_token_id
+    if last is not None and automaton.writes(last):
+        raise UsageError(
+            f"{named}, but the model forces outputs to end with the token {last} at the limit "
+            "(forced_eos_token_id), which writes text of its own; leave the regex out."
+        )
+    for place, row in enumerate(prefixes or [[]], start=1):
+        # As its tokens read: they may put spaces where the text had none.
+        given = f"Prefix {place}, '{tokenizers.decode([row])[0]:.40}'," if row else ""
+        if not row and first is not None:
+            row, given = [first], f"the model's forced_bos_token_id, {first},"
+        least = automaton.shortest(row)
+        if least is None:
+            raise UsageError(
+                f"{named}, but no text that it matches begins with {given} which outputs have "
+                "to; let the regex match the beginning, too, or leave one of them out."
+            )
+        if least > settings.max_length - 1:
+            behind = f" behind {given}" if given else ""
+            raise UsageError(
+                f"{named}, whose shortest output{behind} has {least} tokens with its end, but "
+                f"max_length is {settings.max_length}, start token included; raise it."
+            )
+    return automaton
+
+
+@lru_cache(maxsize=8)
+def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenAutomaton:
+    written, tree = _token_tree(tokenizers.target, vocabulary)
+    automaton = before(stripped(automaton_of(regex)), written.replacements)
+    if len(automaton.after_NB) > _LARGEST:
+        raise UsageError(
+            f"regex is '{regex:.80}', whose automaton has {len(automaton.after_NB)} states; "
+            f"allowed are {_LARGEST}. Lower the counts of repetitions, or use * or +."
+        )
+    return TokenAutomaton(automaton, tree, tokenizers.special.end, tokenizers.target_start)
+
+
+@lru_cache(maxsize=2)
+def _token_tree(
+    tokenizer: PreTrainedTokenizerBase, vocabulary: int
+) -> tuple[WrittenTokens, TokenTree]:
+    written = written_tokens(tokenizer, vocabulary)
+    return written, TokenTree(written.first, written.later)

@@ -29,7 +29,7 @@ from warmstart.decoded import Decoded, align, join_pieces
 from warmstart.errors import CompositionError, UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.drafted import undraftable
-from warmstart.generation.guide import Guide
+from warmstart.generation.guide import Allowed, Guide
 from warmstart.generation.listening import Listener, listen
 from warmstart.generation.options import (
     SAMPLING,
@@ -47,7 +47,6 @@ from warmstart.generation.saved import (
     write_generation,
 )
 from warmstart.generation.search import search_all
-from warmstart.generation.trie import Trie
 from warmstart.hub import check_push, push_folder
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.inference import converted, refuse_reduced
@@ -57,6 +56,7 @@ from warmstart.request import (
     allowed_outputs,
     check_request,
     check_streamable,
+    matching_outputs,
     prefix_rows,
 )
 from warmstart.text.checks import check_ids, check_texts
@@ -372,6 +372,7 @@ class Seq2Seq:
         chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
+        regex: str | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> list[str]:
@@ -388,6 +389,8 @@ class Seq2Seq:
             prefix: what each output begins with, a text for all or one for each; end it with a
                 whole word and without a space.
             choices: the outputs that are allowed. Default: any.
+            regex: a regular expression as Python's `re` takes it, without look-arounds and
+                back-references, that each output matches as a whole. Default: none.
             options: decoding settings; default: `generation`.
             **overrides: single settings to change, such as ``num_beams=4``.
 
@@ -405,6 +408,7 @@ class Seq2Seq:
             max_source_length,
             prefix,
             choices,
+            regex,
             self._settings(options, overrides),
             long=long,
             chunk_overlap=chunk_overlap,
@@ -422,6 +426,7 @@ class Seq2Seq:
         chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
+        regex: str | None = None,
         alignments: AlignmentLayers | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
@@ -436,6 +441,7 @@ class Seq2Seq:
             chunk_overlap: see `generate`.
             prefix: see `generate`.
             choices: see `generate`.
+            regex: see `generate`.
             alignments: "mean" (over heads and layers) or "last" (over the last layer's heads):
                 which cross-attention tells the source tokens that an output token came from.
                 Default: none.
@@ -455,6 +461,7 @@ class Seq2Seq:
             max_source_length,
             prefix,
             choices,
+            regex,
             self._settings(options, overrides),
             long=long,
             chunk_overlap=chunk_overlap,
@@ -474,6 +481,7 @@ class Seq2Seq:
         chunk_overlap: int = 0,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
+        regex: str | None = None,
         scores: bool = False,
         alignments: AlignmentLayers | None = None,
         options: GenerationOptions | None = None,
@@ -490,6 +498,7 @@ class Seq2Seq:
             max_source_length,
             prefix,
             choices,
+            regex,
             self._settings(options, overrides),
             long=long,
             chunk_overlap=chunk_overlap,
@@ -507,6 +516,7 @@ class Seq2Seq:
         chunk_overlap: int = 0,
         prefix: str | None = None,
         choices: Sequence[str] | None = None,
+        regex: str | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Generator[str, None, None]:
@@ -523,6 +533,7 @@ class Seq2Seq:
             chunk_overlap: see `generate`.
             prefix: what the output begins with; it comes as part of the pieces.
             choices: see `generate`.
+            regex: see `generate`.
             options: see `generate`.
             **overrides: see `generate`.
 
@@ -535,7 +546,7 @@ class Seq2Seq:
         if not isinstance(text, str):
             raise UsageError("stream takes one text, not several; call it for each.")
         check_texts([text], "Text")
-        check_request(self.model, choices, None, long)
+        check_request(self.model, choices, regex, None, long)
         pieces = self._pieces([text], max_source_length, long, chunk_overlap)
         prefixes = first_pieces(prefix, pieces)
         if isinstance(prefixes, str) or prefixes is None:
@@ -543,7 +554,14 @@ class Seq2Seq:
 
         def search(part: str, begun: str, listener: Listener) -> None:
             for _ in self._decode(
-                [part], 1, max_source_length, begun or None, choices, settings, listener=listener
+                [part],
+                1,
+                max_source_length,
+                begun or None,
+                choices,
+                regex,
+                settings,
+                listener=listener,
             ):
                 pass
 
@@ -562,6 +580,7 @@ class Seq2Seq:
         max_source_length: int | None = None,
         prefix: str | Sequence[str] | None = None,
         choices: Sequence[str] | None = None,
+        regex: str | None = None,
         options: GenerationOptions | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, list[int], bool]]:
@@ -573,7 +592,7 @@ class Seq2Seq:
         check_texts(texts, "Text")
         settings = replace(self._settings(options, overrides), num_return_sequences=1)
         for decoded in self._decode(
-            texts, batch_size, max_source_length, prefix, choices, settings
+            texts, batch_size, max_source_length, prefix, choices, regex, settings
         ):
             tokens = decoded.outputs[0].tokens
             yield decoded.index, tokens, self._at_limit(tokens, settings)
@@ -585,6 +604,7 @@ class Seq2Seq:
         max_source_length: int | None,
         prefix: str | Sequence[str] | None,
         choices: Sequence[str] | None,
+        regex: str | None,
         settings: GenerationOptions,
         *,
         long: Long,
@@ -595,12 +615,12 @@ class Seq2Seq:
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Outputs of each text with its index, as batches finish."""
         check_texts(texts, "Text")
-        check_request(self.model, choices, alignments, long)
+        check_request(self.model, choices, regex, alignments, long)
         pieces = self._pieces(texts, max_source_length, long, chunk_overlap)
         prefix = first_pieces(prefix, pieces)
         waiting: dict[int, list[list[Generated] | None]] = {}
         for decoded in self._decode(
-            pieces.texts, batch_size, max_source_length, prefix, choices, settings,
+            pieces.texts, batch_size, max_source_length, prefix, choices, regex, settings,
             scored=scored, warn=warn,
         ):  # fmt: skip
             place, owner = decoded.index, pieces.owners[decoded.index]
@@ -658,6 +678,7 @@ class Seq2Seq:
         max_source_length: int | None,
         prefix: str | Sequence[str] | None,
         choices: Sequence[str] | None,
+        regex: str | None,
         settings: GenerationOptions,
         *,
         scored: bool = False,
@@ -669,9 +690,13 @@ class Seq2Seq:
             raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
         words = self.model.config.decoder.embedding.vocabulary
         prefixes = prefix_rows(prefix, len(texts), settings, self.tokenizers, words)
-        allowed = allowed_outputs(
+        allowed: Allowed | None = allowed_outputs(
             choices, settings, self.tokenizers, words, prefix=prefix is not None
         )
+        if regex is not None:
+            allowed = matching_outputs(
+                regex, settings, self.constraints, self.tokenizers, words, prefixes
+            )
         encoded = self._encode_sources(texts, max_source_length, warn=warn)
         rows, cut = encoded.rows, {*encoded.cut}
         drafted = self._drafted(settings, allowed)
@@ -692,7 +717,7 @@ class Seq2Seq:
                 ]
                 if drafted
                 else (),
-                choices=allowed,
+                allowed=allowed,
                 listener=listener,
             )
             found = search_all(
@@ -723,11 +748,11 @@ class Seq2Seq:
         written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
         return [row[len(self.tokenizers.target_start) : -1] for row in written]
 
-    def _drafted(self, settings: GenerationOptions, choices: Trie | None) -> bool:
+    def _drafted(self, settings: GenerationOptions, allowed: Allowed | None) -> bool:
         """Whether outputs are guessed from their sources."""
         if settings.draft == "none" or settings.do_sample or settings.num_beams > 1:
             return False
-        reason = undraftable(self.model, Guide(choices=choices))
+        reason = undraftable(self.model, Guide(allowed=allowed))
         if reason is not None and settings.draft == "source":
             logger.warning("Decoding goes on without drafts: %s.", reason)
         return reason is None

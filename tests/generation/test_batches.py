@@ -37,7 +37,7 @@ def test_batches_of_any_shape(options: GenerationOptions, prefix: bool) -> None:
         lambda rows: Guide(source_rows=rows),
         lambda rows: Guide(source_rows=rows, prefixes=[row[: len(row) // 3] for row in rows]),
         lambda rows: Guide(
-            source_rows=rows, choices=Trie([[4, 2, 1], [3, 1], [2, 4, 4, 1]], 1, WORDS)
+            source_rows=rows, allowed=Trie([[4, 2, 1], [3, 1], [2, 4, 4, 1]], 1, WORDS)
         ),
     ]
     constraints = Constraints(bad_words_ids=((2, 2), (3, 4, 3)))

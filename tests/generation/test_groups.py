@@ -194,7 +194,7 @@ def test_the_best_of_the_allowed_outputs() -> None:
         options = GenerationOptions(
             num_beams=8, num_return_sequences=8, max_length=8, early_stopping="never"
         )
-        guide = Guide(choices=Trie(CHOICES, END, WORDS))
+        guide = Guide(allowed=Trie(CHOICES, END, WORDS))
         found = search_all(model, Sequences.of(ROWS), SPECIAL, options, guide=guide)
         for source, outputs in zip(ROWS, found, strict=True):
             sums = log_probabilities(model, source, SPECIAL.start, CHOICES)
@@ -214,7 +214,7 @@ def test_the_best_of_the_allowed_outputs() -> None:
 )
 def test_nothing_but_the_allowed_outputs(changes: dict[str, int]) -> None:
     options = GenerationOptions(max_length=8, **changes)
-    guide = Guide(choices=Trie(CHOICES, END, WORDS))
+    guide = Guide(allowed=Trie(CHOICES, END, WORDS))
     found = [
         tuple(tokens)
         for seed in range(6)

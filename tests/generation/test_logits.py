@@ -169,7 +169,7 @@ def test_only_what_is_allowed_may_follow(data: st.DataObject) -> None:
     if longest:
         theirs = MinLengthLogitsProcessor(longest, 0)(torch.tensor(written), theirs)
     theirs = PrefixConstrainedLogitsProcessor(follow, 1)(torch.tensor(written), theirs)
-    guide = Guide(choices=Trie(ALLOWED, 0, WORDS))
+    guide = Guide(allowed=Trie(ALLOWED, 0, WORDS))
     options = GenerationOptions(min_length=longest)
     assert torch.equal(constrain(scores.clone(), written, 0, options, NONE, guide), theirs)
 
@@ -181,7 +181,7 @@ def test_behind_an_allowed_output_only_the_end_follows() -> None:
     for tokens in ([1, 3], [0, 2]):  # the first is whole, the second left the tree
         nodes = trie.after(nodes, torch.tensor(tokens))
     for _ in range(2):
-        assert trie.allowed(nodes).tolist() == [[True, False, False, False]] * 2
+        assert trie.allowed(nodes, 1).tolist() == [[True, False, False, False]] * 2
         nodes = trie.after(nodes, torch.tensor([0, 0]))
 
 

@@ -225,7 +225,7 @@ def test_allowed_outputs(pair: Pair) -> None:
             prefix_allowed_tokens_fn=follow,
             **settings(options, model),
         ).tolist()
-        guide = Guide(choices=Trie(allowed, special.end, vocabulary))
+        guide = Guide(allowed=Trie(allowed, special.end, vocabulary))
         ours = search(model.model, Sequences.of(sources), special, options, guide=guide)
         assert ours == [up_to_end(row[1:], special.end) for row in written]
         assert all(row in allowed for row in ours)

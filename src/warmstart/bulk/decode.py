@@ -73,6 +73,7 @@ def decode_block(
             chunk_overlap=job.chunk_overlap,
             prefix=job.prefix,
             choices=job.choices,
+            regex=job.regex,
             scores=job.scores,
             alignments=job.alignments,
             **job.overrides,

@@ -29,6 +29,7 @@ class Job:
     chunk_overlap: int = 0  # tokens, with long "chunk"
     prefix: str | None = None  # what each output begins with
     choices: tuple[str, ...] | None = None  # the outputs that are allowed
+    regex: str | None = None  # what each output matches as a whole
     overrides: GenerationOverrides = field(default_factory=GenerationOverrides)
     input_format: TextFormat = "text"
     output_format: TextFormat = "text"

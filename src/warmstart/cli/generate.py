@@ -194,6 +194,14 @@ def generate(
             metavar="FILE", help="The outputs that are allowed, a line each. Default: any."
         ),
     ] = None,
+    regex: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="What each output matches as a whole: a regular expression of Python's, without "
+            "look-arounds and back-references. Default: any.",
+        ),
+    ] = None,
 ) -> None:
     """Write an output for each line of text, or each object of JSON Lines, in order.
 
@@ -232,6 +240,7 @@ def generate(
         chunk_overlap=chunk_overlap,
         prefix=prefix,
         choices=None if choices is None else _read_choices(choices),
+        regex=regex,
         overrides=overrides,
         input_format=read,
         output_format=output_format or _format_of_output(output) or read,

@@ -157,7 +157,14 @@ def beam_search(
     sources, beams, groups = len(source.lengths), options.num_beams, options.num_beam_groups
     device, size = source.tokens.device, options.num_beams // options.num_beam_groups
     rules = Rules(
-        special.end, options, constraints, guide, sources=sources, rows=beams, device=device
+        special.end,
+        options,
+        constraints,
+        guide,
+        sources=sources,
+        rows=beams,
+        beams=True,
+        device=device,
     )
     cache = model.start(source, options.max_length, beams)
     given_B = rules.prefix_lengths()[::beams]

@@ -49,7 +49,7 @@ def margin(logits_XV: Tensor) -> Tensor:
 
 def undraftable(model: EncoderDecoder, guide: Guide) -> str | None:
     """Why outputs cannot be guessed and still be greedy's; None: they can."""
-    if guide.choices is not None:
+    if guide.allowed is not None:
         return "they do not look at the outputs that are allowed"
     if rounds_inputs(model):
         return "in int8 rounding would make outputs differ from those of greedy steps"
@@ -81,7 +81,7 @@ def drafted_search(
         options: `draft_length` is the most tokens of a draft.
         constraints: what the model asks for.
         guide: what the call and its texts ask for; `draft_rows` are looked up, and there are no
-            `choices`.
+            `allowed` outputs.
         scored: whether scores are asked for. They are greedy's, but for rounding.
 
     Returns:

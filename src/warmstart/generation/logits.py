@@ -36,6 +36,7 @@ class Rules:
         *,
         sources: int,
         rows: int = 1,
+        beams: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         """Lays out what has to be looked up.
@@ -47,10 +48,11 @@ class Rules:
             guide: what the call and its texts ask for.
             sources: B.
             rows: rows of each source.
+            beams: whether these compete, so that one may give way to another.
             device: of the scores.
         """
         self._end, self._options, self._constraints = end, options, constraints
-        device, self._rows = torch.device(device), rows
+        device, self._rows, self._beams = torch.device(device), rows, beams
         self._source_of_R = torch.arange(sources, device=device).repeat_interleave(rows)
         self._bad_words = _by_length(constraints.bad_words_ids, end, device)
         self._prefixes_BP, self._prefix_lengths_B = _rectangle(guide.prefixes, device)
@@ -58,7 +60,7 @@ class Rules:
         self._source_ngrams_n, self._ngram_source = _ngrams(
             guide.source_rows if size else (), size, device
         )
-        self._choices = None if guide.choices is None else guide.choices.to(device)
+        self._allowed = None if guide.allowed is None else guide.allowed.to(device)
         self._nodes_R = torch.zeros_like(self._source_of_R)
 
     @property
@@ -71,7 +73,7 @@ class Rules:
             and not options.encoder_no_repeat_ngram_size
             and not self._bad_words
             and options.min_length <= 1
-            and self._choices is None
+            and self._allowed is None
             and asked.forced_bos_token_id is None
             and asked.forced_eos_token_id is None
             and not self._prefixes_BP.shape[1]
@@ -103,18 +105,20 @@ class Rules:
         self._ban_words(scores_RV, written_RN)
         if written < options.min_length:
             scores_RV[:, self._end] = _NEVER
-        if self._choices is not None:
+        if self._allowed is not None:
             nodes_R = self._nodes_R if rows is None else self._nodes_R[rows]
+            allowed_RV = self._allowed.allowed(nodes_R, options.max_length - written)
             sources = len(self._source_of_R) // self._rows
-            scores_RV = _only(scores_RV, self._choices.allowed(nodes_R), sources)
+            together = len(nodes_R) // sources if self._beams else 1
+            scores_RV = _only(scores_RV, allowed_RV, self._allowed.off(nodes_R), together)
         scores_RV = self._force(scores_RV, written, source_of_R)
         return scores_RV.log_softmax(-1) if self._constraints.renormalize_logits else scores_RV
 
     def advance(self, tokens_R: Tensor, parents_R: Tensor | None = None) -> None:
         """Follows the rows. Row r continues ``parents_R[r]``; default: itself. Shape: [R] each"""
-        if self._choices is not None:
+        if self._allowed is not None:
             nodes_R = self._nodes_R if parents_R is None else self._nodes_R[parents_R]
-            self._nodes_R = self._choices.after(nodes_R, tokens_R)
+            self._nodes_R = self._allowed.after(nodes_R, tokens_R)
 
     def keep(self, sources_B: Tensor) -> None:
         """Goes on with the rows of some of the sources alone. Shape: [B]"""
@@ -179,14 +183,20 @@ def _ban_repeated(scores_RV: Tensor, written_RN: Tensor, size: int) -> None:
     scores_RV[row, ngrams[row, place, -1]] = _NEVER
 
 
-def _only(scores_RV: Tensor, allowed_RV: Tensor, sources: int) -> Tensor:
+def _only(scores_RV: Tensor, allowed_RV: Tensor, off_R: Tensor, together: int) -> Tensor:
     """Forbids all other tokens.
 
-    Where the other rules leave a source none of them, they yield: each is as likely as another.
+    Where the other rules leave none of them, they yield: each is as likely as another.
+
+    Args:
+        scores_RV: scores after the other rules. Shape: [R, V]
+        allowed_RV: what may follow. Shape: [R, V]
+        off_R: rows that count no more. Shape: [R]
+        together: rows that stand together: one that has something left speaks for all.
     """
     scores_RV = scores_RV.masked_fill(~allowed_RV, _NEVER)
-    rows = len(scores_RV) // sources
-    stuck_R = scores_RV.amax(-1).isneginf().view(-1, rows).all(1).repeat_interleave(rows)
+    stuck_R = scores_RV.amax(-1).isneginf() | off_R
+    stuck_R = stuck_R.view(-1, together).all(1).repeat_interleave(together)
     free = torch.zeros_like(scores_RV).masked_fill(~allowed_RV, _NEVER)
     return free.where(stuck_R[:, None], scores_RV)
 

@@ -59,8 +59,16 @@ class Trie:
             setattr(self, name, getattr(self, name).to(device))
         return self
 
-    def allowed(self, nodes_R: Tensor) -> Tensor:
-        """True for tokens that may follow. Shape: [R] -> [R, V]"""
+    def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
+        """True for tokens that may follow.
+
+        Args:
+            nodes_R: where the rows are. Shape: [R]
+            room: not looked at, for all outputs are short enough.
+
+        Returns:
+            Shape: [R, V]
+        """
         counts_R = self._counts[nodes_R]
         rows = torch.arange(len(nodes_R), device=nodes_R.device).repeat_interleave(counts_R)
         within = torch.arange(len(rows), device=rows.device) - (counts_R.cumsum(0) - counts_R)[rows]
@@ -69,6 +77,10 @@ class Trie:
         )
         allowed_RV[rows, self._tokens_E[self._firsts[nodes_R][rows] + within]] = True
         return allowed_RV
+
+    def off(self, nodes_R: Tensor) -> Tensor:
+        """Whether rows have ended, or have left the tree. Shape: [R] -> [R]"""
+        return nodes_R == self._last
 
     def after(self, nodes_R: Tensor, tokens_R: Tensor) -> Tensor:
         """The nodes that tokens lead to. Shape: [R], [R] -> [R]"""

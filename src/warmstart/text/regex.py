@@ -1,0 +1,224 @@
+r"""Python's regular expressions, said in the plain parts of another engine's syntax.
+
+What leaves no doubt is all that is used: groups, alternatives, repetitions, and classes spelled out
+as ranges of code points, which Python's own engine is asked for. So each class means what it means
+to `re`: ``\w``, ``.`` or what ignoring case makes of a letter.
+"""
+
+import importlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, NoReturn
+
+from warmstart.errors import UsageError
+
+__all__ = ["LAST_CHARACTER", "translated"]
+
+LAST_CHARACTER: Final = "\U0010ffff"  # no text has it: left out of every class
+
+# Python gives the tree of an expression here alone.
+_parser: Any = importlib.import_module("re._parser")
+
+_LONGEST: Final = 5000  # characters that an expression may spell out, repetitions multiplied
+_OF_CLASSES: Final = re.ASCII | re.IGNORECASE | re.DOTALL  # the flags that change a class
+_CATEGORIES: Final = {
+    "CATEGORY_DIGIT": r"\d",
+    "CATEGORY_NOT_DIGIT": r"\D",
+    "CATEGORY_SPACE": r"\s",
+    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_WORD": r"\w",
+    "CATEGORY_NOT_WORD": r"\W",
+}
+_REFUSED: Final = {
+    "ASSERT": "a look-around",
+    "ASSERT_NOT": "a look-around",
+    "GROUPREF": "a back-reference",
+    "GROUPREF_EXISTS": "a conditional group",
+    "POSSESSIVE_REPEAT": "a possessive repetition",
+    "ATOMIC_GROUP": "an atomic group",
+}
+_FIRST_ANCHORS: Final = ("AT_BEGINNING", "AT_BEGINNING_STRING")
+_LAST_ANCHORS: Final = ("AT_END", "AT_END_STRING")
+
+
+def translated(regex: str) -> str | None:
+    """The same language of whole texts in the syntax of the Rust crate ``regex``.
+
+    Args:
+        regex: as Python's `re` takes it. Anchors may stand where the whole text begins and ends.
+
+    Returns:
+        None: it matches no text at all.
+
+    Raises:
+        UsageError: if it is no regular expression, has what no automaton can follow, or is long.
+    """
+    if not isinstance(regex, str):
+        raise UsageError(f"regex is {regex!r:.80}; give the regular expression as a text.")
+    if not regex:
+        raise UsageError(
+            "regex is empty, which only an empty output matches; give a regular expression that "
+            "whole outputs are to match, or leave it out."
+        )
+    try:
+        regex.encode()
+        tree = _parser.parse(regex)
+    except (re.error, RecursionError, OverflowError, UnicodeEncodeError) as error:
+        raise UsageError(
+            f"regex is '{regex:.80}', which is no regular expression: {error}; see Python's re for "
+            "what is one."
+        ) from None
+    return _Walk(regex).sequence(list(tree), tree.state.flags, first=True, last=True)
+
+
+class _Walk:
+    """Goes through the tree of an expression and says each part."""
+
+    def __init__(self, regex: str) -> None:
+        self.regex = regex
+        self.characters = 0
+
+    def sequence(
+        self, nodes: Sequence[Any], flags: int, *, first: bool, last: bool, times: int = 1
+    ) -> str | None:
+        """Parts one after the other.
+
+        Args:
+            nodes: of the tree.
+            flags: of `re`, that hold here.
+            first: whether the whole text begins here.
+            last: whether it ends behind.
+            times: how often repetitions around it spell it out.
+
+        Returns:
+            None where no text matches.
+        """
+        said = []
+        for place, (kind, value) in enumerate(nodes):
+            part = self.part(
+                str(kind),
+                value,
+                flags,
+                first=first and all(_is_anchor(node) for node in nodes[:place]),
+                last=last and all(_is_anchor(node) for node in nodes[place + 1 :]),
+                times=times,
+            )
+            if part is None:
+                return None
+            said.append(part)
+        return "".join(said)
+
+    def part(
+        self, kind: str, value: Any, flags: int, *, first: bool, last: bool, times: int
+    ) -> str | None:
+        """One node of the tree. Arguments as `sequence`."""
+        match kind:
+            case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN":
+                self.characters += times
+                if self.characters > _LONGEST:
+                    self._refuse_long()
+                if kind == "LITERAL" and not flags & re.IGNORECASE and value < ord(LAST_CHARACTER):
+                    return f"\\x{{{value:x}}}"
+                return _class(_python_class(kind, value), flags & _OF_CLASSES)
+            case "BRANCH":
+                said = [
+                    self.sequence(list(branch), flags, first=first, last=last, times=times)
+                    for branch in value[1]
+                ]
+                return _either([branch for branch in said if branch is not None])
+            case "SUBPATTERN":
+                _, added, taken, inner = value
+                flags = (flags | added) & ~taken
+                said_inner = self.sequence(list(inner), flags, first=first, last=last, times=times)
+                return None if said_inner is None else f"(?:{said_inner})"
+            case "MAX_REPEAT" | "MIN_REPEAT":
+                return self._repetition(value, flags, first=first, last=last, times=times)
+            case "AT":
+                allowed = (*(_FIRST_ANCHORS if first else ()), *(_LAST_ANCHORS if last else ()))
+                if str(value) in allowed:
+                    return ""
+                self._refuse("an anchor or \\b inside")
+            case _:
+                self._refuse(_REFUSED.get(kind, kind))
+
+    def _repetition(
+        self, value: Any, flags: int, *, first: bool, last: bool, times: int
+    ) -> str | None:
+        least, most, inner = int(value[0]), value[1], list(value[2])
+        bounded = most != _parser.MAXREPEAT
+        once = least == most == 1
+        copies = max(int(most) if bounded else least + 1, 1)
+        said = self.sequence(
+            inner, flags, first=first and once, last=last and once, times=times * copies
+        )
+        if said is None:
+            return "" if least == 0 else None
+        return f"(?:{said}){{{least},{int(most) if bounded else ''}}}"
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise UsageError(
+            f"regex is '{self.regex:.80}', which has {what}; allowed are "
+            "characters, classes, groups, alternatives, repetitions, and anchors where the whole "
+            "text begins and ends."
+        )
+
+    def _refuse_long(self) -> None:
+        raise UsageError(
+            f"regex is '{self.regex:.80}', which with its repetitions spelled out has more than "
+            f"{_LONGEST} characters; lower the counts, or use * or +."
+        )
+
+
+def _is_anchor(node: Any) -> bool:
+    return str(node[0]) == "AT"
+
+
+def _either(branches: Sequence[str]) -> str | None:
+    return f"(?:{'|'.join(branches)})" if branches else None
+
+
+def _python_class(kind: str, value: Any) -> str:
+    """One character of the tree as Python writes it."""
+    if kind == "ANY":
+        return "."
+    if kind != "IN":
+        value = [(kind, value)]
+    items = []
+    negated = ""
+    for item, content in value:
+        match str(item):
+            case "NEGATE":
+                negated = "^"
+            case "NOT_LITERAL":
+                negated = "^"
+                items.append(_code(content))
+            case "LITERAL":
+                items.append(_code(content))
+            case "RANGE":
+                items.append(f"{_code(content[0])}-{_code(content[1])}")
+            case _:
+                items.append(_CATEGORIES[str(content)])
+    return f"[{negated}{''.join(items)}]"
+
+
+def _code(character: int) -> str:
+    return f"\\U{character:08x}"
+
+
+@cache
+def _class(python: str, flags: int) -> str | None:
+    """A class as ranges of code points: those that Python's engine finds."""
+    ranges = [
+        (found.group()[0], found.group()[-1])
+        for found in re.finditer(f"{python}+", _characters(), flags)
+    ]
+    if not ranges:
+        return None
+    return "[" + "".join(f"\\x{{{ord(a):x}}}-\\x{{{ord(b):x}}}" for a, b in ranges) + "]"
+
+
+@cache
+def _characters() -> str:
+    """All characters that a text can have, in order."""
+    return "".join(map(chr, (*range(0xD800), *range(0xE000, ord(LAST_CHARACTER)))))
