@@ -242,6 +242,7 @@ def test_pieces_of_a_stream_and_drafts(making: Making, caplog: pytest.LogCapture
         ({"regex": "a$b"}, "which has an anchor"),
         ({"regex": "a++"}, "which has a possessive repetition"),
         ({"regex": "(a{0,90}){0,90}"}, "has more than 5000 characters; lower the counts"),
+        ({"regex": "(a|b)*a(a|b){30}"}, "grows too fast with the counts of its repetitions"),
         ({"regex": "\ud800"}, "which is no regular expression"),
         ({"regex": "[3-9]{9}", "max_length": 5}, "whose shortest output has 10 tokens with its"),
         (

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 _BYTES, _SPACE = 256, ord(" ")
+# Counts of repetitions that tell how fast an automaton grows with them, and how many times as many
+# states twice the count may take: it is 2 in proportion, 8 with the third power.
+_COUNTS: Final = (2, 4, 8, 16)
+_GROWTH: Final = 10
 FAR: Final = int(np.iinfo(np.int32).max)  # steps from where no way leads
 
 # Bytes and what is put in their place, in the whole text, one pair after the other.
@@ -64,7 +68,24 @@ def automaton_of(regex: str) -> ByteAutomaton:
     Raises:
         UsageError: see `warmstart.text.regex`; and if the library is missing.
     """
-    said = translated(regex)
+    said, fewer, states = translated(regex), 0, 0
+    # Shorter ones first: the whole might never come to its end.
+    for count in _COUNTS:
+        part = translated(regex, count)
+        if part == said:
+            break
+        fewer, states = states, len(_made(regex, part).after_NB)
+        if fewer and states > _GROWTH * fewer:
+            raise UsageError(
+                f"regex is '{regex:.80}', whose automaton grows too fast with the counts of its "
+                f"repetitions: it has {fewer} states with counts up to {count // 2}, and "
+                f"{states} with counts up to {count}. Lower the counts, or use * or +."
+            )
+    return _made(regex, said)
+
+
+def _made(regex: str, said: str | None) -> ByteAutomaton:
+    """The automaton of an expression that is translated."""
     try:
         from outlines_core import Index, Vocabulary
     except ImportError:

@@ -42,11 +42,12 @@ _FIRST_ANCHORS: Final = ("AT_BEGINNING", "AT_BEGINNING_STRING")
 _LAST_ANCHORS: Final = ("AT_END", "AT_END_STRING")
 
 
-def translated(regex: str) -> str | None:
+def translated(regex: str, most: int | None = None) -> str | None:
     """The same language of whole texts in the syntax of the Rust crate ``regex``.
 
     Args:
         regex: as Python's `re` takes it. Anchors may stand where the whole text begins and ends.
+        most: counts of repetitions above this are lowered to it. Default: none is.
 
     Returns:
         None: it matches no text at all.
@@ -69,14 +70,14 @@ def translated(regex: str) -> str | None:
             f"regex is '{regex:.80}', which is no regular expression: {error}; see Python's re for "
             "what is one."
         ) from None
-    return _Walk(regex).sequence(list(tree), tree.state.flags, first=True, last=True)
+    return _Walk(regex, most).sequence(list(tree), tree.state.flags, first=True, last=True)
 
 
 class _Walk:
     """Goes through the tree of an expression and says each part."""
 
-    def __init__(self, regex: str) -> None:
-        self.regex = regex
+    def __init__(self, regex: str, most: int | None) -> None:
+        self.regex, self.most = regex, most
         self.characters = 0
 
     def sequence(
@@ -147,6 +148,8 @@ class _Walk:
     ) -> str | None:
         least, most, inner = int(value[0]), value[1], list(value[2])
         bounded = most != _parser.MAXREPEAT
+        if self.most is not None:
+            least, most = min(least, self.most), min(int(most), self.most) if bounded else most
         once = least == most == 1
         copies = max(int(most) if bounded else least + 1, 1)
         said = self.sequence(
