@@ -11,9 +11,10 @@ from warmstart.generation.automaton import TokenAutomaton, TokenTree
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.text.byte_automaton import automaton_of, before, stripped
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import Long
+from warmstart.text.regex_automaton import automaton_of, stripped
+from warmstart.text.rewriting import before
 from warmstart.text.tokenizer_pair import TokenizerPair
 from warmstart.text.written import WrittenTokens, written_tokens
 

@@ -11,6 +11,7 @@ from typing import Final
 from transformers import PreTrainedTokenizerBase
 
 from warmstart.errors import UsageError
+from warmstart.text.rewriting import Replacements
 
 __all__ = ["WrittenTokens", "written_tokens"]
 
@@ -39,7 +40,7 @@ class WrittenTokens:
 
     first: tuple[bytes, ...]
     later: tuple[bytes, ...]
-    replacements: tuple[tuple[bytes, bytes], ...]
+    replacements: Replacements
 
     def text(self, tokens: Sequence[int]) -> str:
         """The text of some tokens."""
@@ -128,7 +129,7 @@ def _joined(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[str]], str]:
     return " ".join if backend.decoder is None else backend.decoder.decode
 
 
-def _replacements(tokenizer: PreTrainedTokenizerBase) -> tuple[tuple[bytes, bytes], ...]:
+def _replacements(tokenizer: PreTrainedTokenizerBase) -> Replacements:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     forced = tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output
     kept = backend is not None and type(backend.model).__name__ == "BPE" and not forced

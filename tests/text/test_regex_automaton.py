@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from warmstart.text.byte_automaton import automaton_of, before, stripped
+from warmstart.text.regex_automaton import automaton_of, stripped
+from warmstart.text.rewriting import before
 
 EXPRESSIONS = (
     r"yes|no|yesterday",
