@@ -6,8 +6,10 @@
 MODEL is a model folder, TEXTS a file of sources, gzipped, of which the first column counts. A
 result is filled piece by piece, see ``--only``; without it all are run. Each system runs in a
 process of its own, with two threads. Every call writes exactly 48 tokens a source, so that all do
-the same work. CTranslate2 runs a Transformer of the same shape with random weights. ONNX Runtime is
-not among them: nothing that the project depends on exports such a model with its cache.
+the same work; in the piece "real" outputs end by themselves, so only systems with the same weights
+are in it, and its result is filed under the name of TEXTS. CTranslate2 runs a Transformer of the
+same shape with random weights. ONNX Runtime is not among them: nothing that the project depends on
+exports such a model with its cache.
 """
 
 import argparse
@@ -28,11 +30,19 @@ from generation_systems import THREADS, prepare
 TOKENS, ROUNDS = 48, 5
 SYSTEMS = (
     "warmstart-float32",
+    "warmstart-compiled-float32",
     "warmstart-float16",
     "warmstart-int8",
     "transformers-float32",
     "ctranslate2-float32",
     "ctranslate2-int8",
+)
+REAL = (
+    "warmstart-float32",
+    "warmstart-drafts-float32",
+    "warmstart-compiled-float32",
+    "warmstart-int8",
+    "transformers-float32",
 )
 HALF = ("warmstart-bfloat16", "transformers-bfloat16")  # slow without its instructions
 PIECES = {
@@ -46,7 +56,12 @@ class System:
     """A process that decodes on request."""
 
     def __init__(self, name: str, folder: Path) -> None:
-        environment = {**os.environ, "CT2_USE_MKL": "0", "OMP_NUM_THREADS": str(THREADS)}
+        environment = {
+            **os.environ,
+            "CT2_USE_MKL": "0",
+            "OMP_NUM_THREADS": str(THREADS),
+            "WARMSTART_CACHE": str(folder / "cache"),  # of compiled steps
+        }
         script = Path(__file__).with_name("generation_systems.py")
         self._process = subprocess.Popen(
             [sys.executable, str(script), name, str(folder)],
@@ -56,14 +71,14 @@ class System:
             env=environment,
         )
 
-    def decode(self, sources: list[list[int]], beams: int, tokens: int) -> dict[str, Any]:
-        """One call."""
+    def decode(self, sources: list[list[int]], beams: int, tokens: int | None) -> dict[str, Any]:
+        """One call; without `tokens` outputs end by themselves."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = {"sources": sources, "beams": beams, "tokens": tokens}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         reply: dict[str, Any] = json.loads(self._process.stdout.readline())
-        assert set(reply["lengths"]) == {tokens}, reply["lengths"]
+        assert tokens is None or set(reply["lengths"]) == {tokens}, reply["lengths"]
         return reply
 
     def end(self) -> None:
@@ -85,13 +100,35 @@ def measure(piece: str, rows: list[list[int]], folder: Path) -> dict[str, Any]:
                 seconds[name].append(reply["seconds"])
     for system in systems.values():
         system.end()
+    return {name: _spread(times) for name, times in seconds.items()}
+
+
+def real(rows: list[list[int]], folder: Path) -> dict[str, Any]:
+    """Greedy search over batches of 32 sources of like lengths, up to the end token."""
+    rows = sorted(rows, key=len)
+    batches = [rows[first : first + 32] for first in range(0, len(rows), 32)]
+    systems = {name: System(name, folder) for name in REAL}
+    seconds: dict[str, list[float]] = {name: [] for name in REAL}
+    lengths = {}
+    for turn in range(ROUNDS + 1):
+        for name, system in systems.items():
+            replies = [system.decode(batch, 1, None) for batch in batches]
+            lengths[name] = sum(length for reply in replies for length in reply["lengths"])
+            if turn:
+                seconds[name].append(sum(reply["seconds"] for reply in replies))
+    for system in systems.values():
+        system.end()
     return {
-        name: {
-            "median_ms": round(1000 * statistics.median(times)),
-            "least_ms": round(1000 * min(times)),
-            "most_ms": round(1000 * max(times)),
-        }
+        name: {**_spread(times), "sources": len(rows), "tokens": lengths[name]}
         for name, times in seconds.items()
+    }
+
+
+def _spread(times: list[float]) -> dict[str, int]:
+    return {
+        "median_ms": round(1000 * statistics.median(times)),
+        "least_ms": round(1000 * min(times)),
+        "most_ms": round(1000 * max(times)),
     }
 
 
@@ -139,8 +176,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
             / result["milliseconds"][piece][name]["median_ms"]
             for piece in pieces
         ]
-        places = [at + 0.13 * (place - 2.5) for at in range(len(pieces))]
-        axes.bar(places, ratios, 0.12, label=name.replace("-", " "))
+        places = [at + 0.12 * (place - 3) for at in range(len(pieces))]
+        axes.bar(places, ratios, 0.11, label=name.replace("-", " "))
     axes.set_xticks(range(len(pieces)), [piece.replace("-", ", batch ") for piece in pieces])
     axes.set_ylabel("times as fast as transformers, float32")
     axes.legend(fontsize=8)
@@ -154,7 +191,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("texts", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--only", choices=[*PIECES, "memory", "figure"], action="append")
+    parser.add_argument("--only", choices=[*PIECES, "real", "memory", "figure"], action="append")
     parser.add_argument("--folder", type=Path, help="where the models lie from another run")
     options = parser.parse_args()
     result: dict[str, Any] = {"milliseconds": {}}
@@ -166,11 +203,15 @@ def main() -> None:
         if not (folder / "ctranslate2").exists():
             prepare(options.model, folder)
         rows = _rows(options.model, options.texts)
-        for piece in options.only or [*PIECES, "memory"]:
+        for piece in options.only or [*PIECES, "real", "memory"]:
             if piece in PIECES:
-                result["milliseconds"][piece] = measure(piece, rows, folder)
+                result["milliseconds"][piece] = measure(piece, rows[:32], folder)
+            elif piece == "real":
+                found = real(rows, folder)
+                result.setdefault("real_lengths", {})[options.texts.parent.name] = found
+                print(json.dumps(found, indent=1))
             elif piece == "memory":
-                result["peak_mb"] = memory(rows, folder)
+                result["peak_mb"] = memory(rows[:32], folder)
             else:
                 draw(result, options.output.with_suffix(".png"))
             options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -181,7 +222,7 @@ def _rows(model: str, texts: Path) -> list[list[int]]:
     from transformers import AutoTokenizer
 
     with gzip.open(texts, "rt", encoding="utf-8") as file:
-        lines = [next(file).split("\t")[0] for _ in range(32)]
+        lines = [next(file).split("\t")[0] for _ in range(64)]
     rows: list[list[int]] = AutoTokenizer.from_pretrained(model)(lines)["input_ids"]
     return rows
 

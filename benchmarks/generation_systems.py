@@ -14,8 +14,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -100,16 +101,21 @@ def _write_ctranslate2(
     spec.save(str(folder))
 
 
-def warmstart(folder: Path, dtype: str) -> Decode:
+def warmstart(
+    folder: Path, dtype: str, *, drafts: bool = False, compile: Literal["no", "wait"] = "no"
+) -> Decode:
     """Ours."""
     import torch
 
     from warmstart import GenerationOptions, Seq2Seq
+    from warmstart.generation.guide import Guide
     from warmstart.generation.search import search
     from warmstart.model.sequences import Sequences
 
     torch.set_num_threads(THREADS)
-    model = Seq2Seq.from_pretrained(folder / "warmstart", device="cpu", dtype=dtype)
+    model = Seq2Seq.from_pretrained(
+        folder / "warmstart", device="cpu", dtype=dtype, compile=compile
+    )
 
     def decode(sources: list[list[int]], beams: int, tokens: int | None) -> list[list[int]]:
         length = LIMIT if tokens is None else tokens + 1
@@ -117,7 +123,14 @@ def warmstart(folder: Path, dtype: str) -> Decode:
             num_beams=beams, max_length=length, min_length=0 if tokens is None else length
         )
         source = Sequences.of(sources)
-        return search(model.model, source, model.tokenizers.special, options, model.constraints)
+        return search(
+            model.model,
+            source,
+            model.tokenizers.special,
+            options,
+            model.constraints,
+            Guide(draft_rows=sources if drafts else ()),
+        )
 
     return decode
 
@@ -185,7 +198,13 @@ def main() -> None:
     os.environ["CT2_USE_MKL"] = "0"  # on AMD it is slower with it
     replies, sys.stdout = sys.stdout, sys.stderr
     name, _, dtype = sys.argv[1].rpartition("-")
-    make = {"warmstart": warmstart, "transformers": transformers, "ctranslate2": ctranslate2}[name]
+    make = {
+        "warmstart": warmstart,
+        "warmstart-drafts": partial(warmstart, drafts=True),
+        "warmstart-compiled": partial(warmstart, compile="wait"),
+        "transformers": transformers,
+        "ctranslate2": ctranslate2,
+    }[name]
     decode = make(Path(sys.argv[2]), dtype)
     for line in sys.stdin:
         request = json.loads(line)
