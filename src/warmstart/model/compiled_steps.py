@@ -45,7 +45,7 @@ class CompiledSteps:
         """
         self._step, self._config, self._wait = TracedStep(model), model.config.decoder, wait
         self._ready: dict[StepForm, Callable[..., Tensor]] = {}
-        self._impossible: set[StepForm] = set()
+        self._impossible: dict[StepForm, str] = {}  # and why
         self._job: _Job | None = None
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
@@ -94,8 +94,9 @@ class CompiledSteps:
             self._give_up(form, f"{self._path(form)} cannot be read ({why}); delete it")
 
     def _give_up(self, form: StepForm, why: str) -> None:
-        self._impossible.add(form)
-        logger.warning("Decoding goes on without a compiled step: %s.", why)
+        if why not in self._impossible.values():
+            logger.warning("Decoding goes on without a compiled step: %s.", why)
+        self._impossible[form] = why
 
     def _path(self, form: StepForm) -> Path:
         return kept(KIND, self._key(form), SUFFIX)
