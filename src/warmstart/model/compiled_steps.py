@@ -9,8 +9,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable
-from functools import cached_property
-from importlib.metadata import version
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -107,7 +106,7 @@ class CompiledSteps:
             repr(self._config),
             repr(form),
             torch.__version__,
-            version("warmstart"),
+            _code(),
             torch.backends.cpu.get_cpu_capability(),
             torch.get_num_threads(),
         )
@@ -162,6 +161,12 @@ def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         process.wait()
+
+
+@cache
+def _code() -> str:
+    """A digest of what a step is made from."""
+    return fingerprint(*(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))))
 
 
 def _bytes(tensor: Tensor) -> bytes:
