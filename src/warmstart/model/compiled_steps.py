@@ -45,6 +45,7 @@ class CompiledSteps:
         self._step, self._config, self._wait = TracedStep(model), model.config.decoder, wait
         self._ready: dict[StepForm, Callable[..., Tensor]] = {}
         self._impossible: dict[StepForm, str] = {}  # and why
+        self._paths: dict[StepForm, Path] = {}
         self._job: _Job | None = None
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
@@ -62,18 +63,16 @@ class CompiledSteps:
 
     def _look(self, form: StepForm) -> Callable[..., Tensor] | None:
         """The compiled step, if it is on disk by now; else it is asked for."""
-        while form not in self._impossible:
-            if self._job is not None:
-                if not self._job.ended(wait=self._wait):
-                    return None
+        while form not in self._ready and form not in self._impossible:
+            if self._path(form).is_file():
+                self._load(form)
+            elif self._job is None:
+                self._job = _Job(self._step, self._config, form, self._path(form).stem)
+            elif self._job.ended(wait=self._wait):
                 self._finish(self._job)
                 self._job = None
-            elif form in self._ready:
-                break
-            elif self._path(form).is_file():
-                self._load(form)
             else:
-                self._job = _Job(self._step, self._config, form, self._key(form))
+                return None
         return self._ready.get(form)
 
     def _finish(self, job: "_Job") -> None:
@@ -98,18 +97,18 @@ class CompiledSteps:
         self._impossible[form] = why
 
     def _path(self, form: StepForm) -> Path:
-        return kept(KIND, self._key(form), SUFFIX)
-
-    def _key(self, form: StepForm) -> str:
-        return fingerprint(
-            self._weights,
-            repr(self._config),
-            repr(form),
-            torch.__version__,
-            _code(),
-            torch.backends.cpu.get_cpu_capability(),
-            torch.get_num_threads(),
-        )
+        if form not in self._paths:
+            key = fingerprint(
+                self._weights,
+                repr(self._config),
+                repr(form),
+                torch.__version__,
+                _code(),
+                torch.backends.cpu.get_cpu_capability(),
+                torch.get_num_threads(),
+            )
+            self._paths[form] = kept(KIND, key, SUFFIX)
+        return self._paths[form]
 
     @cached_property
     def _weights(self) -> str:
