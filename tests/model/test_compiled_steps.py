@@ -127,7 +127,7 @@ def test_meanwhile_decoding_goes_on(
         def terminate(self) -> None:
             started.remove(self)
 
-        def wait(self) -> int:
+        def wait(self, _timeout: float | None = None) -> int:
             return 0
 
     started: list[Unending] = []

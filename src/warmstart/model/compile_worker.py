@@ -7,6 +7,7 @@ hold up the decoding that goes on meanwhile.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -44,6 +45,7 @@ def main() -> str | None:
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is taken away
     os.nice(5)  # decoding goes first
     request = torch.load(sys.stdin.buffer, weights_only=False)  # from the process that started us
     torch.set_num_threads(request["threads"])

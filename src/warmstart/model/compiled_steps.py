@@ -28,6 +28,8 @@ __all__ = ["CompiledSteps"]
 # libraries' are as fast: 128 rows took 1.15 times as long compiled, 32 rows 0.9 times.
 _TOKENS = 64
 
+_GRACE = 5.0  # seconds for a process to take away what it was writing
+
 logger = logging.getLogger(__name__)
 
 
@@ -159,7 +161,11 @@ def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
     said.close()
     if process.poll() is None:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 @cache
