@@ -6,6 +6,7 @@ it as one sentence without a traceback and exits with ``exit_code``. Bugs of our
 """
 
 import difflib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,7 @@ __all__ = [
     "WarmstartError",
     "alike",
     "did_you_mean",
+    "tells",
 ]
 
 
@@ -36,6 +38,11 @@ class WarmstartError(Exception):
 
     exit_code = 1
     everywhere = True
+
+
+def tells() -> bool:
+    """Whether this process tells what all of a run's processes on this machine have to tell."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @contextmanager

@@ -61,7 +61,7 @@ TRACES = [
 @pytest.mark.parametrize(("name", "form"), TRACES)
 def test_a_traced_step_is_a_step(name: str, form: StepForm) -> None:
     model = model_of(name).eval()
-    module = traced(TracedStep(model), model.config.decoder, form).module()
+    module = traced(TracedStep(model), form).module()
     source, tokens = sources_of(form), 3 if form.many_tokens else 1
     rows = len(source.lengths) * form.beams
     with torch.inference_mode():

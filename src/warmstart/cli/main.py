@@ -24,7 +24,7 @@ from warmstart.cli.list import list_names
 from warmstart.cli.quickstart import quickstart
 from warmstart.cli.scoring import ScoringCommand
 from warmstart.cli.train import train
-from warmstart.errors import Interrupted, WarmstartError
+from warmstart.errors import Interrupted, WarmstartError, tells
 
 __all__ = ["main", "run"]
 
@@ -68,11 +68,11 @@ def run(arguments: Sequence[str]) -> int:
         try:
             return int(app(arguments, prog_name="warmstart", standalone_mode=False) or 0)
         except Interrupted as stopped:
-            if _tells():
+            if tells():
                 typer.echo(str(stopped), err=True)
             return stopped.exit_code
         except WarmstartError as error:
-            if error.everywhere and not _tells():
+            if error.everywhere and not tells():
                 return error.exit_code
             return _fail(str(error), error.exit_code)
         except typer.TyperException as error:
@@ -111,11 +111,6 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _tells() -> bool:
-    """Whether this process tells what all of a run's processes on this machine have to tell."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
 def _sentence(error: typer.TyperException) -> str:
     text = error.format_message().replace("Value error, ", "").strip()
     return text if text.endswith((".", "?")) else f"{text}."
@@ -139,7 +134,7 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
         everywhere = record.levelno <= logging.INFO or getattr(record, "everywhere", False)
-        if everywhere and not _tells():
+        if everywhere and not tells():
             return
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         sys.stderr.write(f"{level}{record.getMessage()}\n")

@@ -145,15 +145,7 @@ class TokenAutomaton:
 
     @torch.inference_mode()
     def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
-        """True for tokens that may follow.
-
-        Args:
-            nodes_R: where the rows are. Shape: [R]
-            room: tokens that they may still write, the end token included.
-
-        Returns:
-            Shape: [R, V]
-        """
+        """See `Allowed.allowed`. Shape: [R] -> [R, V]"""
         with self._lock:
             slots_R = self._look_up(nodes_R)
             allowed_RV = self._least_KV[slots_R] <= min(room, _FAR - 1)

@@ -60,15 +60,7 @@ class Trie:
         return self
 
     def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
-        """True for tokens that may follow.
-
-        Args:
-            nodes_R: where the rows are. Shape: [R]
-            room: not looked at, for all outputs are short enough.
-
-        Returns:
-            Shape: [R, V]
-        """
+        """See `Allowed.allowed`; all outputs are short enough for any room. Shape: [R] -> [R, V]"""
         counts_R = self._counts[nodes_R]
         rows = torch.arange(len(nodes_R), device=nodes_R.device).repeat_interleave(counts_R)
         within = torch.arange(len(rows), device=rows.device) - (counts_R.cumsum(0) - counts_R)[rows]

@@ -54,9 +54,7 @@ def main() -> str | None:
         kept_file(
             KIND,
             sys.argv[1],
-            lambda path: compile_step(
-                traced(request["step"], request["config"], request["form"]), path
-            ),
+            lambda path: compile_step(traced(request["step"], request["form"]), path),
             SUFFIX,
         )
     except InvalidCxxCompiler:

@@ -4,6 +4,7 @@ Until then, and for forms that cannot be compiled, decoding goes on as it does w
 """
 
 import logging
+import platform
 import subprocess
 import sys
 import tempfile
@@ -11,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from functools import cache, cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ class CompiledSteps:
                 are.
             wait: whether `step` returns only when the form that it needs is compiled.
         """
-        self._step, self._config, self._wait = TracedStep(model), model.config.decoder, wait
+        self._step, self._wait = TracedStep(model), wait
         self._ready: dict[StepForm, Callable[..., Tensor]] = {}
         self._impossible: dict[StepForm, str] = {}  # and why
         self._paths: dict[StepForm, Path] = {}
@@ -69,7 +70,7 @@ class CompiledSteps:
             if self._path(form).is_file():
                 self._load(form)
             elif self._job is None:
-                self._job = _Job(self._step, self._config, form, self._path(form).stem)
+                self._job = _Job(self._step, form, self._path(form).stem)
             elif self._job.ended(wait=self._wait):
                 self._finish(self._job)
                 self._job = None
@@ -102,11 +103,11 @@ class CompiledSteps:
         if form not in self._paths:
             key = fingerprint(
                 self._weights,
-                repr(self._config),
+                repr(self._step.decoder.config),
                 repr(form),
                 torch.__version__,
                 _code(),
-                torch.backends.cpu.get_cpu_capability(),
+                _processor(),
                 torch.get_num_threads(),
             )
             self._paths[form] = kept(KIND, key, SUFFIX)
@@ -116,18 +117,17 @@ class CompiledSteps:
     def _weights(self) -> str:
         """A digest of the weights and what they are called."""
         state = self._step.state_dict()
-        return fingerprint(
-            *(part for name, value in state.items() for part in (name, _bytes(value)))
-        )
+        # One after the other, so that they are not all copied at once.
+        return fingerprint([(name, fingerprint(_bytes(value))) for name, value in state.items()])
 
 
 class _Job:
     """A process that compiles."""
 
-    def __init__(self, step: TracedStep, config: Any, form: StepForm, key: str) -> None:
+    def __init__(self, step: TracedStep, form: StepForm, key: str) -> None:
         self.form = form
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
-        request = {"step": step, "config": config, "form": form, "threads": torch.get_num_threads()}
+        request = {"step": step, "form": form, "threads": torch.get_num_threads()}
         with tempfile.TemporaryFile() as file:  # so that nothing is left, whatever happens
             torch.save(request, file)
             file.seek(0)
@@ -172,6 +172,15 @@ def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
 def _code() -> str:
     """A digest of what a step is made from."""
     return fingerprint(*(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py"))))
+
+
+@cache
+def _processor() -> str:
+    """Its instructions: compiled code has all that it may use."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    kinds = {line for line in lines if line.startswith(("flags", "Features"))}
+    return fingerprint(platform.machine(), torch.backends.cpu.get_cpu_capability(), sorted(kinds))
 
 
 def _bytes(tensor: Tensor) -> bytes:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from warmstart.model.cache import Cache, may_see
-from warmstart.model.config import StackConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 if TYPE_CHECKING:
@@ -130,16 +129,16 @@ def arguments(
 
 
 @torch.no_grad()
-def traced(step: TracedStep, config: StackConfig, form: StepForm) -> "ExportedProgram":
+def traced(step: TracedStep, form: StepForm) -> "ExportedProgram":
     """The step for the compiler, with sizes that may vary as far as the form lets them.
 
     Args:
         step: in evaluation mode.
-        config: the decoder's.
         form: which of the steps.
     """
     from torch.export import Dim, export
 
+    config = step.decoder.config
     sources = _SOURCES if form.many_sources else 1
     rows, tokens = sources * form.beams, _TOKENS if form.many_tokens else 1
     cache = Cache(config, rows, _SLOTS, next(step.parameters()), sources)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from warmstart.errors import Interrupted
+from warmstart.errors import Interrupted, tells
 from warmstart.training.checkpoints import checkpoint_folder
 
 __all__ = ["EvaluationAbandoned", "StopInOrder", "StopRequest", "stop_requests"]
@@ -44,7 +44,7 @@ class StopRequest:
         if not self.signal:
             self.signal, self.since = number, time.monotonic()
             # Not through `sys.stderr`, which may be in the middle of a write.
-            if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes, one tells
+            if tells():
                 os.write(2, b"\nstopping after this step, with a checkpoint\n")
             if self.abandons:
                 raise EvaluationAbandoned

@@ -97,9 +97,9 @@ def _of_all(sentence: str) -> TrainingError:
 
 def greatest(values: Sequence[int], device: torch.device) -> list[int]:
     """The greatest of each value over all processes, which all call it."""
-    together = torch.tensor(values, dtype=torch.int64, device=device)
-    distributed.all_reduce(together, distributed.ReduceOp.MAX)
-    return together.tolist()
+    agreed = torch.tensor(values, dtype=torch.int64, device=device)
+    distributed.all_reduce(agreed, distributed.ReduceOp.MAX)
+    return agreed.tolist()
 
 
 def broadcast(parameters: Iterable[nn.Parameter]) -> None:
