@@ -20,6 +20,7 @@ from warmstart.generation.options import GenerationOptions
 from warmstart.generation.search import search
 from warmstart.model import compiled_steps
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.few_rows import for_few_rows
 from warmstart.model.inference import converted, laid_out
 from warmstart.model.sequences import Sequences
 from warmstart.model.traced_step import StepForm, TracedStep, arguments, traced
@@ -98,6 +99,27 @@ def test_compiled_searches_find_what_searches_find(
     again = random_model().eval()
     again.compile_steps = "wait"
     assert search(again, SOURCES, SPECIAL, options) == expected
+
+
+@NEEDS_COMPILER
+def test_a_reduced_model_is_compiled_for_one_source() -> None:
+    model = converted(random_model().eval(), "cpu", "int8", "wait")
+    assert model.compiled_step is not None
+    steps: compiled_steps.CompiledSteps = model.compiled_step.__self__  # type: ignore[attr-defined]
+    options = GenerationOptions(num_beams=2, max_length=6, min_length=6)
+    search(model, SOURCES, SPECIAL, options)
+    assert not steps._ready  # several sources are left to the libraries
+    form = StepForm(beams=2, many_sources=False, many_tokens=False)
+    search(model, sources_of(form), SPECIAL, options)
+    assert steps._ready.keys() == {form}
+    with torch.inference_mode():
+        layers = for_few_rows(TracedStep(model))
+        ours, theirs = (model.start(sources_of(form), 9, 2) for _ in range(2))
+        for at in range(3):
+            given = torch.tensor([[3 + at], [4]])
+            expected = layers(*arguments(given, theirs))
+            theirs.advance(1)
+            torch.testing.assert_close(model.step(given, ours), expected)
 
 
 def decoded_without(
@@ -179,9 +201,11 @@ def test_wide_batches_are_left_to_the_libraries(cache: Path) -> None:
     assert not cache.exists()
 
 
-@pytest.mark.parametrize(("device", "dtype"), [("cpu", "int8"), ("cpu", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("device", "dtype"), [("cpu", "bfloat16"), ("cpu", torch.bfloat16), ("meta", "float32")]
+)
 def test_what_is_not_compiled_is_refused(device: str, dtype: str | torch.dtype) -> None:
-    with pytest.raises(UsageError, match="in float32 on a CPU alone"):
+    with pytest.raises(UsageError, match="in float32, float16 or int8 on a CPU alone"):
         converted(random_model(), device, dtype, "wait")
     with pytest.raises(UsageError, match="did you mean 'wait'"):
         converted(random_model(), device, "float32", "wai")  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from warmstart.model.traced_step import traced
 __all__ = ["KIND", "SUFFIX", "compile_step"]
 
 KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and what files in it are called
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "freezing": True,  # weights are constants, which kernels lay out as they like them
     "max_autotune_gemm": True,
     # Inductor's own products, for a few rows more than twice as fast as the libraries' calls.
@@ -28,13 +29,23 @@ _OPTIONS = {
 }
 
 
-def compile_step(program: torch.export.ExportedProgram, path: Path) -> None:
-    """Writes a package that `torch._inductor.aoti_load_package` reads."""
+def compile_step(
+    program: torch.export.ExportedProgram, path: Path, *, few_rows: bool = False
+) -> None:
+    """Writes a package that `torch._inductor.aoti_load_package` reads.
+
+    Args:
+        program: the step.
+        path: of the package.
+        few_rows: whether its layers are those of `few_rows.py`, whose weights would be widened
+            once and for all, if they were taken for constants.
+    """
     from torch._inductor import aoti_compile_and_package
 
     made = path.with_suffix(SUFFIX)  # the compiler insists on it
+    options = {} if few_rows else _OPTIONS
     try:
-        aoti_compile_and_package(program, package_path=str(made), inductor_configs=_OPTIONS)
+        aoti_compile_and_package(program, package_path=str(made), inductor_configs=options)
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
@@ -54,7 +65,9 @@ def main() -> str | None:
         kept_file(
             KIND,
             sys.argv[1],
-            lambda path: compile_step(traced(request["step"], request["form"]), path),
+            lambda path: compile_step(
+                traced(request["step"], request["form"]), path, few_rows=request["few_rows"]
+            ),
             SUFFIX,
         )
     except InvalidCxxCompiler:

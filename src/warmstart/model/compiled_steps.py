@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import IO
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from warmstart.cache import fingerprint, kept
 from warmstart.model.cache import Cache
 from warmstart.model.compile_worker import KIND, SUFFIX
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.few_rows import FEW, for_few_rows
 from warmstart.model.traced_step import StepForm, TracedStep, arguments
 
 __all__ = ["CompiledSteps"]
@@ -37,15 +38,15 @@ logger = logging.getLogger(__name__)
 class CompiledSteps:
     """The compiled steps of one model. At most one is being made at a time."""
 
-    def __init__(self, model: EncoderDecoder, *, wait: bool) -> None:
+    def __init__(self, model: EncoderDecoder, *, wait: bool, few_rows: bool = False) -> None:
         """None are there yet.
 
         Args:
-            model: in float32 on a CPU and in evaluation mode; its weights have to stay as they
-                are.
+            model: on a CPU and in evaluation mode; its weights have to stay as they are.
             wait: whether `step` returns only when the form that it needs is compiled.
+            few_rows: whether the model is a reduced one, see `few_rows.py`; else it is in float32.
         """
-        self._step, self._wait = TracedStep(model), wait
+        self._step, self._wait, self._few_rows = TracedStep(model), wait, few_rows
         self._ready: dict[StepForm, Callable[..., Tensor]] = {}
         self._impossible: dict[StepForm, str] = {}  # and why
         self._paths: dict[StepForm, Path] = {}
@@ -53,7 +54,10 @@ class CompiledSteps:
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
         """What `EncoderDecoder.step` gives; None: not compiled. Shape: [R, N] -> [R, N, V]"""
-        if tokens_RN.numel() > _TOKENS:
+        rows, tokens = tokens_RN.shape
+        if self._few_rows and (rows > FEW or cache.sources > 1 or tokens > 1):
+            return None
+        if rows * tokens > _TOKENS:
             return None
         form = StepForm.of(tokens_RN, cache)
         compiled = self._ready.get(form) or self._look(form)
@@ -61,7 +65,7 @@ class CompiledSteps:
         if compiled is None or (cache.cross and cache.cross[0][0].shape[2] < 2):
             return None
         logits = compiled(*arguments(tokens_RN, cache))
-        cache.advance(tokens_RN.shape[1])
+        cache.advance(tokens)
         return logits
 
     def _look(self, form: StepForm) -> Callable[..., Tensor] | None:
@@ -70,7 +74,9 @@ class CompiledSteps:
             if self._path(form).is_file():
                 self._load(form)
             elif self._job is None:
-                self._job = _Job(self._step, form, self._path(form).stem)
+                self._job = _Job(
+                    self._exportable(), form, self._path(form).stem, few_rows=self._few_rows
+                )
             elif self._job.ended(wait=self._wait):
                 self._finish(self._job)
                 self._job = None
@@ -113,10 +119,14 @@ class CompiledSteps:
             self._paths[form] = kept(KIND, key, SUFFIX)
         return self._paths[form]
 
+    def _exportable(self) -> nn.Module:
+        """The step with layers that a compiler can take. Not kept: they may be copies."""
+        return for_few_rows(self._step) if self._few_rows else self._step
+
     @cached_property
     def _weights(self) -> str:
         """A digest of the weights and what they are called."""
-        state = self._step.state_dict()
+        state = self._exportable().state_dict()
         # One after the other, so that they are not all copied at once.
         return fingerprint([(name, fingerprint(_bytes(value))) for name, value in state.items()])
 
@@ -124,10 +134,15 @@ class CompiledSteps:
 class _Job:
     """A process that compiles."""
 
-    def __init__(self, step: TracedStep, form: StepForm, key: str) -> None:
+    def __init__(self, step: nn.Module, form: StepForm, key: str, *, few_rows: bool) -> None:
         self.form = form
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
-        request = {"step": step, "form": form, "threads": torch.get_num_threads()}
+        request = {
+            "step": step,
+            "form": form,
+            "few_rows": few_rows,
+            "threads": torch.get_num_threads(),
+        }
         with tempfile.TemporaryFile() as file:  # so that nothing is left, whatever happens
             torch.save(request, file)
             file.seek(0)

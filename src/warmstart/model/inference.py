@@ -5,7 +5,6 @@ the kernels want them, which is up to twice as fast as a product that has to bri
 time.
 """
 
-import copy
 from collections.abc import Callable
 from typing import get_args
 from weakref import WeakKeyDictionary
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.model.attention import CrossAttention
 from warmstart.model.compiled_steps import CompiledSteps
+from warmstart.model.copies import shallow
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.head import Head
@@ -66,7 +66,7 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     if model in _known and _known[model][0] == state:
         return _known[model][1]
     _known.pop(model, None)  # before the new one is made, so that there are never three
-    made = _shallow(model)
+    made = shallow(model)
     for name in ("decoder", "head"):
         part = _replaced(getattr(model, name), Float32Linear, None, {})
         setattr(made, name, part.eval())
@@ -103,19 +103,18 @@ def converted(
         raise UsageError(
             f"There is no compile '{compile_steps}'; {did_you_mean(compile_steps, choices)}"
         )
-    if compile_steps != "no" and (device.type, dtype) not in (
-        ("cpu", "float32"),
-        ("cpu", torch.float32),
+    if isinstance(dtype, str) and dtype not in DTYPES:
+        raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")
+    if compile_steps != "no" and (
+        device.type != "cpu" or dtype not in (*DTYPES, torch.float32) or dtype == "bfloat16"
     ):
         raise UsageError(
-            f"compile is '{compile_steps}', but steps are compiled for models in float32 on a CPU "
-            f"alone, and this one is to be in {str(dtype).removeprefix('torch.')} on {device}; "
-            "leave one of the two out."
+            f"compile is '{compile_steps}', but steps are compiled for models in float32, float16 "
+            f"or int8 on a CPU alone, and this one is to be in "
+            f"{str(dtype).removeprefix('torch.')} on {device}; leave one of the two out."
         )
     model.compile_steps = compile_steps
     if isinstance(dtype, str):
-        if dtype not in DTYPES:
-            raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")
         if dtype == "int8" and device.type != "cpu":
             raise UsageError(
                 f"dtype 'int8' is for CPUs, but the device is {device}; use 'bfloat16' there."
@@ -142,8 +141,13 @@ def reduced(model: EncoderDecoder, kind: str) -> EncoderDecoder:
             "'float32' or 'bfloat16'."
         )
     linear, words = (Int8Linear, Int8Words) if kind == "int8" else (Float16Linear, Float16Words)
-    made: EncoderDecoder = _replaced(model, linear, words, {})  # type: ignore[assignment]
-    return made.eval()
+    made = _replaced(model, linear, words, {})
+    assert isinstance(made, EncoderDecoder)
+    made.eval()
+    if made.compile_steps != "no":
+        wait = made.compile_steps == "wait"
+        made.compiled_step = CompiledSteps(made, wait=wait, few_rows=True).step
+    return made
 
 
 def is_reduced(model: EncoderDecoder) -> bool:
@@ -192,7 +196,7 @@ def _replaced(
     elif hasattr(module, "base_layer"):  # an adapter around a layer, whose weight it looks at
         made = module
     else:
-        made = _shallow(module)
+        made = shallow(module)
         for name, child in module.named_children():
             setattr(made, name, _replaced(child, linear, words, seen))
     match module:
@@ -213,14 +217,6 @@ def _replaced(
                 seen[id(weight)] = words(weight)
             made.word = seen[id(weight)]
     seen[id(module)] = made
-    return made
-
-
-def _shallow(module: nn.Module) -> nn.Module:
-    """A copy that holds the same tensors and modules, until it is given others."""
-    made = copy.copy(module)
-    for name in ("_modules", "_parameters", "_buffers"):
-        made.__dict__[name] = dict(made.__dict__[name])
     return made
 
 

@@ -43,6 +43,11 @@ class Float16Linear(nn.Module):
         product: Tensor = torch.ops.quantized.linear_dynamic_fp16(x, self._packed)
         return product
 
+    def unpacked(self) -> tuple[Tensor, Tensor | None]:
+        """Weight, in float32, and bias. Shape: [O, I] and [O]"""
+        weight_OI, bias_O = torch.ops.quantized.linear_unpack_fp16(self._packed)
+        return weight_OI, bias_O
+
 
 class Int8Linear(nn.Module):
     """A linear layer of 7-bit weights, scaled by output; inputs are rounded as they come."""
@@ -63,6 +68,11 @@ class Int8Linear(nn.Module):
         """Shape: [R, I] -> [R, O]"""
         product: Tensor = torch.ops.quantized.linear_dynamic(x, self._packed, False)
         return product
+
+    def unpacked(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Weight in whole steps, what these are worth, and bias. Shape: [O, I], [O] and [O]"""
+        weight_OI, bias_O = torch.ops.quantized.linear_unpack(self._packed)
+        return weight_OI.int_repr(), weight_OI.q_per_channel_scales().float(), bias_O
 
 
 class Int8Words(nn.Module):
