@@ -202,7 +202,7 @@ PARTS: list[tuple[tuple[Part, ...], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("parts", "frozen"), PARTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("parts", "frozen"), PARTS, ids=["+".join(parts) for parts, _ in PARTS])
 def test_a_frozen_part_gets_no_gradients(
     parts: tuple[Part, ...], frozen: Any, checkpoints: Checkpoints
 ) -> None:
