@@ -7,8 +7,9 @@ MODEL is a model folder, TEXTS a file of sources, gzipped, of which the first co
 result is filled piece by piece, see ``--only``; without it all are run. Each system runs in a
 process of its own, with two threads. Every call writes exactly 48 tokens a source, so that all do
 the same work; in the piece "real" outputs end by themselves, so only systems with the same weights
-are in it, and its result is filed under the name of TEXTS. CTranslate2 runs a Transformer of the
-same shape with random weights. ONNX Runtime is not among them: nothing that the project depends on
+are in it, and its result is filed under the name of TEXTS; in "drafts" they do, too, one source at
+a time, and CTranslate2 writes as many tokens of each. CTranslate2 runs a Transformer of the same
+shape with random weights. ONNX Runtime is not among them: nothing that the project depends on
 exports such a model with its cache.
 """
 
@@ -44,12 +45,22 @@ REAL = (
     "warmstart-int8",
     "transformers-float32",
 )
+ONE_SOURCE = ("warmstart-compiled-float16", "warmstart-compiled-int8")  # compiled for no more
+DRAFTS = (
+    "warmstart-float32",
+    "warmstart-compiled-float32",
+    "warmstart-drafts-float32",
+    "warmstart-drafts-compiled-float32",
+    "transformers-float32",
+    "ctranslate2-float32",
+)
 HALF = ("warmstart-bfloat16", "transformers-bfloat16")  # slow without its instructions
 PIECES = {
     f"{name}-{batch}": (beams, batch)
     for name, beams in (("greedy", 1), ("beam", 4))
     for batch in (1, 8, 32)
 }
+OTHERS = ("real", "drafts", "memory")
 
 
 class System:
@@ -89,7 +100,7 @@ class System:
 def measure(piece: str, rows: list[list[int]], folder: Path) -> dict[str, Any]:
     """Medians and spreads of a piece, in milliseconds, after a call to warm up."""
     beams, batch = PIECES[piece]
-    names = SYSTEMS + (HALF if beams * batch <= 8 else ())
+    names = SYSTEMS + (ONE_SOURCE if batch == 1 else ()) + (HALF if beams * batch <= 8 else ())
     systems = {name: System(name, folder) for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(ROUNDS + 1):
@@ -120,6 +131,31 @@ def real(rows: list[list[int]], folder: Path) -> dict[str, Any]:
         system.end()
     return {
         name: {**_spread(times), "sources": len(rows), "tokens": lengths[name]}
+        for name, times in seconds.items()
+    }
+
+
+def drafts(rows: list[list[int]], folder: Path) -> dict[str, Any]:
+    """Greedy search, one source at a time, up to the end token."""
+    systems = {name: System(name, folder) for name in DRAFTS}
+    seconds: dict[str, list[float]] = {name: [] for name in DRAFTS}
+    lengths: dict[str, list[int]] = {}
+    for turn in range(ROUNDS + 1):
+        for name, system in systems.items():
+            times, written = [], []
+            for at, row in enumerate(rows):
+                # A random model never ends by itself: as many as the others' outputs have.
+                ours = lengths["warmstart-float32"][at] if "ctranslate2" in name else None
+                reply = system.decode([row], 1, ours)
+                times.append(reply["seconds"])
+                written += reply["lengths"]
+            lengths[name] = written
+            if turn:
+                seconds[name].append(sum(times))
+    for system in systems.values():
+        system.end()
+    return {
+        name: {**_spread(times), "sources": len(rows), "tokens": sum(lengths[name])}
         for name, times in seconds.items()
     }
 
@@ -170,14 +206,16 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
     pieces = [piece for piece in PIECES if piece in result["milliseconds"]]
     figure, axes = plot.subplots(figsize=(10, 4.5))
-    for place, name in enumerate(SYSTEMS):
-        ratios = [
-            result["milliseconds"][piece]["transformers-float32"]["median_ms"]
-            / result["milliseconds"][piece][name]["median_ms"]
-            for piece in pieces
-        ]
-        places = [at + 0.12 * (place - 3) for at in range(len(pieces))]
-        axes.bar(places, ratios, 0.11, label=name.replace("-", " "))
+    names = (*SYSTEMS[:4], *ONE_SOURCE, *SYSTEMS[4:])
+    for place, name in enumerate(names):
+        found = [result["milliseconds"][piece] for piece in pieces]
+        bars = {
+            at + 0.1 * (place - len(names) / 2): peers["transformers-float32"]["median_ms"]
+            / peers[name]["median_ms"]
+            for at, peers in enumerate(found)
+            if name in peers
+        }
+        axes.bar(list(bars), list(bars.values()), 0.09, label=name.replace("-", " "))
     axes.set_xticks(range(len(pieces)), [piece.replace("-", ", batch ") for piece in pieces])
     axes.set_ylabel("times as fast as transformers, float32")
     axes.legend(fontsize=8)
@@ -191,7 +229,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("texts", type=Path)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--only", choices=[*PIECES, "real", "memory", "figure"], action="append")
+    parser.add_argument("--only", choices=[*PIECES, *OTHERS, "figure"], action="append")
     parser.add_argument("--folder", type=Path, help="where the models lie from another run")
     options = parser.parse_args()
     result: dict[str, Any] = {"milliseconds": {}}
@@ -203,12 +241,16 @@ def main() -> None:
         if not (folder / "ctranslate2").exists():
             prepare(options.model, folder)
         rows = _rows(options.model, options.texts)
-        for piece in options.only or [*PIECES, "real", "memory"]:
+        for piece in options.only or [*PIECES, *OTHERS]:
             if piece in PIECES:
                 result["milliseconds"][piece] = measure(piece, rows[:32], folder)
             elif piece == "real":
                 found = real(rows, folder)
                 result.setdefault("real_lengths", {})[options.texts.parent.name] = found
+                print(json.dumps(found, indent=1))
+            elif piece == "drafts":
+                found = drafts(rows[:16], folder)
+                result.setdefault("drafts", {})[options.texts.parent.name] = found
                 print(json.dumps(found, indent=1))
             elif piece == "memory":
                 result["peak_mb"] = memory(rows[:32], folder)

@@ -202,6 +202,7 @@ def main() -> None:
         "warmstart": warmstart,
         "warmstart-drafts": partial(warmstart, drafts=True),
         "warmstart-compiled": partial(warmstart, compile="wait"),
+        "warmstart-drafts-compiled": partial(warmstart, drafts=True, compile="wait"),
         "transformers": transformers,
         "ctranslate2": ctranslate2,
     }[name]

@@ -256,9 +256,9 @@ class Seq2Seq:
             device: default: a GPU if there is one, else the CPU.
             dtype: of the weights: "float32", "bfloat16", "float16" or "int8", or a type of torch.
                 On a CPU "float16" and "int8" are for decoding alone.
-            compile: whether decoding compiles its steps, in float32 on a CPU: "background" does
-                so while it decodes as without, which takes a minute or two; "wait" waits for
-                them; "no" does not. What was compiled stays in the cache folder.
+            compile: whether decoding compiles its steps, on a CPU and not in bfloat16:
+                "background" does so while it decodes as without, which takes a minute or two;
+                "wait" waits for them; "no" does not. What was compiled stays in the cache folder.
             weights: False: reads their names and shapes only, and leaves the model on the meta
                 device.
 

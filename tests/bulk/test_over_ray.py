@@ -60,7 +60,7 @@ def test_one_killed_in_the_middle(
 ) -> None:
     dice = random.Random(0)
     source = tmp_path / "in.txt"
-    texts = [" ".join(dice.choices(WORDS, k=dice.randint(0, 7))) for _ in range(1600)]
+    texts = [" ".join(dice.choices(WORDS, k=dice.randint(0, 7))) for _ in range(400)]
     source.write_text("\n".join(texts) + "\n")
     job = Job(model=str(composed), batch_size=1, overrides={"max_length": 4})
     generate_files(job, [source], output=tmp_path / "whole.txt")
@@ -78,5 +78,5 @@ def test_one_killed_in_the_middle(
         )
     assert "starting 2 actors on 2 machines with 1 threads each" in caplog.text
     assert len(killed) == 1
-    assert counts.lines == 1600
+    assert counts.lines == 400
     assert (tmp_path / "out.txt").read_bytes() == (tmp_path / "whole.txt").read_bytes()

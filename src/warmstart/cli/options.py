@@ -56,8 +56,7 @@ Dtype: TypeAlias = Annotated[
 Compile: TypeAlias = Annotated[
     Literal["no", "background", "wait"],
     typer.Option(
-        help="Compile the steps of decoding, in float32 on a CPU: meanwhile decode as without, or "
-        "wait for it."
+        help="Compile the steps of decoding, on a CPU: meanwhile decode as without, or wait for it."
     ),
 ]
 

@@ -1,7 +1,9 @@
 """The feed-forward sublayer, plain or gated. Shape legend: T tokens, H hidden size."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from warmstart.model.config import Activation, StackConfig
 from warmstart.model.sublayer import Sublayer
@@ -38,9 +40,20 @@ class FeedForward(Sublayer):
     def forward(self, hidden_TH: Tensor, read_TH: Tensor) -> Tensor:
         """Adds to one what it makes of the other, mostly the same. Shape: [T, H] -> [T, H]"""
         inner = self.up(self.enter(read_TH))
+        if inner.requires_grad and not torch.compiler.is_compiling():
+            # Of all that a layer keeps for its backward the activated values are the most, and
+            # they are quickly computed again. A compiler decides by itself.
+            draws = self.training and self.config.dropout > 0
+            output = checkpoint(self._down, inner, use_reentrant=False, preserve_rng_state=draws)
+        else:
+            output = self._down(inner)
+        return self.leave(hidden_TH, output)
+
+    def _down(self, inner: Tensor) -> Tensor:
         if self.config.gated:
             gate, values = inner.chunk(2, dim=-1)
             inner = activate(gate, self.config.activation) * values
         else:
             inner = activate(inner, self.config.activation)
-        return self.leave(hidden_TH, self.down(self.inner_dropout(inner)))
+        output: Tensor = self.down(self.inner_dropout(inner))
+        return output

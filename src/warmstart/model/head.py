@@ -15,7 +15,8 @@ from warmstart.model.norm import norm
 
 __all__ = ["Head"]
 
-CHUNK_TOKENS = 512  # tokens of float32 logits held at a time: 62 MB with 30,522 words
+CHUNK_TOKENS = 256  # tokens of float32 logits held at a time: 31 MB with 30,522 words
+_CACHED_TOKENS = 16  # of them that are read again and again: 2 MB, which a processor's cache holds
 
 
 class Head(nn.Module):
@@ -124,6 +125,26 @@ def _add_product(sum_VE: Tensor, a_VC: Tensor, b_CE: Tensor) -> None:
         sum_VE += a_VC @ b_CE
 
 
+def _losses_and_gradients(scores_CV: Tensor, labels_C: Tensor, smoothing: float) -> Tensor:
+    """Cross-entropies of scores, which become their gradients in place. Shape: [C]"""
+    # Block by block on a CPU, whose cache each of these passes then finds the scores in.
+    size = _CACHED_TOKENS if scores_CV.device.type == "cpu" else len(scores_CV)
+    losses = []
+    for block_CV, labels in zip(scores_CV.split(size), labels_C.split(size), strict=True):
+        labels_C1 = labels[:, None]
+        block_CV -= block_CV.amax(1, keepdim=True)
+        of_label_C1 = block_CV.gather(1, labels_C1)
+        if smoothing:
+            of_label_C1.lerp_(block_CV.mean(1, keepdim=True), smoothing)
+        sums_C1 = block_CV.exp_().sum(1, keepdim=True)
+        losses.append(sums_C1.log() - of_label_C1)
+        block_CV /= sums_C1
+        if smoothing:
+            block_CV -= smoothing / block_CV.shape[1]
+        block_CV.scatter_add_(1, labels_C1, block_CV.new_full(labels_C1.shape, smoothing - 1))
+    return torch.cat(losses)[:, 0]
+
+
 class _LinearCrossEntropy(torch.autograd.Function):
     """Sum of cross-entropies of ``x @ weight.T + bias``, its gradients computed on the way.
 
@@ -154,55 +175,60 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_bias = torch.zeros_like(bias_V, dtype=torch.float32)
         weights_T = None if weights_T is None else weights_T.to(torch.float32)
         total = torch.zeros((), dtype=torch.float32, device=x_TE.device)
-        # Two buffers serve all chunks: fresh ones would cost more in page faults than the sums.
+        # The same buffers serve all chunks: fresh ones would cost page faults each time.
         rows = min(CHUNK_TOKENS, x_TE.shape[0])
         products = torch.empty(rows, w.shape[0], dtype=dtype, device=x_TE.device)
-        log_probs = torch.empty(rows, w.shape[0], dtype=torch.float32, device=x_TE.device)
+        grads = products
+        if dtype != torch.float32 or soft_cap is not None:
+            grads = torch.empty(rows, w.shape[0], dtype=torch.float32, device=x_TE.device)
         with torch.autocast(device, enabled=False):
             for start in range(0, x_TE.shape[0], CHUNK_TOKENS):
                 chunk = slice(start, start + CHUNK_TOKENS)
-                x_CE, labels_C1 = x_TE[chunk].to(dtype), labels_T[chunk, None]
-                scores_CV, log_probs_CV = products[: len(x_CE)], log_probs[: len(x_CE)]
+                x_CE, labels_C = x_TE[chunk].to(dtype), labels_T[chunk]
+                scores_CV, grad_CV = products[: len(x_CE)], grads[: len(x_CE)]
                 torch.mm(x_CE, w.T, out=scores_CV)
                 if bias_V is not None:
                     scores_CV += bias_V.to(dtype)
-                capped_CV = scores_CV
                 if soft_cap is not None:
-                    capped_CV = soft_cap * torch.tanh(scores_CV.float() / soft_cap)
-                torch.log_softmax(capped_CV, -1, dtype=torch.float32, out=log_probs_CV)
-                losses_C = log_probs_CV.gather(1, labels_C1)[:, 0].mul_(smoothing - 1)
-                if smoothing:
-                    losses_C.sub_(log_probs_CV.mean(1), alpha=smoothing)
+                    torch.tanh(grad_CV.copy_(scores_CV).div_(soft_cap), out=grad_CV)
+                    slope_CV = 1 - grad_CV.square()
+                    grad_CV.mul_(soft_cap)
+                elif grads is not products:
+                    grad_CV.copy_(scores_CV)
+                losses_C = _losses_and_gradients(grad_CV, labels_C, smoothing)
                 total += losses_C.sum() if weights_T is None else losses_C.dot(weights_T[chunk])
                 if not (needs_x or needs_weight or needs_bias):
                     continue
-                grad_CV = log_probs_CV.exp_()
-                if smoothing:
-                    grad_CV.sub_(smoothing / grad_CV.shape[1])
-                grad_CV.scatter_add_(1, labels_C1, grad_CV.new_full(labels_C1.shape, smoothing - 1))
                 if weights_T is not None:
                     grad_CV.mul_(weights_T[chunk, None])
                 if soft_cap is not None:
-                    grad_CV.mul_(1 - (capped_CV / soft_cap).square())
+                    grad_CV.mul_(slope_CV)
                 if grad_bias is not None:
                     grad_bias += grad_CV.sum(0)
-                scores_CV.copy_(grad_CV)
+                if grads is not products:
+                    scores_CV.copy_(grad_CV)
                 if grad_x is not None:
                     grad_x[chunk] = torch.mm(scores_CV, w)
                 if grad_weight is not None:
                     _add_product(grad_weight, scores_CV.T, x_CE)
-        ctx.save_for_backward(grad_x, grad_weight, grad_bias)
+        # Not as saved tensors: the backward changes them in place, and lets them go.
+        ctx.gradients = (grad_x, grad_weight, grad_bias)
         ctx.dtypes = (weight_VE.dtype, None if bias_V is None else bias_V.dtype)
         return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grad_x, grad_weight, grad_bias = ctx.saved_tensors
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "The loss of the head was backpropagated before, which works only once."
+            )
+        grad_x, grad_weight, grad_bias = ctx.gradients
+        ctx.gradients = None
         weight_dtype, bias_dtype = ctx.dtypes
         return (
-            None if grad_x is None else grad_x * grad.to(grad_x.dtype),
-            None if grad_weight is None else (grad_weight * grad).to(weight_dtype),
-            None if grad_bias is None else (grad_bias * grad).to(bias_dtype),
+            None if grad_x is None else grad_x.mul_(grad.to(grad_x.dtype)),
+            None if grad_weight is None else grad_weight.mul_(grad).to(weight_dtype),
+            None if grad_bias is None else grad_bias.mul_(grad).to(bias_dtype),
             None,
             None,
             None,
