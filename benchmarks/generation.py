@@ -249,7 +249,7 @@ def main() -> None:
                 result.setdefault("real_lengths", {})[options.texts.parent.name] = found
                 print(json.dumps(found, indent=1))
             elif piece == "drafts":
-                found = drafts(rows[:16], folder)
+                found = drafts(rows[:8], folder)
                 result.setdefault("drafts", {})[options.texts.parent.name] = found
                 print(json.dumps(found, indent=1))
             elif piece == "memory":

@@ -136,7 +136,9 @@ def estimate_memory(
             parameter.requires_grad_(requires_grad)
     gradients = trained_values * _FLOAT32
     rows = min(CHUNK_TOKENS, sum(targets))
-    width = _FLOAT32 + (2 if bfloat16 else _FLOAT32)  # probabilities in float32, and products
+    width = _FLOAT32  # probabilities; products are elsewhere where they are not the same
+    if bfloat16 or model.config.head.soft_cap is not None:
+        width += 2 if bfloat16 else _FLOAT32
     return Memory(
         weights=sum(parameter.numel() for parameter in asked) * _FLOAT32,
         gradients=gradients,

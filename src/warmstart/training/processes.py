@@ -8,15 +8,16 @@ up, or wait for the rest for ever.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 
 from warmstart.errors import TrainingError, WarmstartError
 
-__all__ = ["average_gradients", "broadcast", "greatest", "together", "told_of_others"]
+__all__ = ["average_gradients", "broadcast", "gathered", "greatest", "together", "told_of_others"]
 
+_Told = TypeVar("_Told")
 _BUCKET: Final = 2**23  # elements that are sent together: enough to fill a network, and no more
 
 
@@ -35,13 +36,9 @@ def together() -> Iterator[None]:
         yield
     except Exception as error:
         failure = error
-    if not _several():
-        if failure is not None:
-            raise failure
-        return
-    told = _gathered(None if failure is None else _sentence(failure))
+    told = gathered(None if failure is None else _sentence(failure))
     if failure is not None:
-        if isinstance(failure, WarmstartError):
+        if isinstance(failure, WarmstartError) and len(told) > 1:
             failure.everywhere = True
         raise failure
     for sentence in told:
@@ -76,9 +73,11 @@ def _several() -> bool:
     return distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def _gathered(own: str | None) -> list[str | None]:
-    """What each process has to tell, in their order."""
-    told: list[str | None] = [None] * distributed.get_world_size()
+def gathered(own: _Told) -> list[_Told]:
+    """What each process has to tell, in their order; all of them call it."""
+    if not _several():
+        return [own]
+    told = [own] * distributed.get_world_size()
     distributed.all_gather_object(told, own)
     return told
 

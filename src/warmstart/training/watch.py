@@ -6,12 +6,12 @@ from typing import Final
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 
 from warmstart.errors import TrainingError
 from warmstart.training.checkpoints import checkpoints
 from warmstart.training.config import TrainConfig
+from warmstart.training.processes import gathered
 
 __all__ = ["Watch"]
 
@@ -78,7 +78,8 @@ class Watch:
         own = [
             (value, [*numbers]) for value, (numbers, _) in zip(losses.tolist(), passes, strict=True)
         ]
-        made = gather_object(own)  # by all processes, so that all blame the same
+        # By all processes, so that all blame the same.
+        made = [each for one_s in gathered(own) for each in one_s]
         if in_bounds:
             raise self.lost(f"The gradient norm is {greatest}", step, _numbers(made))
         finite = [value for value, _ in made if math.isfinite(value)]
