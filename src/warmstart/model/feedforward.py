@@ -43,8 +43,13 @@ class FeedForward(Sublayer):
         if inner.requires_grad and not torch.compiler.is_compiling():
             # Of all that a layer keeps for its backward the activated values are the most, and
             # they are quickly computed again. A compiler decides by itself.
-            draws = self.training and self.config.dropout > 0
-            output = checkpoint(self._down, inner, use_reentrant=False, preserve_rng_state=draws)
+            output = checkpoint(
+                # An adapter in `down` may drop some of what it reads: again the same.
+                self._down,
+                inner,
+                use_reentrant=False,
+                preserve_rng_state=self.training,
+            )
         else:
             output = self._down(inner)
         return self.leave(hidden_TH, output)

@@ -132,17 +132,16 @@ def _losses_and_gradients(scores_CV: Tensor, labels_C: Tensor, smoothing: float)
     losses = []
     for block_CV, labels in zip(scores_CV.split(size), labels_C.split(size), strict=True):
         labels_C1 = labels[:, None]
-        block_CV -= block_CV.amax(1, keepdim=True)
-        of_label_C1 = block_CV.gather(1, labels_C1)
+        log_probs_CV = block_CV.log_softmax(1)
+        losses_C = log_probs_CV.gather(1, labels_C1)[:, 0].mul_(smoothing - 1)
         if smoothing:
-            of_label_C1.lerp_(block_CV.mean(1, keepdim=True), smoothing)
-        sums_C1 = block_CV.exp_().sum(1, keepdim=True)
-        losses.append(sums_C1.log() - of_label_C1)
-        block_CV /= sums_C1
+            losses_C.sub_(log_probs_CV.mean(1), alpha=smoothing)
+        losses.append(losses_C)
+        torch.exp(log_probs_CV, out=block_CV)
         if smoothing:
             block_CV -= smoothing / block_CV.shape[1]
         block_CV.scatter_add_(1, labels_C1, block_CV.new_full(labels_C1.shape, smoothing - 1))
-    return torch.cat(losses)[:, 0]
+    return torch.cat(losses)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
