@@ -1,6 +1,6 @@
 """Runs that are killed at random times and resumed: python killed_runs.py MODEL FOLDER SEED
 
-Kills processes until 15 were killed or 15 seconds are over, compares each file that gets to its end
+Kills processes until 15 were killed or 30 seconds are over, compares each file that gets to its end
 with an uninterrupted run's, and prints as JSON how many were killed and how many files ended alike.
 Processes are forked from this one, which has loaded everything, so that each costs little.
 """
@@ -22,7 +22,7 @@ from warmstart.bulk.job import Job
 from warmstart.bulk.run import generate_files
 from warmstart.seq2seq import Seq2Seq
 
-KILLS, SECONDS = 15, 15.0
+KILLS, SECONDS = 15, 30.0
 
 
 def start(job: Job, source: Path, target: Path) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
-from warmstart.bulk.in_order import Finished, Lost, in_order
+from warmstart.bulk.in_order import Failed, Finished, Lost, in_order
 from warmstart.errors import WarmstartError
 
 
@@ -36,7 +36,7 @@ class Unreliable:
         assert block.index not in self.done
         self.running.append(block)
 
-    def wait(self) -> Finished | Lost | None:
+    def wait(self) -> Finished | Failed | Lost | None:
         if self.ready < self.count and (not self.running or self.dice.random() < 0.5):
             self.ready += 1
             return None
@@ -81,3 +81,18 @@ def test_a_block_that_ends_every_worker() -> None:
     workers = Unreliable(2, 0, {3: 3})
     with pytest.raises(WarmstartError, match=r"in, line 4 to line 4 ended 3 processes .*killed"):
         list(in_order(iter(map(block, range(9))), workers))
+
+
+def test_what_was_before_a_bad_block_is_handed_on() -> None:
+    class Picky(Unreliable):
+        def wait(self) -> Finished | Failed | Lost | None:
+            event = super().wait()
+            if isinstance(event, Finished) and event.block.index in (7, 9):
+                return Failed(event.block, WarmstartError(f"block {event.block.index}"))
+            return event
+
+    for seed in range(20):
+        found = in_order(iter(map(block, range(20))), Picky(3, seed, {6: 2}))
+        assert [next(found)[0].index for _ in range(7)] == list(range(7))
+        with pytest.raises(WarmstartError, match="block 7"):
+            next(found)

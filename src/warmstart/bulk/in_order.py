@@ -14,7 +14,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Written
 from warmstart.errors import WarmstartError
 
-__all__ = ["Finished", "Lost", "Workers", "in_order"]
+__all__ = ["Failed", "Finished", "Lost", "Workers", "in_order"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,14 @@ class Finished:
 
     block: Block
     written: Written
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A block that cannot be decoded, and why."""
+
+    block: Block
+    error: WarmstartError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,11 @@ class Workers(Protocol):
     def send(self, block: Block) -> None:
         """Gives a block to one that is free."""
 
-    def wait(self) -> Finished | Lost | None:
-        """Waits until something has happened; None: none of them has finished or lost a block.
+    def wait(self) -> Finished | Failed | Lost | None:
+        """Waits until something has happened; None: nothing has to a block.
 
         Raises:
-            WarmstartError: what a worker raised, or that none can start.
+            WarmstartError: none can start.
         """
 
 
@@ -61,11 +69,13 @@ def in_order(blocks: Iterator[Block], workers: Workers) -> Iterator[tuple[Block,
     """Each block with its outputs, in the order of the blocks.
 
     Raises:
-        WarmstartError: a block has ended one worker after the other; or as a worker.
+        WarmstartError: a block has ended one worker after the other; or cannot be decoded, when
+            those before it have been handed on.
     """
     again: deque[Block] = deque()
     finished: dict[int, tuple[Block, Written]] = {}
     lost: Counter[int] = Counter()
+    failed: list[Failed] = []
     running = 0
     following: Block | None = next(blocks, None)
     awaited = 0 if following is None else following.index
@@ -90,9 +100,15 @@ def in_order(blocks: Iterator[Block], workers: Workers) -> Iterator[tuple[Block,
                 )
             logger.warning("a process ended (%s); %s goes to another", event.reason, event.block)
             again.append(event.block)
+        elif isinstance(event, Failed):
+            running -= 1
+            failed.append(event)
+            following = None  # those before it are with workers, or wait for another
         elif event is not None:
             running -= 1
             finished[event.block.index] = event.block, event.written
             while awaited in finished:
                 yield finished.pop(awaited)
                 awaited += 1
+    if failed:
+        raise min(failed, key=lambda event: event.block.index).error

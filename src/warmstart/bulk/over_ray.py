@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Written
-from warmstart.bulk.in_order import Finished, Lost
+from warmstart.bulk.in_order import Failed, Finished, Lost
 from warmstart.bulk.job import Job
 from warmstart.bulk.worker import Worker
 from warmstart.errors import UsageError, WarmstartError
@@ -92,7 +92,7 @@ class RayWorkers:
         actor.block = block
         actor.answer = actor.handle.decode.remote(block)
 
-    def wait(self) -> Finished | Lost | None:
+    def wait(self) -> Finished | Failed | Lost | None:
         """See `Workers`."""
         by_answer = {actor.answer: actor for actor in self.actors if actor.answer is not None}
         answers, _ = self.ray.wait(list(by_answer), num_returns=1, timeout=_PATIENCE)
@@ -107,9 +107,11 @@ class RayWorkers:
             raise  # a bug, with its traceback
         except self.ray.exceptions.RayError as error:
             return self._replace(actor, type(error).__name__)
-        if isinstance(answer, WarmstartError):
-            raise answer
         block, actor.block, actor.answer = actor.block, None, None
+        if isinstance(answer, WarmstartError):
+            if block is None:
+                raise answer
+            return Failed(block, answer)
         if not isinstance(answer, Written):
             self._ready(actor)
             return None

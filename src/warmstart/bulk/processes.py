@@ -15,7 +15,7 @@ from typing import Final
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Written
-from warmstart.bulk.in_order import Finished, Lost
+from warmstart.bulk.in_order import Failed, Finished, Lost
 from warmstart.bulk.job import Job
 from warmstart.bulk.worker import Worker
 from warmstart.errors import WarmstartError
@@ -85,7 +85,7 @@ class ProcessWorkers:
         with suppress(OSError):  # it is gone, which `wait` is told, too
             child.pipe.send(block)
 
-    def wait(self) -> Finished | Lost | None:
+    def wait(self) -> Finished | Failed | Lost | None:
         """See `Workers`."""
         by_pipe = {child.pipe: child for child in self.children}
         for pipe in wait(list(by_pipe)):
@@ -95,12 +95,14 @@ class ProcessWorkers:
                 answer = pipe.recv()
             except (EOFError, OSError):
                 return self._replace(child)
+            block, child.block = child.block, None
             if isinstance(answer, WarmstartError):
-                raise answer
+                if block is None:
+                    raise answer
+                return Failed(block, answer)
             if not isinstance(answer, Written):
                 self._ready(child)
                 return None
-            block, child.block = child.block, None
             assert block is not None
             return Finished(block, answer)
         return None
