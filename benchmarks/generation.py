@@ -114,48 +114,34 @@ def measure(piece: str, rows: list[list[int]], folder: Path) -> dict[str, Any]:
     return {name: _spread(times) for name, times in seconds.items()}
 
 
-def real(rows: list[list[int]], folder: Path) -> dict[str, Any]:
-    """Greedy search over batches of 32 sources of like lengths, up to the end token."""
-    rows = sorted(rows, key=len)
-    batches = [rows[first : first + 32] for first in range(0, len(rows), 32)]
-    systems = {name: System(name, folder) for name in REAL}
-    seconds: dict[str, list[float]] = {name: [] for name in REAL}
-    lengths = {}
+def to_the_end(
+    batches: list[list[list[int]]], names: tuple[str, ...], folder: Path
+) -> dict[str, Any]:
+    """Greedy search, batch after batch, up to the end token.
+
+    CTranslate2's random model never ends by itself: of one source at a time it writes as many
+    tokens as ours does.
+    """
+    systems = {name: System(name, folder) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    lengths: dict[str, list[list[int]]] = {}
     for turn in range(ROUNDS + 1):
         for name, system in systems.items():
-            replies = [system.decode(batch, 1, None) for batch in batches]
-            lengths[name] = sum(length for reply in replies for length in reply["lengths"])
+            replies = []
+            for at, batch in enumerate(batches):
+                tokens = lengths[names[0]][at][0] if name.startswith("ctranslate2") else None
+                replies.append(system.decode(batch, 1, tokens))
+            lengths[name] = [reply["lengths"] for reply in replies]
             if turn:
                 seconds[name].append(sum(reply["seconds"] for reply in replies))
     for system in systems.values():
         system.end()
     return {
-        name: {**_spread(times), "sources": len(rows), "tokens": lengths[name]}
-        for name, times in seconds.items()
-    }
-
-
-def drafts(rows: list[list[int]], folder: Path) -> dict[str, Any]:
-    """Greedy search, one source at a time, up to the end token."""
-    systems = {name: System(name, folder) for name in DRAFTS}
-    seconds: dict[str, list[float]] = {name: [] for name in DRAFTS}
-    lengths: dict[str, list[int]] = {}
-    for turn in range(ROUNDS + 1):
-        for name, system in systems.items():
-            times, written = [], []
-            for at, row in enumerate(rows):
-                # A random model never ends by itself: as many as the others' outputs have.
-                ours = lengths["warmstart-float32"][at] if "ctranslate2" in name else None
-                reply = system.decode([row], 1, ours)
-                times.append(reply["seconds"])
-                written += reply["lengths"]
-            lengths[name] = written
-            if turn:
-                seconds[name].append(sum(times))
-    for system in systems.values():
-        system.end()
-    return {
-        name: {**_spread(times), "sources": len(rows), "tokens": sum(lengths[name])}
+        name: {
+            **_spread(times),
+            "sources": sum(map(len, batches)),
+            "tokens": sum(map(sum, lengths[name])),
+        }
         for name, times in seconds.items()
     }
 
@@ -244,13 +230,14 @@ def main() -> None:
         for piece in options.only or [*PIECES, *OTHERS]:
             if piece in PIECES:
                 result["milliseconds"][piece] = measure(piece, rows[:32], folder)
-            elif piece == "real":
-                found = real(rows, folder)
-                result.setdefault("real_lengths", {})[options.texts.parent.name] = found
-                print(json.dumps(found, indent=1))
-            elif piece == "drafts":
-                found = drafts(rows[:8], folder)
-                result.setdefault("drafts", {})[options.texts.parent.name] = found
+            elif piece in ("real", "drafts"):
+                if piece == "real":
+                    key, names, alike = "real_lengths", REAL, sorted(rows, key=len)
+                    batches = [alike[first : first + 32] for first in range(0, len(alike), 32)]
+                else:
+                    key, names, batches = "drafts", DRAFTS, [[row] for row in rows[:8]]
+                found = to_the_end(batches, names, folder)
+                result.setdefault(key, {})[options.texts.parent.name] = found
                 print(json.dumps(found, indent=1))
             elif piece == "memory":
                 result["peak_mb"] = memory(rows[:32], folder)
