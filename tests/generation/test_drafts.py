@@ -142,6 +142,8 @@ def test_the_pace_follows_what_is_accepted() -> None:
     for _ in range(30):
         alone.see(1, 1)
     assert alone.tokens() == 8
+    compiled = Pace(1, 8, CPU, compiled=True)  # whose steps cost more by the token
+    assert 0 < compiled.tokens() < Pace(1, 8, CPU).tokens()
 
 
 def test_where_drafts_cannot_keep_their_promise(

@@ -20,7 +20,7 @@ __all__ = ["Drafts", "Pace"]
 _LOOKED_UP = 3  # newest tokens of an output that are compared with the source; 2 to 4 do as well
 # What a step costs before its first token, counted in tokens: weights are read once whatever the
 # number of tokens. On a CPU as measured with a decoder of 6 layers and a width of 384.
-_CPU_STEP, _GPU_STEP = 16.0, 256.0
+_CPU_STEP, _COMPILED_STEP, _GPU_STEP = 16.0, 8.0, 256.0
 _WORTH = 1.1  # a draft has to promise so many times the speed
 _MEMORY = 0.9  # share of what was seen that still counts a step later
 _FIRST_TESTED, _FIRST_ACCEPTED = 4.0, 3.0  # tokens, before any was seen
@@ -91,15 +91,19 @@ class Pace:
     over R rows costs as much as some constant and R * (K + 1) tokens.
     """
 
-    def __init__(self, rows: int, longest: int, device: torch.device) -> None:
+    def __init__(
+        self, rows: int, longest: int, device: torch.device, *, compiled: bool = False
+    ) -> None:
         """Nothing seen yet.
 
         Args:
             rows: R.
             longest: the most tokens of a draft.
             device: that the model runs on.
+            compiled: whether its steps are compiled.
         """
-        self._step = _CPU_STEP if device.type == "cpu" else _GPU_STEP
+        on_cpu = _COMPILED_STEP if compiled else _CPU_STEP
+        self._step = on_cpu if device.type == "cpu" else _GPU_STEP
         self._longest = longest
         self.keep(rows)
         self._tested, self._accepted = _FIRST_TESTED, _FIRST_ACCEPTED
