@@ -9,6 +9,7 @@ from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.logits import NONE
 from warmstart.generation.one_by_one import greedy_search, sample
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.model.allocator import keep_freed_memory
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.inference import laid_out
 from warmstart.model.sequences import Sequences
@@ -60,6 +61,7 @@ def search_all(
         `num_return_sequences` outputs of each source, best first; of beam search at the end ones
         that there are not, if there are fewer. Shape: [B, ...]
     """
+    keep_freed_memory()
     was_training = model.training
     ready = laid_out(model)
     model.eval()
