@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.tiny import Checkpoints
 
 import warmstart
 
@@ -57,6 +58,20 @@ def test_help_loads_no_torch() -> None:
     assert finished.returncode == 0, finished.stderr
     assert "compose" in finished.stdout
     assert finished.stdout.endswith("torch loaded: False\n")
+
+
+def test_decoding_loads_no_compiler(tmp_path: Path, checkpoints: Checkpoints) -> None:
+    model = warmstart.Seq2Seq.warm_start(
+        encoder=checkpoints("bert", seed=1), decoder=checkpoints("gpt2", seed=2)
+    )
+    model.save_pretrained(tmp_path / "model")
+    finished = run(
+        "import sys; from warmstart import Seq2Seq\n"
+        f"model = Seq2Seq.from_pretrained({str(tmp_path / 'model')!r}, dtype='int8')\n"
+        "print(len(model.generate(['the cat'], max_length=5)))\n"
+        "print([name for name in ('torch._dynamo', 'sympy') if name in sys.modules])"
+    )
+    assert finished.stdout == "1\n[]\n", finished.stderr
 
 
 @pytest.mark.parametrize("place", TORCH_FREE)

@@ -21,7 +21,8 @@ from warmstart.errors import (
     WarmstartError,
 )
 from warmstart.generation.options import GenerationOptions
-from warmstart.seq2seq import Seq2Seq, default_device, shorter
+from warmstart.seq2seq import Seq2Seq, default_device
+from warmstart.text.long_sources import shorter
 
 SOURCES = [source for source, _ in random_pairs(seed=1, count=9)]
 

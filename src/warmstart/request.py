@@ -1,14 +1,20 @@
 """What a call asks of decoding: checked, and its texts in token ids."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.errors import UsageError
+from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.automaton import TokenAutomaton, TokenTree
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.options import (
+    SAMPLING,
+    Constraints,
+    GenerationOptions,
+    GenerationOverrides,
+)
 from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.text.checks import check_ids, check_texts
@@ -19,28 +25,85 @@ from warmstart.text.tokenizer_pair import TokenizerPair
 from warmstart.text.written import WrittenTokens, written_tokens
 
 __all__ = [
+    "Request",
     "allowed_outputs",
     "check_request",
     "check_streamable",
     "matching_outputs",
     "prefix_rows",
+    "settled",
 ]
 
 _LARGEST = 50_000  # states of an automaton: some gigabytes and minutes
 
 
-def check_request(
-    model: EncoderDecoder,
-    choices: Sequence[str] | None,
-    regex: str | None,
-    alignments: AlignmentLayers | None,
-    long: Long,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a call asks for beside its texts; `Seq2Seq.generate_detailed` says what each means.
+
+    Attributes:
+        settings: as `settled` gives them.
+        batch_size: see there, and so on.
+        scored: whether scores of greedy outputs and samples are asked for.
+        warn: whether sources that are cut are counted in the log.
+    """
+
+    settings: GenerationOptions
+    batch_size: int = 32
+    max_source_length: int | None = None
+    long: Long = "truncate"
+    chunk_overlap: int = 0
+    prefix: str | Sequence[str] | None = None
+    choices: Sequence[str] | None = None
+    regex: str | None = None
+    alignments: AlignmentLayers | None = None
+    scored: bool = False
+    warn: bool = True
+
+
+def settled(
+    options: GenerationOptions, overrides: GenerationOverrides, limit: int | None
+) -> GenerationOptions:
+    """Settings with some of them changed, and lengths that the model can write.
+
+    Args:
+        options: the settings.
+        overrides: those to change.
+        limit: the longest target in tokens, see `EncoderDecoder.target_limit`.
+
+    Raises:
+        UsageError: if there is no such setting, or it contradicts another.
+    """
+    allowed = GenerationOptions.__dataclass_fields__
+    for name in overrides:
+        if name not in allowed:
+            raise UsageError(
+                f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
+            )
+    settings = replace(options, **overrides)
+    if "draft_length" in overrides and settings.draft == "none":
+        raise UsageError(
+            "draft_length is given, but draft is 'none'; set it to 'source' or 'auto', or "
+            "leave the length out."
+        )
+    unheard = [name for name in SAMPLING if name in overrides]
+    if unheard and not settings.do_sample:
+        raise UsageError(
+            f"{unheard[0]} is given, which only sampling looks at, but do_sample is not set; "
+            "set it, or leave the other out."
+        )
+    if limit is not None and settings.max_length > limit:
+        settings = replace(settings, max_length=limit, min_length=min(settings.min_length, limit))
+    return settings
+
+
+def check_request(model: EncoderDecoder, request: Request) -> None:
     """Refuses alignments of a model that has none, and what does not go together.
 
     Raises:
         UsageError: naming the rule.
     """
+    alignments, choices, regex = request.alignments, request.choices, request.regex
     if alignments not in (None, "mean", "last"):
         raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
     if alignments is not None and model.encoder is None:
@@ -54,7 +117,7 @@ def check_request(
             "match, or give the choices as part of it: (one|another)."
         )
     for name, given in (("alignments", alignments), ("choices", choices), ("regex", regex)):
-        if long == "chunk" and given is not None:
+        if request.long == "chunk" and given is not None:
             raise UsageError(
                 f"{name} is given and long is 'chunk', but it is of a text as a whole. Set long "
                 f"to 'truncate' or 'error', or leave {name} out."

@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -20,24 +19,16 @@ from warmstart.composition.half import Source
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.saved import (
-    load_model,
     needs_target_tokenizer,
+    open_model,
     read_composition,
     save_model,
 )
-from warmstart.decoded import Decoded, align, join_pieces
-from warmstart.errors import CompositionError, UsageError, did_you_mean
+from warmstart.decoding import Decoding
+from warmstart.errors import CompositionError
 from warmstart.generation.alignment import AlignmentLayers
-from warmstart.generation.drafted import undraftable
-from warmstart.generation.guide import Allowed, Guide
-from warmstart.generation.listening import Listener, listen
-from warmstart.generation.options import (
-    SAMPLING,
-    Constraints,
-    GenerationOptions,
-    GenerationOverrides,
-)
-from warmstart.generation.result import Alignment, Generated
+from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
+from warmstart.generation.result import Generated
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.generation.saved import (
     read_constraints,
@@ -46,32 +37,15 @@ from warmstart.generation.saved import (
     warn_of_unknown,
     write_generation,
 )
-from warmstart.generation.search import search_all
 from warmstart.hub import check_push, push_folder
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.inference import converted, refuse_reduced
-from warmstart.model.sequences import Sequences
 from warmstart.model_card import CardFacts, base_of, read_card, write_card
-from warmstart.request import (
-    allowed_outputs,
-    check_request,
-    check_streamable,
-    matching_outputs,
-    prefix_rows,
-)
-from warmstart.text.checks import check_ids, check_texts
-from warmstart.text.long_sources import (
-    Long,
-    Pieces,
-    check_long,
-    first_pieces,
-    refuse_long,
-    split_long,
-)
-from warmstart.text.pieces import TextPieces, joined_pieces
+from warmstart.request import Request, settled
+from warmstart.text.checks import check_ids
+from warmstart.text.long_sources import Long, shorter
 from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
-    Encoded,
     TokenizerPair,
     load_tokenizer,
     tokens_beyond,
@@ -284,9 +258,10 @@ class Seq2Seq:
         provenance = None
         if (checkpoint.folder / PROVENANCE).is_file():
             provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
-        model = load_model(composition, checkpoint, weights=weights)
+        saved = open_model(composition, checkpoint)
+        model = saved.outline
         if weights:
-            model = converted(model, device or default_device(), dtype, compile)
+            model = converted(model, device or default_device(), dtype, compile, value=saved.value)
         return cls(
             model,
             tokenizers,
@@ -401,18 +376,18 @@ class Seq2Seq:
         Raises:
             UsageError: if a setting is unknown or not allowed, or contradicts another.
         """
-        outputs: list[list[str]] = [[] for _ in texts]
-        for index, found in self._generate(
-            texts,
-            batch_size,
-            max_source_length,
-            prefix,
-            choices,
-            regex,
+        request = Request(
             self._settings(options, overrides),
+            batch_size=batch_size,
+            max_source_length=max_source_length,
             long=long,
             chunk_overlap=chunk_overlap,
-        ):
+            prefix=prefix,
+            choices=choices,
+            regex=regex,
+        )
+        outputs: list[list[str]] = [[] for _ in texts]
+        for index, found in self._decoding.generate(texts, request):
             outputs[index] = [output.text for output in found]
         return [output for of_text in outputs for output in of_text]
 
@@ -454,20 +429,20 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
-        outputs: list[list[Generated]] = [[] for _ in texts]
-        for index, found in self._generate(
-            texts,
-            batch_size,
-            max_source_length,
-            prefix,
-            choices,
-            regex,
+        request = Request(
             self._settings(options, overrides),
+            batch_size=batch_size,
+            max_source_length=max_source_length,
             long=long,
             chunk_overlap=chunk_overlap,
-            scored=True,
+            prefix=prefix,
+            choices=choices,
+            regex=regex,
             alignments=alignments,
-        ):
+            scored=True,
+        )
+        outputs: list[list[Generated]] = [[] for _ in texts]
+        for index, found in self._decoding.generate(texts, request):
             outputs[index] = found
         return outputs
 
@@ -492,20 +467,20 @@ class Seq2Seq:
         The longest texts come first. Scores are left out unless asked for. Nothing is logged of
         sources that were cut: each output says it.
         """
-        return self._generate(
-            texts,
-            batch_size,
-            max_source_length,
-            prefix,
-            choices,
-            regex,
+        request = Request(
             self._settings(options, overrides),
+            batch_size=batch_size,
+            max_source_length=max_source_length,
             long=long,
             chunk_overlap=chunk_overlap,
-            scored=scores,
+            prefix=prefix,
+            choices=choices,
+            regex=regex,
             alignments=alignments,
+            scored=scores,
             warn=False,
         )
+        return self._decoding.generate(texts, request)
 
     def stream(
         self,
@@ -540,37 +515,16 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if beams or several outputs are asked for.
         """
-        # Drafts write several tokens at once, and the same ones.
-        settings = replace(self._settings(options, overrides), draft="none")
-        check_streamable(settings)
-        if not isinstance(text, str):
-            raise UsageError("stream takes one text, not several; call it for each.")
-        check_texts([text], "Text")
-        check_request(self.model, choices, regex, None, long)
-        pieces = self._pieces([text], max_source_length, long, chunk_overlap)
-        prefixes = first_pieces(prefix, pieces)
-        if isinstance(prefixes, str) or prefixes is None:
-            prefixes = [prefixes or ""]
-
-        def search(part: str, begun: str, listener: Listener) -> None:
-            for _ in self._decode(
-                [part],
-                1,
-                max_source_length,
-                begun or None,
-                choices,
-                regex,
-                settings,
-                listener=listener,
-            ):
-                pass
-
-        return joined_pieces(
-            TextPieces(lambda tokens: self.tokenizers.decode([tokens])[0]).of(
-                tokens[0] for tokens in listen(partial(search, part, begun))
-            )
-            for part, begun in zip(pieces.texts, prefixes, strict=True)
+        request = Request(
+            self._settings(options, overrides),
+            max_source_length=max_source_length,
+            long=long,
+            chunk_overlap=chunk_overlap,
+            prefix=prefix,
+            choices=choices,
+            regex=regex,
         )
+        return self._decoding.stream(text, request)
 
     def generate_tokens(
         self,
@@ -589,173 +543,15 @@ class Seq2Seq:
         Of the first output, if there are several. The token ids are those behind the start token,
         up to the end token.
         """
-        check_texts(texts, "Text")
-        settings = replace(self._settings(options, overrides), num_return_sequences=1)
-        for decoded in self._decode(
-            texts, batch_size, max_source_length, prefix, choices, regex, settings
-        ):
-            tokens = decoded.outputs[0].tokens
-            yield decoded.index, tokens, self._at_limit(tokens, settings)
-
-    def _generate(
-        self,
-        texts: Sequence[str],
-        batch_size: int,
-        max_source_length: int | None,
-        prefix: str | Sequence[str] | None,
-        choices: Sequence[str] | None,
-        regex: str | None,
-        settings: GenerationOptions,
-        *,
-        long: Long,
-        chunk_overlap: int,
-        scored: bool = False,
-        alignments: AlignmentLayers | None = None,
-        warn: bool = True,
-    ) -> Iterator[tuple[int, list[Generated]]]:
-        """Outputs of each text with its index, as batches finish."""
-        check_texts(texts, "Text")
-        check_request(self.model, choices, regex, alignments, long)
-        pieces = self._pieces(texts, max_source_length, long, chunk_overlap)
-        prefix = first_pieces(prefix, pieces)
-        waiting: dict[int, list[list[Generated] | None]] = {}
-        for decoded in self._decode(
-            pieces.texts, batch_size, max_source_length, prefix, choices, regex, settings,
-            scored=scored, warn=warn,
-        ):  # fmt: skip
-            place, owner = decoded.index, pieces.owners[decoded.index]
-            found = self._generated(pieces.texts[place], decoded, settings, alignments)
-            first, count = pieces.span(owner)
-            parts = waiting.setdefault(owner, [None] * count)
-            parts[place - first] = found
-            whole = [part for part in parts if part is not None]
-            if len(whole) == count:
-                del waiting[owner]
-                yield owner, join_pieces(whole)
-
-    def _pieces(
-        self, texts: Sequence[str], max_source_length: int | None, long: Long, chunk_overlap: int
-    ) -> Pieces:
-        """Texts, long ones in pieces if that is asked for."""
-        limit = shorter(max_source_length, self.source_limit)
-        check_long(long, chunk_overlap, limit)
-        if long == "chunk":
-            return split_long(texts, limit, self.tokenizers.count_sources, overlap=chunk_overlap)
-        if long == "error":
-            refuse_long(texts, limit, self.tokenizers.count_sources)
-        return Pieces(list(texts), list(range(len(texts))))
-
-    def _generated(
-        self,
-        text: str,
-        decoded: Decoded,
-        settings: GenerationOptions,
-        alignments: AlignmentLayers | None,
-    ) -> list[Generated]:
-        found = decoded.outputs
-        texts = self.tokenizers.decode([output.tokens for output in found])
-        aligned: list[Alignment | None] = [None] * len(found)
-        if alignments is not None:
-            aligned = align(self.model, self.tokenizers, text, decoded, alignments, self.device)
-        return [
-            Generated(
-                text=written,
-                tokens=tuple(output.tokens),
-                score=output.score,
-                token_scores=tuple(output.token_scores),
-                steps=len(output.tokens) if output.steps is None else output.steps,
-                at_limit=self._at_limit(output.tokens, settings),
-                source_cut=decoded.cut,
-                alignment=alignment,
-            )
-            for output, written, alignment in zip(found, texts, aligned, strict=True)
-        ]
-
-    def _decode(
-        self,
-        texts: Sequence[str],
-        batch_size: int,
-        max_source_length: int | None,
-        prefix: str | Sequence[str] | None,
-        choices: Sequence[str] | None,
-        regex: str | None,
-        settings: GenerationOptions,
-        *,
-        scored: bool = False,
-        warn: bool = True,
-        listener: Listener | None = None,
-    ) -> Iterator[Decoded]:
-        """What is found for each text, as batches finish."""
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}; it must be 1 or more.")
-        words = self.model.config.decoder.embedding.vocabulary
-        prefixes = prefix_rows(prefix, len(texts), settings, self.tokenizers, words)
-        allowed: Allowed | None = allowed_outputs(
-            choices, settings, self.tokenizers, words, prefix=prefix is not None
+        request = Request(
+            replace(self._settings(options, overrides), num_return_sequences=1),
+            batch_size=batch_size,
+            max_source_length=max_source_length,
+            prefix=prefix,
+            choices=choices,
+            regex=regex,
         )
-        if regex is not None:
-            allowed = matching_outputs(
-                regex, settings, self.constraints, self.tokenizers, words, prefixes
-            )
-        encoded = self._encode_sources(texts, max_source_length, warn=warn)
-        rows, cut = encoded.rows, {*encoded.cut}
-        drafted = self._drafted(settings, allowed)
-        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            source = Sequences.of([rows[index] for index in batch], self.device)
-            as_targets: list[list[int]] = []
-            if drafted or settings.encoder_no_repeat_ngram_size:
-                as_targets = self._as_targets(batch, texts, rows)
-            guide = Guide(
-                prefixes=[prefixes[index] for index in batch] if prefixes else (),
-                source_rows=as_targets if settings.encoder_no_repeat_ngram_size else (),
-                draft_rows=[
-                    # No more than the model has read of it, by and large.
-                    [*row[: 2 * len(rows[index])], self.tokenizers.special.end]
-                    for index, row in zip(batch, as_targets, strict=True)
-                ]
-                if drafted
-                else (),
-                allowed=allowed,
-                listener=listener,
-            )
-            found = search_all(
-                self.model,
-                source,
-                self.tokenizers.special,
-                settings,
-                self.constraints,
-                guide,
-                scored=scored,
-            )
-            for index, outputs in zip(batch, found, strict=True):
-                yield Decoded(index, outputs, rows[index], index in cut)
-
-    def _at_limit(self, tokens: Sequence[int], settings: GenerationOptions) -> bool:
-        """Whether the limit ended an output. An end token does before, unless it is forced."""
-        forced = self.constraints.forced_eos_token_id is not None
-        return self.tokenizers.special.end not in tokens or (
-            forced and len(tokens) >= settings.max_length - 1
-        )
-
-    def _as_targets(
-        self, batch: Sequence[int], texts: Sequence[str], rows: Sequence[list[int]]
-    ) -> list[list[int]]:
-        """Sources in the target's vocabulary."""
-        if self.tokenizers.source is self.tokenizers.target:
-            return [rows[index] for index in batch]
-        written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
-        return [row[len(self.tokenizers.target_start) : -1] for row in written]
-
-    def _drafted(self, settings: GenerationOptions, allowed: Allowed | None) -> bool:
-        """Whether outputs are guessed from their sources."""
-        if settings.draft == "none" or settings.do_sample or settings.num_beams > 1:
-            return False
-        reason = undraftable(self.model, Guide(allowed=allowed))
-        if reason is not None and settings.draft == "source":
-            logger.warning("Decoding goes on without drafts: %s.", reason)
-        return reason is None
+        return self._decoding.tokens(texts, request)
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
@@ -766,24 +562,7 @@ class Seq2Seq:
             texts: the sources.
             max_length: tokens, if less than the positions allow.
         """
-        return self._encode_sources(texts, max_length, warn=True).rows
-
-    def _encode_sources(
-        self, texts: Sequence[str], max_length: int | None, *, warn: bool
-    ) -> Encoded:
-        limit = shorter(max_length, self.source_limit)
-        encoded = self.tokenizers.encode_sources(texts, limit)
-        if encoded.cut and warn:
-            logger.warning(
-                "%d of %d sources are longer than %d tokens and were cut.",
-                encoded.truncated,
-                len(texts),
-                limit,
-            )
-        config = self.model.config
-        stack = config.decoder if config.encoder is None else config.encoder
-        check_ids(encoded.rows, stack.embedding.vocabulary, self.tokenizers.source)
-        return encoded
+        return self._decoding.encode_sources(texts, max_length).rows
 
     def encode_targets(
         self, texts: Sequence[str], max_length: int | None = None
@@ -820,48 +599,21 @@ class Seq2Seq:
     @property
     def source_limit(self) -> int | None:
         """The longest source in tokens that the positions allow; None: any."""
-        config = self.model.config
-        if config.encoder is not None:
-            return config.encoder.position_limit
-        # The source is a prefix: half of the positions are left for the target.
-        limit = config.decoder.position_limit
-        return None if limit is None else limit // 2
+        return self.model.source_limit
 
     @property
     def target_limit(self) -> int | None:
         """The longest target in tokens that the positions allow; None: any."""
-        limit = self.model.config.decoder.position_limit
-        if limit is None or self.model.config.encoder is not None:
-            return limit
-        return limit - limit // 2
+        return self.model.target_limit
+
+    @property
+    def _decoding(self) -> Decoding:
+        return Decoding(self.model, self.tokenizers, self.constraints)
 
     def _settings(
         self, options: GenerationOptions | None, overrides: GenerationOverrides
     ) -> GenerationOptions:
-        allowed = GenerationOptions.__dataclass_fields__
-        for name in overrides:
-            if name not in allowed:
-                raise UsageError(
-                    f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
-                )
-        settings = replace(options or self.generation, **overrides)
-        if "draft_length" in overrides and settings.draft == "none":
-            raise UsageError(
-                "draft_length is given, but draft is 'none'; set it to 'source' or 'auto', or "
-                "leave the length out."
-            )
-        unheard = [name for name in SAMPLING if name in overrides]
-        if unheard and not settings.do_sample:
-            raise UsageError(
-                f"{unheard[0]} is given, which only sampling looks at, but do_sample is not set; "
-                "set it, or leave the other out."
-            )
-        limit = self.target_limit
-        if limit is not None and settings.max_length > limit:
-            settings = replace(
-                settings, max_length=limit, min_length=min(settings.min_length, limit)
-            )
-        return settings
+        return settled(options or self.generation, overrides, self.target_limit)
 
 
 def _card_of(blueprint: Blueprint) -> CardFacts:
@@ -882,12 +634,6 @@ def _card_of(blueprint: Blueprint) -> CardFacts:
 def default_device() -> str:
     """A GPU if there is one."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def shorter(a: int | None, b: int | None) -> int | None:
-    """The smaller of two limits, where None is no limit."""
-    limits = [limit for limit in (a, b) if limit is not None]
-    return min(limits) if limits else None
 
 
 def _check_vocabulary(model: Seq2Seq) -> None:

@@ -1,5 +1,6 @@
 """Weights laid out or rounded for decoding: the same model, as exactly as they can."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from tests.model.test_encoder_decoder import CONFIG, STACK, random_batch, random
 from warmstart.composition.sharing import share
 from warmstart.errors import UsageError
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, NormConfig
+from warmstart.model.copies import fill
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.inference import converted, is_reduced, laid_out, reduced, refuse_reduced
 
@@ -68,6 +70,29 @@ def test_reduced_and_laid_out_models_compute_the_same(name: str) -> None:
             loss = other(source, target, labels, label_smoothing=0.1)
             own = F.cross_entropy(other(source, target), labels, label_smoothing=0.1)
             torch.testing.assert_close(loss, own)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("name", ["plain", "transform", "prefix", "words", "all", "cross"])
+def test_weights_that_come_when_they_are_needed_make_the_same_model(name: str, kind: str) -> None:
+    model = model_of(name)
+    outline = deepcopy(model)
+    fill(outline, lambda weight: torch.empty(weight.shape, device="meta"))
+    names = outline.named_parameters(remove_duplicate=False)
+    weights = {id(weight): model.get_parameter(name) for name, weight in names}
+    made = converted(outline, "cpu", kind, value=lambda weight: weights[id(weight)])
+    whole = converted(model, "cpu", kind)
+    source, target, _ = random_batch()
+    with torch.inference_mode():
+        assert torch.equal(made(source, target), whole(source, target))
+        assert torch.equal(step_by_step(made), step_by_step(whole))
+    assert [*made.state_dict()] == [*whole.state_dict()]
+    assert len([*made.parameters()]) == len([*whole.parameters()])  # what is shared counts once
+    before = made(source, target)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.zero_()  # as a file's memory that goes away
+    torch.testing.assert_close(made(source, target), before, rtol=0, atol=0)
 
 
 def test_a_layout_is_made_anew_when_weights_change() -> None:

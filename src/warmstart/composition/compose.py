@@ -1,10 +1,12 @@
 """The warm start: an encoder checkpoint and a decoder checkpoint become one model."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from warmstart.checkpoint.files import Checkpoint
 from warmstart.checkpoint.rename import to_ours
@@ -14,18 +16,38 @@ from warmstart.composition.half import Half, Source, match_halves
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.sharing import share
 from warmstart.composition.trace import trace
+from warmstart.model.copies import fill
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.norm import LayerNorm, RMSNorm
 
-__all__ = ["compose", "materialise", "outline", "plan"]
+__all__ = ["compose", "outline", "plan"]
 
 
 def outline(composition: Composition) -> EncoderDecoder:
     """The model without storage, on the meta device, its sharing in place."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Uninitialised():
         model = EncoderDecoder(configure(composition))
     share(model, composition.share)
     return model
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Leaves out the initialisation of new modules.
+
+    A meta tensor has nothing to fill, and torch would load its compiler for it: a second or more,
+    and 77 MB.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return None
+        return func(*args, **(kwargs or {}))
 
 
 def plan(composition: Composition, encoder: Source | None, decoder: Source | None) -> Provenance:
@@ -70,7 +92,7 @@ def compose(
     halves = match_halves(model, composition, encoder, decoder)
     copies = _copies(model, composition)
     provenance = trace(model, halves, copies)
-    materialise(model)
+    fill(model, lambda parameter: torch.empty(parameter.shape))
     _initialise(model, seed)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     written: set[int] = set()
@@ -82,17 +104,6 @@ def compose(
     copied = [entry.name for entry in provenance if entry.origin == "copied"]
     copy_self_attention(model, {name: copies[name] for name in copied})
     return model, provenance
-
-
-def materialise(model: nn.Module) -> None:
-    """Gives a model on the meta device storage on the CPU, keeping shared parameters shared."""
-    real: dict[int, nn.Parameter] = {}
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            if id(parameter) not in real:
-                empty = torch.empty_like(parameter, device="cpu")
-                real[id(parameter)] = nn.Parameter(empty, parameter.requires_grad)
-            setattr(module, name, real[id(parameter)])
 
 
 def _copies(model: EncoderDecoder, composition: Composition) -> dict[str, str]:

@@ -8,7 +8,7 @@ refuses it by that name.
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from warmstart.checkpoint.files import CONFIG, Checkpoint
-from warmstart.checkpoint.rename import Rule, locate, match, to_ours, to_theirs
-from warmstart.composition.compose import materialise, outline
+from warmstart.checkpoint.rename import Location, Rule, locate, match, to_ours, to_theirs
+from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
 from warmstart.composition.names import (
     ignored_names,
@@ -29,12 +29,14 @@ from warmstart.composition.names import (
 from warmstart.composition.whole import read_whole, whole_config_json
 from warmstart.errors import CheckpointError
 from warmstart.families.catalogue import family_of, whole_family_of
+from warmstart.model.copies import fill
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = [
+    "SavedModel",
     "is_model",
-    "load_model",
     "needs_target_tokenizer",
+    "open_model",
     "read_composition",
     "save_model",
 ]
@@ -125,15 +127,46 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
     return composition
 
 
-def load_model(
-    composition: Composition, checkpoint: Checkpoint, *, weights: bool = True
-) -> EncoderDecoder:
-    """Builds the model and reads every tensor, strictly.
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A model whose tensors have been met by name and shape, and not read.
+
+    Attributes:
+        outline: the model, on the meta device.
+        checkpoint: has the tensors.
+        locations: where each parameter's are, by its id. Of those that are not there, none.
+        spelled: what the checkpoint calls them.
+    """
+
+    outline: EncoderDecoder
+    checkpoint: Checkpoint
+    locations: Mapping[int, Location]
+    spelled: Mapping[str, str]
+
+    def value(self, parameter: Tensor) -> Tensor:
+        """What the checkpoint has for a parameter of the outline, read anew.
+
+        It may lie in the file's memory: who keeps it takes a copy.
+        """
+        location = self.locations.get(id(parameter))
+        if location is None:
+            return torch.zeros(parameter.shape)
+        names = [self.spelled[name] for name in location.names]
+        tensors = self.checkpoint.read(names)
+        return to_ours(location, [tensors[name] for name in names])
+
+    def load(self) -> EncoderDecoder:
+        """Reads every tensor. The outline becomes the model."""
+        fill(self.outline, lambda parameter: self.value(parameter).to(parameter.dtype, copy=True))
+        return self.outline
+
+
+def open_model(composition: Composition, checkpoint: Checkpoint) -> SavedModel:
+    """Builds the model without weights, and meets names and shapes of the tensors, strictly.
 
     Args:
         composition: what it is made of.
         checkpoint: has the tensors.
-        weights: False: meets the names and shapes only, and leaves the model on the meta device.
 
     Raises:
         ConversionError: if the tensors do not fit the config.
@@ -161,18 +194,8 @@ def load_model(
         unused=unused_names(composition),
         ignored=(*ignored_names(composition), *copies),
     )
-    if not weights:
-        return model
-    materialise(model)
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    for ours, location in found.found.items():
-        names = [spelled[name] for name in location.names]
-        tensors = checkpoint.read(names)
-        with torch.no_grad():
-            parameters[ours].copy_(to_ours(location, [tensors[name] for name in names]))
-    for ours in found.absent:
-        nn.init.zeros_(parameters[ours])
-    return model
+    locations = {id(expected[ours]): location for ours, location in found.found.items()}
+    return SavedModel(model, checkpoint, locations, spelled)
 
 
 def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> bool:

@@ -1,13 +1,27 @@
-"""Copies of modules that share what they hold."""
+"""Copies of modules that share what they hold, and other values for the same modules."""
 
 import copy
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeAlias, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["shallow"]
+__all__ = ["Value", "fill", "shallow", "with_others"]
+
+# What a parameter holds. One on the meta device stands for what is not read yet.
+Value: TypeAlias = Callable[[Tensor], Tensor]
 
 _Module = TypeVar("_Module", bound=nn.Module)
+
+
+def fill(model: nn.Module, value: Value) -> None:
+    """Gives each parameter of a model another value; shared ones stay shared."""
+    filled: dict[int, nn.Parameter] = {}  # by the parameter's id
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            if id(parameter) not in filled:
+                filled[id(parameter)] = nn.Parameter(value(parameter), parameter.requires_grad)
+            setattr(module, name, filled[id(parameter)])
 
 
 def shallow(module: _Module) -> _Module:
@@ -16,3 +30,32 @@ def shallow(module: _Module) -> _Module:
     for name in ("_modules", "_parameters", "_buffers"):
         made.__dict__[name] = dict(made.__dict__[name])
     return made
+
+
+def with_others(
+    module: nn.Module,
+    other: Callable[[nn.Module], nn.Module | None],
+    finish: Callable[[nn.Module, nn.Module], None] | None = None,
+) -> nn.Module:
+    """A copy of a tree in which other modules stand for some. What is shared stays so.
+
+    Args:
+        module: the tree.
+        other: what stands for a module; None: a copy of it.
+        finish: changes such a copy, given the original and the copy, whose children are done.
+    """
+    seen: dict[int, nn.Module] = {}  # by the original's id
+
+    def copied(module: nn.Module) -> nn.Module:
+        if id(module) not in seen:
+            made = other(module)
+            if made is None:
+                made = shallow(module)
+                for name, child in module.named_children():
+                    setattr(made, name, copied(child))
+                if finish is not None:
+                    finish(module, made)
+            seen[id(module)] = made
+        return seen[id(module)]
+
+    return copied(module)

@@ -47,6 +47,23 @@ class EncoderDecoder(nn.Module):
             assert config.encoder is not None
             self.bridge = nn.Linear(config.encoder.hidden_size, config.decoder.hidden_size)
 
+    @property
+    def source_limit(self) -> int | None:
+        """The longest source in tokens that the positions allow; None: any."""
+        if self.config.encoder is not None:
+            return self.config.encoder.position_limit
+        # The source is a prefix: half of the positions are left for the target.
+        limit = self.config.decoder.position_limit
+        return None if limit is None else limit // 2
+
+    @property
+    def target_limit(self) -> int | None:
+        """The longest target in tokens that the positions allow; None: any."""
+        limit = self.config.decoder.position_limit
+        if limit is None or self.config.encoder is not None:
+            return limit
+        return limit - limit // 2
+
     def forward(
         self,
         source: Sequences,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmstart.model.copies import shallow
+from warmstart.model.copies import with_others
 from warmstart.model.kernels import Float16Linear, Int8Linear
 
 __all__ = ["FEW", "for_few_rows"]
@@ -70,23 +70,13 @@ class _Int8Rows(nn.Module):
 
 def for_few_rows(module: nn.Module) -> nn.Module:
     """A copy of a reduced tree, see `inference.py`, whose linear layers a compiler can take."""
-    return _replaced(module, {})
 
+    def other(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, Int8Linear):
+            return _Int8Rows(module)
+        return _Float16Rows(module) if isinstance(module, Float16Linear) else None
 
-def _replaced(module: nn.Module, seen: dict[int, nn.Module]) -> nn.Module:
-    if id(module) in seen:
-        return seen[id(module)]
-    made: nn.Module
-    if isinstance(module, Int8Linear):
-        made = _Int8Rows(module)
-    elif isinstance(module, Float16Linear):
-        made = _Float16Rows(module)
-    else:
-        made = shallow(module)
-        for name, child in module.named_children():
-            setattr(made, name, _replaced(child, seen))
-    seen[id(module)] = made
-    return made
+    return with_others(module, other)
 
 
 def _in_memory(x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.model.attention import CrossAttention
 from warmstart.model.compiled_steps import CompiledSteps
-from warmstart.model.copies import shallow
+from warmstart.model.copies import Value, fill, shallow, with_others
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.head import Head
@@ -68,7 +68,7 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     _known.pop(model, None)  # before the new one is made, so that there are never three
     made = shallow(model)
     for name in ("decoder", "head"):
-        part = _replaced(getattr(model, name), Float32Linear, None, {})
+        part = _replaced(getattr(model, name), Float32Linear, None)
         setattr(made, name, part.eval())
     assert isinstance(made, EncoderDecoder)
     if model.compile_steps != "no":
@@ -83,6 +83,8 @@ def converted(
     device: str | torch.device,
     dtype: str | torch.dtype,
     compile_steps: Compile = "no",
+    *,
+    value: Value | None = None,
 ) -> EncoderDecoder:
     """The model on a device, with weights of a type.
 
@@ -92,6 +94,9 @@ def converted(
         dtype: one of `DTYPES`, or a type of torch. On a CPU "float16" and "int8" are for decoding
             alone, see `reduced`.
         compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
+        value: what the parameters hold, where the model is on the meta device. Each is asked for
+            when it is needed, so that a model of fewer bits never has all of them in float32; it
+            is copied, not kept.
 
     Raises:
         UsageError: if there is no such type, or the machine has no kernels for it; or if steps of
@@ -120,17 +125,20 @@ def converted(
                 f"dtype 'int8' is for CPUs, but the device is {device}; use 'bfloat16' there."
             )
         if device.type == "cpu" and dtype in ("float16", "int8"):
-            return reduced(model, dtype)
+            return reduced(model, dtype, value)
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype, torch.float32)
+    if value is not None:
+        fill(model, lambda parameter: value(parameter).to(device, dtype, copy=True))
     return model.to(device, dtype).eval()
 
 
-def reduced(model: EncoderDecoder, kind: str) -> EncoderDecoder:
+def reduced(model: EncoderDecoder, kind: str, value: Value | None = None) -> EncoderDecoder:
     """A model for decoding alone, whose matrices are held in fewer bits.
 
     Args:
         model: in float32 on a CPU.
         kind: "float16" or "int8"; see `kernels.py`.
+        value: see `converted`.
 
     Raises:
         UsageError: if the machine has no such kernels.
@@ -141,7 +149,7 @@ def reduced(model: EncoderDecoder, kind: str) -> EncoderDecoder:
             "'float32' or 'bfloat16'."
         )
     linear, words = (Int8Linear, Int8Words) if kind == "int8" else (Float16Linear, Float16Words)
-    made = _replaced(model, linear, words, {})
+    made = _replaced(model, linear, words, value)
     assert isinstance(made, EncoderDecoder)
     made.eval()
     if made.compile_steps != "no":
@@ -178,46 +186,57 @@ def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
 
 
 def _replaced(
-    module: nn.Module, linear: _Linear, words: _Words | None, seen: dict[int, nn.Module]
+    module: nn.Module, linear: _Linear, words: _Words | None, value: Value | None = None
 ) -> nn.Module:
-    """A copy of the tree with other linear layers and word vectors. What is shared stays so.
+    """A copy of the tree with other linear layers and word vectors.
 
     Args:
         module: the tree.
         linear: makes a layer of weight and bias.
         words: makes word vectors of their matrix; None: they are kept, and so is what the head
             holds beside its layer.
-        seen: copies that there are already, by the original's id.
+        value: see `converted`.
     """
-    if id(module) in seen:
-        return seen[id(module)]
-    if isinstance(module, nn.Linear):
-        made = linear(module.weight, module.bias)
-    elif hasattr(module, "base_layer"):  # an adapter around a layer, whose weight it looks at
-        made = module
-    else:
-        made = shallow(module)
-        for name, child in module.named_children():
-            setattr(made, name, _replaced(child, linear, words, seen))
-    match module:
-        case CrossAttention(qkv=nn.Linear() as qkv):
-            # Of shared projections a step needs the queries alone.
-            queries = module.config.heads * module.config.head_size
-            for name, rows in (("query", slice(queries)), ("key_value", slice(queries, None))):
-                bias: Tensor | None = qkv.bias  # torch's types forget that it may be missing
-                setattr(made, name, linear(qkv.weight[rows], None if bias is None else bias[rows]))
-            setattr(made, "qkv", None)  # noqa: B010  # torch's types know no missing module
-        case Head():
-            made.product = linear(module.weight, module.bias)
-            if words is not None:
-                made._parameters.clear()
-        case Embedding() if words is not None:
-            weight = module.word.weight
-            if id(weight) not in seen:
-                seen[id(weight)] = words(weight)
-            made.word = seen[id(weight)]
-    seen[id(module)] = made
-    return made
+    tables = {id(part.word) for part in module.modules() if isinstance(part, Embedding)}
+    made_words: dict[int, nn.Module] = {}  # by the matrix's id: two embeddings may share it
+
+    def held(parameter: Tensor) -> Tensor:
+        return parameter if value is None else value(parameter)
+
+    def layer(module: nn.Linear | Head, rows: slice = slice(None)) -> nn.Module:
+        bias: Tensor | None = module.bias  # torch's types forget that it may be missing
+        # Layers lay out weights of their own, but keep the bias that they get.
+        own = None if bias is None else held(bias)[rows].clone()
+        return linear(held(module.weight)[rows], own)
+
+    def other(module: nn.Module) -> nn.Module | None:
+        if isinstance(module, nn.Linear):
+            return layer(module)
+        if isinstance(module, nn.Embedding) and id(module) in tables and words is not None:
+            if id(module.weight) not in made_words:
+                made_words[id(module.weight)] = words(held(module.weight))
+            return made_words[id(module.weight)]
+        # An adapter around a layer looks at its weight.
+        return module if hasattr(module, "base_layer") else None
+
+    def finish(module: nn.Module, made: nn.Module) -> None:
+        match module:
+            case CrossAttention(qkv=nn.Linear() as qkv):
+                # Of shared projections a step needs the queries alone.
+                queries = module.config.heads * module.config.head_size
+                setattr(made, "query", layer(qkv, slice(queries)))  # noqa: B010
+                setattr(made, "key_value", layer(qkv, slice(queries, None)))  # noqa: B010
+                setattr(made, "qkv", None)  # noqa: B010  # torch's types know no missing module
+            case Head():
+                made.product = layer(module)
+                if words is not None:
+                    made._parameters.clear()
+        if value is not None:
+            for name, parameter in made.named_parameters(recurse=False):
+                own = value(parameter).to(parameter.dtype, copy=True)
+                made.register_parameter(name, nn.Parameter(own, requires_grad=False))
+
+    return with_others(module, other, finish)
 
 
 def _version(weight: Tensor) -> int:

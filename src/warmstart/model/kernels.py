@@ -12,6 +12,7 @@ from torch import Tensor, nn
 __all__ = ["Float16Linear", "Float16Words", "Float32Linear", "Int8Linear", "Int8Words"]
 
 _PACKED_ROWS = 8  # rows that oneDNN lays weights out for; good from 1 row to some hundred
+_PIECE = 1024  # word vectors that are rounded at a time, for whole tables are large
 
 
 class Float32Linear(nn.Module):
@@ -85,7 +86,9 @@ class Int8Words(nn.Module):
         super().__init__()
         weight = weight_VE.detach().float()
         self.register_buffer("scales_V", _scales(weight, 127))
-        self.register_buffer("rows_VE", (weight / self.scales_V[:, None]).round().to(torch.int8))
+        pieces = zip(weight.split(_PIECE), self.scales_V.split(_PIECE), strict=True)
+        rounded = [(rows / scales[:, None]).round_().to(torch.int8) for rows, scales in pieces]
+        self.register_buffer("rows_VE", torch.cat(rounded))
 
     def forward(self, tokens_T: Tensor) -> Tensor:
         """Shape: [T] -> [T, E]"""
@@ -111,7 +114,8 @@ class Float16Words(nn.Module):
 def _scales(weight_OI: Tensor, steps: int) -> Tensor:
     """What one step is worth, where so many of them make a row's greatest value. Shape: [O]"""
     # A row of zeros has no scale of its own.
-    return (weight_OI.abs().amax(1) / steps).clamp_min(torch.finfo(torch.float32).tiny)
+    greatest_O = torch.maximum(weight_OI.amax(1), -weight_OI.amin(1))
+    return (greatest_O / steps).clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _float(bias: Tensor | None) -> Tensor | None:

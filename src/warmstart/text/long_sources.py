@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from warmstart.errors import TextError, UsageError, did_you_mean
 from warmstart.text.sentences import sentence_ends
 
-__all__ = ["Long", "Pieces", "check_long", "first_pieces", "refuse_long", "split_long"]
+__all__ = ["Long", "Pieces", "check_long", "first_pieces", "refuse_long", "shorter", "split_long"]
 
 # What becomes of a source that is longer than the limit.
 Long: TypeAlias = Literal["truncate", "chunk", "error"]
@@ -39,6 +39,12 @@ class Pieces:
         """The first piece of a text, and how many there are."""
         first = bisect_left(self.owners, owner)
         return first, bisect_right(self.owners, owner) - first
+
+
+def shorter(a: int | None, b: int | None) -> int | None:
+    """The smaller of two limits, where None is no limit."""
+    limits = [limit for limit in (a, b) if limit is not None]
+    return min(limits) if limits else None
 
 
 def check_long(long: str, chunk_overlap: int, limit: int | None) -> None:

@@ -17,7 +17,8 @@ from warmstart.data.example import Example
 from warmstart.data.lengths import Lengths
 from warmstart.data.tokens import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
-from warmstart.seq2seq import Seq2Seq, shorter
+from warmstart.seq2seq import Seq2Seq
+from warmstart.text.long_sources import shorter
 from warmstart.training.weights import LabelWeights
 
 __all__ = [

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PrinterCallback, TrainerState, TrainingArguments, set_seed
 
 from warmstart.checkpoint.files import open_checkpoint
-from warmstart.composition.saved import load_model
+from warmstart.composition.saved import open_model
 from warmstart.errors import UsageError, alike, did_you_mean
 from warmstart.metrics.catalogue import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
@@ -330,7 +330,7 @@ def _adapters(
     if config.lora is None:
         return None
     if resume:
-        base = load_model(model.composition, open_checkpoint(config.output_dir / BASE))
+        base = open_model(model.composition, open_checkpoint(config.output_dir / BASE)).load()
         model.model.load_state_dict(base.state_dict())
     return add_adapters(model.model, config.lora, new, config.seed)
 

@@ -16,7 +16,7 @@ from transformers.optimization import Adafactor
 from transformers.trainer import SCHEDULER_NAME
 
 from warmstart.checkpoint.files import open_checkpoint
-from warmstart.composition.saved import load_model
+from warmstart.composition.saved import open_model
 from warmstart.evaluation import decode_split, score_outputs, target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.soft_loss import soft_loss
@@ -505,7 +505,7 @@ class Seq2SeqTrainer(Trainer):
         if self.adapters is not None:
             self.adapters.read(Path(folder) / ADAPTER)
         else:
-            saved = load_model(self.seq2seq.composition, open_checkpoint(folder))
+            saved = open_model(self.seq2seq.composition, open_checkpoint(folder)).load()
             self.seq2seq.model.load_state_dict(saved.state_dict())
             if self.sharded is not None:
                 self.sharded.scatter()

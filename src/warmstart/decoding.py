@@ -1,0 +1,256 @@
+"""From texts to outputs: what a call asks for, done by a model with its tokenizers."""
+
+import logging
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from warmstart.decoded import Decoded, align, join_pieces
+from warmstart.errors import UsageError
+from warmstart.generation.drafted import undraftable
+from warmstart.generation.guide import Allowed, Guide
+from warmstart.generation.listening import Listener, listen
+from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.result import Alignment, Generated
+from warmstart.generation.search import search_all
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.sequences import Sequences
+from warmstart.request import (
+    Request,
+    allowed_outputs,
+    check_request,
+    check_streamable,
+    matching_outputs,
+    prefix_rows,
+)
+from warmstart.text.checks import check_ids, check_texts
+from warmstart.text.long_sources import (
+    Pieces,
+    check_long,
+    first_pieces,
+    refuse_long,
+    shorter,
+    split_long,
+)
+from warmstart.text.pieces import TextPieces, joined_pieces
+from warmstart.text.tokenizer_pair import Encoded, TokenizerPair
+
+__all__ = ["Decoding"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """A model with its tokenizers, and what holds for every output."""
+
+    model: EncoderDecoder
+    tokenizers: TokenizerPair
+    constraints: Constraints
+
+    def generate(
+        self, texts: Sequence[str], request: Request
+    ) -> Iterator[tuple[int, list[Generated]]]:
+        """Outputs of each text with its index, as batches finish.
+
+        Raises:
+            UsageError: if the request contradicts itself, the model or the texts.
+            TextError: if a text is none, or too long where that is refused.
+        """
+        check_texts(texts, "Text")
+        check_request(self.model, request)
+        pieces = self._pieces(texts, request)
+        request = replace(request, prefix=first_pieces(request.prefix, pieces))
+        waiting: dict[int, list[list[Generated] | None]] = {}
+        for decoded in self._decode(pieces.texts, request):
+            place, owner = decoded.index, pieces.owners[decoded.index]
+            found = self._in_words(pieces.texts[place], decoded, request)
+            first, count = pieces.span(owner)
+            parts = waiting.setdefault(owner, [None] * count)
+            parts[place - first] = found
+            whole = [part for part in parts if part is not None]
+            if len(whole) == count:
+                del waiting[owner]
+                yield owner, join_pieces(whole)
+
+    def stream(self, text: str, request: Request) -> Generator[str, None, None]:
+        """The output for one text in pieces, while it is written. Raises as `generate`."""
+        # Drafts write several tokens at once, and the same ones.
+        request = replace(request, settings=replace(request.settings, draft="none"))
+        check_streamable(request.settings)
+        if not isinstance(text, str):
+            raise UsageError("stream takes one text, not several; call it for each.")
+        check_texts([text], "Text")
+        check_request(self.model, request)
+        pieces = self._pieces([text], request)
+        prefixes = first_pieces(request.prefix, pieces)
+        if isinstance(prefixes, str) or prefixes is None:
+            prefixes = [prefixes or ""]
+
+        def search(part: str, begun: str, listener: Listener) -> None:
+            for _ in self._decode([part], replace(request, prefix=begun or None), listener):
+                pass
+
+        return joined_pieces(
+            TextPieces(lambda tokens: self.tokenizers.decode([tokens])[0]).of(
+                tokens[0] for tokens in listen(partial(search, part, begun))
+            )
+            for part, begun in zip(pieces.texts, prefixes, strict=True)
+        )
+
+    def tokens(
+        self, texts: Sequence[str], request: Request
+    ) -> Iterator[tuple[int, list[int], bool]]:
+        """(index, token ids, whether the limit ended them) of each text's first output."""
+        check_texts(texts, "Text")
+        for decoded in self._decode(texts, request):
+            tokens = decoded.outputs[0].tokens
+            yield decoded.index, tokens, self._at_limit(tokens, request.settings)
+
+    def encode_sources(
+        self, texts: Sequence[str], max_length: int | None, *, warn: bool = True
+    ) -> Encoded:
+        """Token ids of sources, cut to what the model can read.
+
+        Args:
+            texts: the sources.
+            max_length: tokens, if less than the positions allow.
+            warn: whether those that are cut are counted in the log.
+        """
+        limit = shorter(max_length, self.model.source_limit)
+        encoded = self.tokenizers.encode_sources(texts, limit)
+        if encoded.cut and warn:
+            logger.warning(
+                "%d of %d sources are longer than %d tokens and were cut.",
+                encoded.truncated,
+                len(texts),
+                limit,
+            )
+        config = self.model.config
+        stack = config.decoder if config.encoder is None else config.encoder
+        check_ids(encoded.rows, stack.embedding.vocabulary, self.tokenizers.source)
+        return encoded
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def _pieces(self, texts: Sequence[str], request: Request) -> Pieces:
+        """Texts, long ones in pieces if that is asked for."""
+        limit = shorter(request.max_source_length, self.model.source_limit)
+        check_long(request.long, request.chunk_overlap, limit)
+        count = self.tokenizers.count_sources
+        if request.long == "chunk":
+            return split_long(texts, limit, count, overlap=request.chunk_overlap)
+        if request.long == "error":
+            refuse_long(texts, limit, count)
+        return Pieces(list(texts), list(range(len(texts))))
+
+    def _decode(
+        self, texts: Sequence[str], request: Request, listener: Listener | None = None
+    ) -> Iterator[Decoded]:
+        """What is found for each text, as batches finish."""
+        size, settings = request.batch_size, request.settings
+        if size < 1:
+            raise UsageError(f"batch_size is {size}; it must be 1 or more.")
+        words = self.model.config.decoder.embedding.vocabulary
+        prefixes = prefix_rows(request.prefix, len(texts), settings, self.tokenizers, words)
+        allowed = self._allowed(request, prefixes)
+        encoded = self.encode_sources(texts, request.max_source_length, warn=request.warn)
+        rows, cut = encoded.rows, {*encoded.cut}
+        drafted = self._drafted(settings, allowed)
+        order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            as_targets: list[list[int]] = []
+            if drafted or settings.encoder_no_repeat_ngram_size:
+                as_targets = self._as_targets(batch, texts, rows)
+            guide = Guide(
+                prefixes=[prefixes[index] for index in batch] if prefixes else (),
+                source_rows=as_targets if settings.encoder_no_repeat_ngram_size else (),
+                draft_rows=[
+                    # No more than the model has read of it, by and large.
+                    [*row[: 2 * len(rows[index])], self.tokenizers.special.end]
+                    for index, row in zip(batch, as_targets, strict=True)
+                ]
+                if drafted
+                else (),
+                allowed=allowed,
+                listener=listener,
+            )
+            found = search_all(
+                self.model,
+                Sequences.of([rows[index] for index in batch], self._device),
+                self.tokenizers.special,
+                settings,
+                self.constraints,
+                guide,
+                scored=request.scored,
+            )
+            for index, outputs in zip(batch, found, strict=True):
+                yield Decoded(index, outputs, rows[index], index in cut)
+
+    def _allowed(self, request: Request, prefixes: Sequence[Sequence[int]]) -> Allowed | None:
+        """The outputs that choices or a regular expression allow; None: any."""
+        words = self.model.config.decoder.embedding.vocabulary
+        if request.regex is not None:
+            return matching_outputs(
+                request.regex, request.settings, self.constraints, self.tokenizers, words, prefixes
+            )
+        return allowed_outputs(
+            request.choices,
+            request.settings,
+            self.tokenizers,
+            words,
+            prefix=request.prefix is not None,
+        )
+
+    def _drafted(self, settings: GenerationOptions, allowed: Allowed | None) -> bool:
+        """Whether outputs are guessed from their sources."""
+        if settings.draft == "none" or settings.do_sample or settings.num_beams > 1:
+            return False
+        reason = undraftable(self.model, Guide(allowed=allowed))
+        if reason is not None and settings.draft == "source":
+            logger.warning("Decoding goes on without drafts: %s.", reason)
+        return reason is None
+
+    def _as_targets(
+        self, batch: Sequence[int], texts: Sequence[str], rows: Sequence[list[int]]
+    ) -> list[list[int]]:
+        """Sources in the target's vocabulary."""
+        if self.tokenizers.source is self.tokenizers.target:
+            return [rows[index] for index in batch]
+        written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
+        return [row[len(self.tokenizers.target_start) : -1] for row in written]
+
+    def _in_words(self, text: str, decoded: Decoded, request: Request) -> list[Generated]:
+        """What was found for a text, in its own words."""
+        found = decoded.outputs
+        texts = self.tokenizers.decode([output.tokens for output in found])
+        aligned: list[Alignment | None] = [None] * len(found)
+        if request.alignments is not None:
+            aligned = align(
+                self.model, self.tokenizers, text, decoded, request.alignments, self._device
+            )
+        return [
+            Generated(
+                text=written,
+                tokens=tuple(output.tokens),
+                score=output.score,
+                token_scores=tuple(output.token_scores),
+                steps=len(output.tokens) if output.steps is None else output.steps,
+                at_limit=self._at_limit(output.tokens, request.settings),
+                source_cut=decoded.cut,
+                alignment=alignment,
+            )
+            for output, written, alignment in zip(found, texts, aligned, strict=True)
+        ]
+
+    def _at_limit(self, tokens: Sequence[int], settings: GenerationOptions) -> bool:
+        """Whether the limit ended an output. An end token does before, unless it is forced."""
+        forced = self.constraints.forced_eos_token_id is not None
+        return self.tokenizers.special.end not in tokens or (
+            forced and len(tokens) >= settings.max_length - 1
+        )
