@@ -174,7 +174,8 @@ def memory(rows: list[list[int]], folder: Path) -> dict[str, Any]:
 def machine() -> dict[str, Any]:
     """What it ran on."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    facts = dict(line.split("\t:", 1) for line in lines if "\t:" in line)
+    pairs = (line.partition(":") for line in lines)
+    facts = {key.strip(): value for key, _, value in pairs}
     extensions = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
     return {
         "processor": facts.get("model name", platform.machine()).strip(),

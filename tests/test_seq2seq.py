@@ -21,6 +21,7 @@ from warmstart.errors import (
     WarmstartError,
 )
 from warmstart.generation.options import GenerationOptions
+from warmstart.model.inference import reduced
 from warmstart.seq2seq import Seq2Seq, default_device
 from warmstart.text.long_sources import shorter
 
@@ -378,6 +379,23 @@ def test_special_tokens_without_a_vector(checkpoints: Checkpoints, tmp_path: Pat
     tokenizer.save_pretrained(tmp_path / "gpt2")
     with pytest.raises(CompositionError, match="the tokenizer belongs to another checkpoint"):
         Seq2Seq.warm_start(encoder=tmp_path / "gpt2", decoder=tmp_path / "gpt2")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("decoder", ["bert", "gpt2", "llama"])
+def test_weights_rounded_as_they_are_read_are_those_of_the_whole_model(
+    decoder: str, dtype: str, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    whole = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints(decoder))
+    whole.save_pretrained(tmp_path / "model")
+    read = Seq2Seq.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
+    whole.model = reduced(whole.model, dtype)
+    settings = GenerationOptions(max_length=8, min_length=8)
+    (one,), (other,) = (
+        model.generate_detailed(["the cat sat"], options=settings) for model in (read, whole)
+    )
+    assert one[0].tokens == other[0].tokens
+    assert one[0].token_scores == other[0].token_scores
 
 
 def test_rounded_weights_decode_and_do_nothing_else(taught: Seq2Seq, tmp_path: Path) -> None:

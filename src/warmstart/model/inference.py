@@ -207,7 +207,8 @@ def _replaced(
         bias: Tensor | None = module.bias  # torch's types forget that it may be missing
         # Layers lay out weights of their own, but keep the bias that they get.
         own = None if bias is None else held(bias)[rows].clone()
-        return linear(held(module.weight)[rows], own)
+        # A file may hold them transposed.
+        return linear(held(module.weight)[rows].contiguous(), own)
 
     def other(module: nn.Module) -> nn.Module | None:
         if isinstance(module, nn.Linear):
