@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +99,6 @@ def test_compiled_searches_find_what_searches_find(
     again = random_model().eval()
     again.compile_steps = "wait"
     assert search(again, SOURCES, SPECIAL, options) == expected
-
-
-@NEEDS_COMPILER
-def test_many_rows_have_a_form_of_their_own() -> None:
-    plain, model = random_model().eval(), random_model().eval()
-    model.compile_steps = "wait"
-    many = Sequences.of([[3 + at % 3, 4, 5 + at % 2] for at in range(20)])
-    options = GenerationOptions(max_length=8, min_length=8)
-    assert search(model, many, SPECIAL, options) == search(plain, many, SPECIAL, options)
-    steps: compiled_steps.CompiledSteps = laid_out(model).compiled_step.__self__  # type: ignore[union-attr]
-    assert steps._ready.keys() == {replace(FORMS[0], by_library=True)}
-    assert not steps._impossible
-    with torch.inference_mode():
-        ours, theirs = (model.start(many, 9) for model in (laid_out(model), plain))
-        for at in range(3):
-            given = torch.arange(20)[:, None] % (5 + at)
-            torch.testing.assert_close(steps.step(given, ours), plain.step(given, theirs))
 
 
 @NEEDS_COMPILER

@@ -23,8 +23,6 @@ __all__ = ["KIND", "SUFFIX", "compile_step"]
 KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and what files in it are called
 _OPTIONS: dict[str, Any] = {
     "freezing": True,  # weights are constants, which kernels lay out as they like them
-}
-_OWN_PRODUCTS: dict[str, Any] = {
     "max_autotune_gemm": True,
     # Inductor's own products, for a few rows more than twice as fast as the libraries' calls.
     "max_autotune_gemm_backends": "CPP",
@@ -32,11 +30,7 @@ _OWN_PRODUCTS: dict[str, Any] = {
 
 
 def compile_step(
-    program: torch.export.ExportedProgram,
-    path: Path,
-    *,
-    few_rows: bool = False,
-    by_library: bool = False,
+    program: torch.export.ExportedProgram, path: Path, *, few_rows: bool = False
 ) -> None:
     """Writes a package that `torch._inductor.aoti_load_package` reads.
 
@@ -45,25 +39,15 @@ def compile_step(
         path: of the package.
         few_rows: whether its layers are those of `few_rows.py`, whose weights would be widened
             once and for all, if they were taken for constants.
-        by_library: see `StepForm`.
     """
     from torch._inductor import aoti_compile_and_package
 
     made = path.with_suffix(SUFFIX)  # the compiler insists on it
-    options = _OPTIONS if by_library else {**_OPTIONS, **_OWN_PRODUCTS}
-    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # torch makes it late
-    precision = matmul.fp32_precision
+    options = {} if few_rows else _OPTIONS
     try:
-        if by_library:
-            # Else float32's weights go to MKL, as they are. It is looked at here alone: where the
-            # step runs, products are in the precision that is set there.
-            matmul.fp32_precision = "tf32"
-        aoti_compile_and_package(
-            program, package_path=str(made), inductor_configs={} if few_rows else options
-        )
+        aoti_compile_and_package(program, package_path=str(made), inductor_configs=options)
         made.replace(path)
     finally:
-        matmul.fp32_precision = precision
         made.unlink(missing_ok=True)
 
 
@@ -82,10 +66,7 @@ def main() -> str | None:
             KIND,
             sys.argv[1],
             lambda path: compile_step(
-                traced(request["step"], request["form"]),
-                path,
-                few_rows=request["few_rows"],
-                by_library=request["form"].by_library,
+                traced(request["step"], request["form"]), path, few_rows=request["few_rows"]
             ),
             SUFFIX,
         )

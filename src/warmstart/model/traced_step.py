@@ -22,9 +22,6 @@ __all__ = ["StepForm", "TracedStep", "arguments", "traced"]
 
 # Sizes to compile with: kernels are chosen for them, and work for others.
 _SOURCES, _TOKENS, _SLOTS, _SOURCE_TOKENS = 8, 5, 64, 48
-# Tokens of a step, of all rows together. Of 8 inductor's own products took 0.9 times as long as
-# oneDNN's with weights in its layout, of 32 they took 1.13 times as long.
-_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +31,12 @@ class StepForm:
     beams: int  # rows of each source
     many_sources: bool  # two or more
     many_tokens: bool  # two or more new tokens a row: a draft
-    by_library: bool = False  # whether products of so many tokens are oneDNN's
 
     @classmethod
     def of(cls, tokens_RN: Tensor, cache: Cache) -> "StepForm":
         """The form of a step."""
         rows, tokens = tokens_RN.shape
-        return cls(rows // cache.sources, cache.sources > 1, tokens > 1, rows * tokens > _FEW)
+        return cls(rows // cache.sources, cache.sources > 1, tokens > 1)
 
 
 class TracedStep(nn.Module):
