@@ -14,8 +14,7 @@
   each side, which compiles, neither.
 - Sides: warmstart; transformers with batches at random (its default) and grouped by length. With
   `--compile` also warmstart with `compile`, and transformers grouped and compiled, whose first step
-  took two cores more than three minutes. Products are in bfloat16 where the processor has them,
-  else in float32.
+  takes two cores minutes. Products are in bfloat16 where the processor has them, else in float32.
 - tokens: what a step costs by the length of its sources, at equally many tokens a step.
 """
 
