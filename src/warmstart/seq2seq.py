@@ -233,6 +233,7 @@ class Seq2Seq:
             compile: whether decoding compiles its steps, on a CPU and not in bfloat16:
                 "background" does so while it decodes as without, which takes a minute or two;
                 "wait" waits for them; "no" does not. What was compiled stays in the cache folder.
+                On a GPU "background" and "wait" record the steps as a CUDA graph.
             weights: False: reads their names and shapes only, and leaves the model on the meta
                 device.
 

@@ -205,7 +205,7 @@ def test_wide_batches_are_left_to_the_libraries(cache: Path) -> None:
     ("device", "dtype"), [("cpu", "bfloat16"), ("cpu", torch.bfloat16), ("meta", "float32")]
 )
 def test_what_is_not_compiled_is_refused(device: str, dtype: str | torch.dtype) -> None:
-    with pytest.raises(UsageError, match="in float32, float16 or int8 on a CPU alone"):
+    with pytest.raises(UsageError, match="on a GPU, or on a CPU in float32, float16 or int8"):
         converted(random_model(), device, dtype, "wait")
     with pytest.raises(UsageError, match="did you mean 'wait'"):
         converted(random_model(), device, "float32", "wai")  # type: ignore[arg-type]

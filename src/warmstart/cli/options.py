@@ -56,7 +56,8 @@ Dtype: TypeAlias = Annotated[
 Compile: TypeAlias = Annotated[
     Literal["no", "background", "wait"],
     typer.Option(
-        help="Compile the steps of decoding, on a CPU: meanwhile decode as without, or wait for it."
+        help="Compile the steps of decoding: meanwhile decode as without, or wait for it. On a GPU "
+        "either records them as a CUDA graph."
     ),
 ]
 

@@ -1,8 +1,8 @@
-"""A model laid out for decoding on a CPU, where most of the time goes into a few rows' products.
+"""A model laid out for decoding.
 
-The modules stay what they are; their linear layers are replaced by ones that hold their weights as
-the kernels want them, which is up to twice as fast as a product that has to bring them there each
-time.
+On a CPU most of the time goes into a few rows' products. The modules stay what they are; their
+linear layers are replaced by ones that hold their weights as the kernels want them, which is up to
+twice as fast as a product that has to bring them there each time.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from warmstart.model.kernels import (
     Int8Linear,
     Int8Words,
 )
+from warmstart.model.recorded_steps import RecordedSteps
 
 __all__ = [
     "DTYPES",
@@ -46,33 +47,36 @@ _known = WeakKeyDictionary()
 
 
 def laid_out(model: EncoderDecoder) -> EncoderDecoder:
-    """The same model with its decoder's weights as decoding wants them.
+    """The same model with its decoder's weights as decoding wants them, and its steps.
 
     It shares the encoder with the model, and all but the linear layers of decoder and head. Where
     the model is in evaluation mode the result is kept until its weights change; in training mode it
     is not, so that nobody pays for it between two evaluations.
 
     Args:
-        model: in float32 on a CPU; any other is given back as it is, and so is a reduced one.
+        model: in float32 on a CPU, or on a GPU with steps that are to be recorded; any other is
+            given back as it is, and so is a reduced one.
     """
     weights = list(model.parameters())
-    if (
-        is_reduced(model)
-        or any(weight.device.type != "cpu" or weight.dtype != torch.float32 for weight in weights)
-        or not torch.backends.mkldnn.is_available()
-    ):
+    devices = {weight.device.type for weight in weights}
+    on_cpu = devices == {"cpu"} and all(weight.dtype == torch.float32 for weight in weights)
+    recorded = devices == {"cuda"} and model.compile_steps != "no"
+    if is_reduced(model) or not (recorded or (on_cpu and torch.backends.mkldnn.is_available())):
         return model
     state = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
     if model in _known and _known[model][0] == state:
         return _known[model][1]
     _known.pop(model, None)  # before the new one is made, so that there are never three
     made = shallow(model)
-    for name in ("decoder", "head"):
-        part = _replaced(getattr(model, name), Float32Linear, None)
-        setattr(made, name, part.eval())
-    assert isinstance(made, EncoderDecoder)
-    if model.compile_steps != "no":
-        made.compiled_step = CompiledSteps(model, wait=model.compile_steps == "wait").step
+    if recorded:
+        made.compiled_step = RecordedSteps(model).step
+    else:
+        for name in ("decoder", "head"):
+            part = _replaced(getattr(model, name), Float32Linear, None)
+            setattr(made, name, part.eval())
+        assert isinstance(made, EncoderDecoder)
+        if model.compile_steps != "no":
+            made.compiled_step = CompiledSteps(model, wait=model.compile_steps == "wait").step
     if not model.training:
         _known[model] = state, made
     return made
@@ -110,12 +114,12 @@ def converted(
         )
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")
-    if compile_steps != "no" and (
-        device.type != "cpu" or dtype not in (*DTYPES, torch.float32) or dtype == "bfloat16"
-    ):
+    compiled_for = ("float32", "float16", "int8", torch.float32)
+    compilable = device.type == "cuda" or (device.type == "cpu" and dtype in compiled_for)
+    if compile_steps != "no" and not compilable:
         raise UsageError(
-            f"compile is '{compile_steps}', but steps are compiled for models in float32, float16 "
-            f"or int8 on a CPU alone, and this one is to be in "
+            f"compile is '{compile_steps}', but steps are compiled on a GPU, or on a CPU in "
+            f"float32, float16 or int8, and this model is to be in "
             f"{str(dtype).removeprefix('torch.')} on {device}; leave one of the two out."
         )
     model.compile_steps = compile_steps

@@ -1,4 +1,4 @@
-"""One step of decoding as a function of tensors alone, which a compiler can take.
+"""One step of decoding as a function of tensors alone, which can be compiled or recorded.
 
 What differs from call to call and changes what is computed is a `StepForm`; sizes are free.
 
@@ -99,7 +99,7 @@ class _TracedSlots:
 
     def extend(self, layer: int, k_RNKD: Tensor, v_RNKD: Tensor) -> tuple[Tensor, Tensor]:
         keys, values = self._keys[layer], self._values[layer]
-        rows_R1 = torch.arange(k_RNKD.shape[0])[:, None]
+        rows_R1 = torch.arange(k_RNKD.shape[0], device=k_RNKD.device)[:, None]
         keys[rows_R1, :, self._positions_RN] = k_RNKD
         values[rows_R1, :, self._positions_RN] = v_RNKD
         return keys, values
@@ -123,7 +123,8 @@ def arguments(
     mask_B1S = cache.source_mask_B1S
     if mask_B1S is None:
         slots = source_keys[0].shape[2] if source_keys else 2
-        mask_B1S = torch.ones((cache.sources, 1, slots), dtype=torch.bool)
+        shape = (cache.sources, 1, slots)
+        mask_B1S = torch.ones(shape, dtype=torch.bool, device=tokens_RN.device)
     # Compiled code reads memory as it was laid out when it was compiled.
     return tokens_RN.contiguous(), positions_RN, keys, values, source_keys, source_values, mask_B1S
 
