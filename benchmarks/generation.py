@@ -1,4 +1,4 @@
-"""Speed and memory of decoding: warmstart, transformers and CTranslate2, interleaved in one run.
+"""Speed and memory of decoding: warmstart beside others, interleaved in one run.
 
     python benchmarks/generation.py MODEL TEXTS --output benchmarks/results/generation.json \
         --only greedy-1
@@ -9,8 +9,8 @@ process of its own, with two threads. Every call writes exactly 48 tokens a sour
 the same work; in the piece "real" outputs end by themselves, so only systems with the same weights
 are in it, and its result is filed under the name of TEXTS; in "drafts" they do, too, one source at
 a time, and CTranslate2 writes as many tokens of each. CTranslate2 runs a Transformer of the same
-shape with random weights. ONNX Runtime is not among them: nothing that the project depends on
-exports such a model with its cache.
+shape with random weights, ONNX Runtime the same weights, see `onnx_runtime.py`; they need
+`pip install -e '.[benchmarks]'`.
 """
 
 import argparse
@@ -37,6 +37,8 @@ SYSTEMS = (
     "transformers-float32",
     "ctranslate2-float32",
     "ctranslate2-int8",
+    "onnxruntime-float32",
+    "onnxruntime-int8",
 )
 REAL = (
     "warmstart-float32",
@@ -44,6 +46,7 @@ REAL = (
     "warmstart-compiled-float32",
     "warmstart-int8",
     "transformers-float32",
+    "onnxruntime-float32",
 )
 ONE_SOURCE = ("warmstart-compiled-float16", "warmstart-compiled-int8")  # compiled for no more
 DRAFTS = (
@@ -53,6 +56,7 @@ DRAFTS = (
     "warmstart-drafts-compiled-float32",
     "transformers-float32",
     "ctranslate2-float32",
+    "onnxruntime-float32",
 )
 HALF = ("warmstart-bfloat16", "transformers-bfloat16")  # slow without its instructions
 PIECES = {
@@ -183,7 +187,7 @@ def machine() -> dict[str, Any]:
         "cores_allowed": len(os.sched_getaffinity(0)),
         "threads": THREADS,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "transformers", "ctranslate2")},
+        **{name: version(name) for name in ("torch", "transformers", "ctranslate2", "onnxruntime")},
     }
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/generation_systems.py SYSTEM-DTYPE FOLDER
 
-FOLDER holds `warmstart`, `transformers` and `ctranslate2`, see `prepare`. A request is a line of
-JSON on standard input, the reply one on standard output: seconds of the call, output tokens, and
-the most memory that the process has held so far.
+FOLDER holds `warmstart`, `transformers`, `ctranslate2` and `onnxruntime`, see `prepare`. A request
+is a line of JSON on standard input, the reply one on standard output: seconds of the call, output
+tokens, and the most memory that the process has held so far.
 """
 
 import json
@@ -30,11 +30,14 @@ LIMIT = 128  # tokens at most, where outputs end by themselves
 
 def prepare(model: str, folder: Path) -> None:
     """Writes the same model for each system; CTranslate2's is of the same shape, and random."""
+    import onnx_runtime
+
     from warmstart import Seq2Seq
 
     loaded = Seq2Seq.from_pretrained(model, device="cpu")
     loaded.save_pretrained(folder / "warmstart")
     loaded.save_pretrained(folder / "transformers", duplicate_shared=True)
+    onnx_runtime.write(loaded, folder / "onnxruntime")
     decoder = loaded.model.config.decoder
     _write_ctranslate2(
         folder / "ctranslate2",
@@ -191,6 +194,21 @@ def ctranslate2(folder: Path, dtype: str) -> Decode:
     return decode
 
 
+def onnxruntime(folder: Path, dtype: str) -> Decode:
+    """Graphs of the same weights, with a loop over them in Python."""
+    import onnx_runtime
+
+    settings = json.loads((folder / "warmstart" / "config.json").read_text(encoding="utf-8"))
+    return onnx_runtime.decoder(
+        folder / "onnxruntime",
+        dtype,
+        threads=THREADS,
+        start=settings["decoder_start_token_id"],
+        end=settings["eos_token_id"],
+        limit=LIMIT - 1,
+    )
+
+
 def main() -> None:
     """Answers requests until there are no more."""
     logging.disable(logging.WARNING)
@@ -205,6 +223,7 @@ def main() -> None:
         "warmstart-drafts-compiled": partial(warmstart, drafts=True, compile="wait"),
         "transformers": transformers,
         "ctranslate2": ctranslate2,
+        "onnxruntime": onnxruntime,
     }[name]
     decode = make(Path(sys.argv[2]), dtype)
     for line in sys.stdin:
