@@ -9,7 +9,6 @@ from tests.generation.test_batches import SOURCES
 from tests.generation.test_search import ONE_FOR_BOTH, SPECIAL, WORDS, model_of
 from tests.parity.reference import random_pairs, teach
 from tests.tiny import SENTENCES, Checkpoints
-from torch.nn.utils.rnn import pad_sequence
 
 from warmstart.errors import UsageError
 from warmstart.generation.draft import Drafts, Pace
@@ -118,17 +117,15 @@ def test_the_margin_is_above_what_kernels_differ_by() -> None:
 
 
 def test_what_stands_behind_the_newest_tokens_is_proposed() -> None:
-    drafts = Drafts([[7, 8, 9, 7, 8, 5, 6], [4, 4]], CPU)
+    one, other = Drafts([7, 8, 9, 7, 8, 5, 6]), Drafts([4, 4])
 
     def proposed(first: list[int], second: list[int]) -> list[list[int]]:
-        written = pad_sequence([torch.tensor(first), torch.tensor(second)], batch_first=True)
-        lengths = torch.tensor([len(first), len(second)])
-        return drafts.propose(written, lengths, 3).tolist()
+        return [one.propose(first, 3), other.propose(second, 3)]
 
     assert proposed([1], [1]) == [[7, 8, 9], [4, 4, 0]]  # nothing is known: the beginning
     assert proposed([1, 7, 8], [1, 4]) == [[9, 7, 8], [4, 0, 0]]  # of two places the next
     assert proposed([9, 7, 8], [1, 4, 4]) == [[5, 6, 0], [0, 0, 0]]  # the longer n-gram
-    drafts.advance(torch.tensor([1, 0]))
+    one.advance(1)
     assert proposed([9, 7, 8, 1], [1, 1])[0] == [6, 0, 0]  # a token was replaced: go on behind it
 
 

@@ -4,16 +4,11 @@ Splitting, fusion, correction and simplification copy most of their source. The 
 output are looked up there, and what stands behind them is the draft (Yang et al. 2023, Inference
 with Reference). Where they are found in several places, or nowhere, the aligned place decides: the
 one that the output has got to.
-
-Shape legend: R rows decoded side by side, S tokens of the longest source, L tokens of the longest
-output, N = `_LOOKED_UP` newest tokens, K tokens of a draft.
 """
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 __all__ = ["Drafts", "Pace"]
 
@@ -27,60 +22,51 @@ _FIRST_TESTED, _FIRST_ACCEPTED = 4.0, 3.0  # tokens, before any was seen
 
 
 class Drafts:
-    """Follows each row through its source and proposes what comes next.
+    """Follows one output through its source and proposes what comes next.
 
-    Any token may be proposed, for the model has the last word: behind a source's end come zeros.
+    Any token may be proposed, for the model has the last word: behind the source's end come zeros.
     """
 
-    def __init__(self, sources: Sequence[Sequence[int]], device: torch.device) -> None:
-        """Lays the sources out.
+    def __init__(self, source: Sequence[int]) -> None:
+        """The output is at the source's beginning.
 
         Args:
-            sources: tokens of each row's source, in the target's vocabulary. Shape: [R, ...]
-            device: of the tokens.
+            source: its tokens, in the target's vocabulary.
         """
-        longest = max(map(len, sources))
-        rows = [[*row, *([-1] * (longest - len(row)))] for row in sources]
-        self._source_RS = torch.tensor(rows, dtype=torch.long, device=device)
-        # What stands before each place, newest first, from the source's first place to the one
-        # behind its last.
-        padded = F.pad(self._source_RS, (_LOOKED_UP, 0), value=-1)
-        self._before_RSN = padded.unfold(1, _LOOKED_UP, 1).flip(-1)
-        self._places_S = torch.arange(longest + 1, device=device)
-        self._aligned_R = self._places_S.new_zeros(len(sources))
+        self._source, self._aligned = list(source), 0
+        self._behind: dict[int, list[int]] = {}  # by token: the places behind it
+        for place, token in enumerate(self._source, start=1):
+            self._behind.setdefault(token, []).append(place)
 
-    def propose(self, written_RL: Tensor, lengths_R: Tensor, tokens: int) -> Tensor:
-        """Drafts of so many tokens.
+    def propose(self, written: Sequence[int], tokens: int) -> list[int]:
+        """A draft of so many tokens.
 
         Args:
-            written_RL: each row's tokens, the start token first. Shape: [R, L]
-            lengths_R: how many there are. Shape: [R]
-            tokens: K.
-
-        Returns:
-            Shape: [R, K]
+            written: the output's tokens so far, the start token first.
+            tokens: how many.
         """
-        device = written_RL.device
-        places_RN = lengths_R[:, None] - 1 - torch.arange(_LOOKED_UP, device=device)
-        newest_RN = written_RL.gather(1, places_RN.clamp_min(0)).masked_fill(places_RN < 0, -2)
-        found_RS = (self._before_RSN == newest_RN[:, None]).long().cumprod(-1).sum(-1)
-        ahead_RS = self._places_S - self._aligned_R[:, None]
+        # Where not even the newest token is found, the output goes on at its aligned place.
+        places = self._behind.get(written[-1])
+        if places is not None:
+            self._aligned = max(places, key=lambda place: self._fit(place, written))
+        draft = self._source[self._aligned : self._aligned + tokens]
+        return draft + [0] * (tokens - len(draft))
+
+    def _fit(self, place: int, written: Sequence[int]) -> tuple[int, int]:
+        """How many of the newest tokens stand before a place, and how near it is."""
+        found = 1
+        while (
+            found < min(_LOOKED_UP, place, len(written))
+            and self._source[place - 1 - found] == written[-1 - found]
+        ):
+            found += 1
+        ahead = place - self._aligned
         # Behind counts twice, for outputs follow their source.
-        away_RS = torch.where(ahead_RS < 0, -2 * ahead_RS, ahead_RS)
-        self._aligned_R = (found_RS * (2 * len(self._places_S)) - away_RS).argmax(-1)
-        places_RK = self._aligned_R[:, None] + torch.arange(tokens, device=device)
-        last = self._source_RS.shape[1] - 1
-        drafts_RK = self._source_RS.gather(1, places_RK.clamp_max(last))
-        return drafts_RK.masked_fill((drafts_RK < 0) | (places_RK > last), 0)
+        return found, -ahead if ahead >= 0 else 2 * ahead
 
-    def keep(self, rows_R: Tensor) -> None:
-        """Goes on with some of the rows alone. Shape: [R]"""
-        self._source_RS, self._before_RSN = self._source_RS[rows_R], self._before_RSN[rows_R]
-        self._aligned_R = self._aligned_R[rows_R]
-
-    def advance(self, tokens_R: Tensor) -> None:
-        """Goes on by the tokens that each row has written since. Shape: [R]"""
-        self._aligned_R = (self._aligned_R + tokens_R).clamp_max(len(self._places_S) - 1)
+    def advance(self, tokens: int) -> None:
+        """Goes on by the tokens that were written since."""
+        self._aligned = min(self._aligned + tokens, len(self._source))
 
 
 class Pace:

@@ -9,11 +9,15 @@ might not agree: then the whole batch is decoded by greedy steps instead, which 
 in many thousands. So outputs are the same, to the bit, as long as rounding moves no score by more
 than half of `margin`.
 
-Shape legend: B sources, one row each, L tokens at most, start token included, K tokens of a draft,
-N = K + 1 tokens of a step, X = B * N, V vocabulary.
+What is written is held in lists: a step looks at a few tokens of each row, for which Python takes
+less time than kernels to start.
+
+Shape legend: B sources, one row each, N tokens of a step, the newest and a draft behind it,
+X = B * N, V vocabulary.
 """
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,7 +25,7 @@ from torch import Tensor
 from warmstart.generation.best import best
 from warmstart.generation.draft import Drafts, Pace
 from warmstart.generation.guide import NO_GUIDE, Guide
-from warmstart.generation.hypothesis import Hypothesis, hypotheses
+from warmstart.generation.hypothesis import Hypothesis, hypothesis, up_to_end
 from warmstart.generation.leaving import staying
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.one_by_one import greedy_search
@@ -90,173 +94,140 @@ def drafted_search(
     sources, device = len(source.lengths), source.tokens.device
     rules = Rules(special.end, options, constraints, guide, sources=sources, device=device)
     cache = model.start(source, options.max_length)
-    rows, given_B = _Rows(source, special, options, scored=scored), rules.prefix_lengths()
-    drafts = Drafts(guide.draft_rows, device)
+    rows = [_Row(Drafts(row), [special.start]) for row in guide.draft_rows]
     compiled = model.compiled_step is not None
     pace = Pace(sources, options.draft_length, device, compiled=compiled)
+    given = rules.prefix_lengths().tolist()
+    active = rows  # those that the cache still holds
     while True:
-        tokens = min(pace.tokens(), rows.room() - 1)
+        going_on = [row for row in active if not row.finished]
+        room = options.max_length - max(len(row.tokens) for row in going_on)
+        tokens = min(pace.tokens(), room - 1)
         # One is looked at even where none is verified, to see when drafts pay again.
-        draft_BK = drafts.propose(rows.written_BL, rows.lengths_B, max(tokens, 1))
-        inputs_BN = torch.cat((rows.newest(), draft_BK[:, :tokens]), dim=1)
+        drafts = [row.drafts.propose(row.tokens, max(tokens, 1)) for row in active]
+        inputs = [
+            [row.tokens[-1], *draft[:tokens]] for row, draft in zip(active, drafts, strict=True)
+        ]
         # In float32, as greedy search has it.
-        logits_XV = model.step(inputs_BN, cache).flatten(0, 1).float()
+        logits_BNV = model.step(torch.tensor(inputs, device=device), cache)
+        logits_XV = logits_BNV.flatten(0, 1).float()
         apart_X = margin(logits_XV)
-        scores_XV = rows.ruled(rules, logits_XV, draft_BK[:, :tokens])
+        scores_XV = _ruled(rules, logits_XV, active, inputs)
         two_X2, places_X2 = best(scores_XV, 2)
-        (best_X, second_X), tokens_X = two_X2.unbind(1), places_X2[:, 0]
-        own_X = best_X - scores_XV.logsumexp(-1) if scored else None
-        tokens_BN = tokens_X.view(inputs_BN.shape)
-        right_BK = draft_BK == tokens_BN[:, : draft_BK.shape[1]]
-        accepted_B = right_BK[:, :tokens].long().cumprod(1).sum(1)
-        before_B = rows.finished_B
-        new_B = rows.add(tokens_BN, accepted_B + 1, own_X)
-        kept_BN = torch.arange(tokens + 1, device=device) < new_B[:, None]
+        best_X, second_X = two_X2.unbind(1)
         # Said so that a score that is no number counts as near.
-        if bool((kept_BN & ~(best_X - second_X > apart_X).view(kept_BN.shape)).any()):
+        near_X = ~(best_X - second_X > apart_X)
+        found_2BN = torch.stack((places_X2[:, 0], near_X.long())).view(2, len(active), -1)
+        likeliest, near = found_2BN.tolist()
+        own: list[list[float]] = [[]] * len(active)
+        if scored:
+            own = (best_X - scores_XV.logsumexp(-1)).view(len(active), -1).tolist()
+        looked_at, accepted, undecided = 0, 0, False
+        for row, draft, found, unsure, scores in zip(
+            active, drafts, likeliest, near, own, strict=True
+        ):
+            if row.finished:
+                continue
+            right = _alike(draft, found)
+            looked_at, accepted = looked_at + min(right + 1, len(draft)), accepted + right
+            new = row.add(found[: min(right, tokens) + 1], scores, special.end, options.max_length)
+            undecided |= any(unsure[:new])
+        if undecided:
             again = greedy_search(
                 model, source, special, options, constraints, guide, scored=scored
             )
-            return rows.with_steps(again, again=True)
-        if bool(rows.finished_B.all()):
+            return _with_more_steps(again, rows)
+        if all(row.finished for row in active):
             break
-        drafts.advance(new_B)
-        cache.take_back(rows.surplus(tokens + 1, new_B))
-        seen_BK = right_BK if tokens == 0 else right_BK.long().cumprod(1)
-        looked_at_B = (accepted_B + 1).clamp_max(max(tokens, 1)).masked_fill(before_B, 0)
-        pace.see(int(looked_at_B.sum()), int(seen_BK[~before_B].sum()))
-        stays_B = staying(rows.finished_B)
+        pace.see(looked_at, accepted)
+        cache.take_back(torch.tensor([row.surplus(tokens + 1) for row in active], device=device))
+        stays_B = staying(torch.tensor([row.finished for row in active], device=device))
         if stays_B is not None:
-            for held in (rows, drafts, rules, cache):
-                held.keep(stays_B)
-            pace.keep(len(stays_B))
-    written_BL, scores_BL = rows.all_written()
-    found = hypotheses(written_BL, special.end, options.length_penalty, scores_BL, given_B)
-    return rows.with_steps([[output] for output in found])
+            active = [active[place] for place in stays_B.tolist()]
+            rules.keep(stays_B)
+            cache.keep(stays_B)
+            pace.keep(len(active))
+    penalty = options.length_penalty
+    return [[row.hypothesis(count, penalty)] for row, count in zip(rows, given, strict=True)]
 
 
-class _Rows:
-    """What is written so far, of the rows that go on; and what the others wrote.
+@dataclass(slots=True)
+class _Row:
+    """An output that is being written.
 
     Attributes:
-        written_BL: tokens, with room for a draft behind. Shape: [B, L + N]
-        lengths_B: how many there are. Shape: [B]
-        scores_BL: their log-probabilities; None: not asked for. Shape: [B, L + N]
-        finished_B: which rows have ended. Shape: [B]
+        drafts: follow it.
+        tokens: what is written, the start token first.
+        scores: log-probabilities of what was written behind that; empty: not asked for.
+        steps: that wrote something.
+        cached: tokens that the cache holds.
+        finished: whether it has its last token.
     """
 
-    def __init__(
-        self, source: Sequences, special: SpecialTokens, options: GenerationOptions, *, scored: bool
-    ) -> None:
-        sources, device = len(source.lengths), source.tokens.device
-        self._end, self._limit = special.end, options.max_length
-        size = (sources, options.max_length + options.draft_length + 1)
-        self.written_BL = source.tokens.new_full(size, special.start)
-        self.scores_BL = torch.zeros(size, device=device) if scored else None
-        self.lengths_B = torch.ones(sources, dtype=torch.long, device=device)
-        self.finished_B = torch.zeros(sources, dtype=torch.bool, device=device)
-        self._cached_B = torch.zeros_like(self.lengths_B)
-        self._steps_B = torch.zeros_like(self.lengths_B)
-        self._places_B = torch.arange(sources, device=device)  # among all sources
-        self._all = (self.written_BL.clone(), self._steps_B.clone())
-        self._all_scores_BL = None if self.scores_BL is None else self.scores_BL.clone()
+    drafts: Drafts
+    tokens: list[int]
+    scores: list[float] = field(default_factory=list)
+    steps: int = 0
+    cached: int = 0
+    finished: bool = False
 
-    def keep(self, rows_B: Tensor) -> None:
-        """Puts the outputs of the other rows aside. Shape: [B]"""
-        self._put_aside()
-        for name in ("written_BL", "lengths_B", "finished_B", "_cached_B", "_steps_B", "_places_B"):
-            setattr(self, name, getattr(self, name)[rows_B])
-        self.scores_BL = None if self.scores_BL is None else self.scores_BL[rows_B]
+    def add(self, tokens: list[int], scores: list[float], end: int, limit: int) -> int:
+        """Writes tokens up to the end token, and returns how many."""
+        new = up_to_end(tokens, end)
+        self.tokens += new
+        self.scores += scores[: len(new)]
+        self.steps += 1
+        self.finished = new[-1] == end or len(self.tokens) == limit
+        self.drafts.advance(len(new))
+        return len(new)
 
-    def _put_aside(self) -> None:
-        for whole, part in zip(self._all, (self.written_BL, self._steps_B), strict=True):
-            whole[self._places_B] = part
-        if self._all_scores_BL is not None and self.scores_BL is not None:
-            self._all_scores_BL[self._places_B] = self.scores_BL
+    def surplus(self, tokens: int) -> int:
+        """Tokens that the cache holds for nothing, of so many that it got.
 
-    def all_written(self) -> tuple[Tensor, Tensor | None]:
-        """Tokens and their log-probabilities of all rows. Shape: [B, L] each"""
-        self._put_aside()
-        scores_BL = self._all_scores_BL
-        return (
-            self._all[0][:, : self._limit],
-            None if scores_BL is None else scores_BL[:, : self._limit],
-        )
+        A finished row gives all up, so that it does not make the cache longer.
+        """
+        held = self.cached + tokens
+        self.cached = 0 if self.finished else len(self.tokens) - 1
+        return held - self.cached
 
-    def room(self) -> int:
-        """Tokens that the longest row may still write."""
-        return self._limit - int(self.lengths_B.masked_fill(self.finished_B, 0).max())
+    def hypothesis(self, given: int, length_penalty: float) -> Hypothesis:
+        """The output. Arguments as `hypothesis`."""
+        tokens = self.tokens[1:]
+        if self.scores:
+            return hypothesis(tokens, self.scores, given, length_penalty, self.steps)
+        return Hypothesis(tokens=tokens, token_scores=[], steps=self.steps)
 
-    def newest(self) -> Tensor:
-        """Shape: [B, 1]"""
-        return self.written_BL.gather(1, self.lengths_B[:, None] - 1)
 
-    def ruled(self, rules: Rules, logits_XV: Tensor, draft_BK: Tensor) -> Tensor:
-        """Scores after the rules, each as if the draft before it had been written."""
-        if rules.idle:
-            return logits_XV
-        tokens = draft_BK.shape[1] + 1
-        steps_N = torch.arange(tokens, device=draft_BK.device)
-        lengths_BN = self.lengths_B[:, None] + steps_N
-        written_BL = self.written_BL.scatter(1, lengths_BN[:, :-1], draft_BK)
-        lengths_X = lengths_BN.flatten()
-        # Rules want rows of one length.
-        for length in lengths_X.unique().tolist():
-            (places,) = (lengths_X == length).nonzero(as_tuple=True)
-            of_rows = places // tokens
-            logits_XV[places] = rules.apply(
-                logits_XV[places], written_BL[of_rows, :length], of_rows
-            )
+def _alike(draft: Sequence[int], found: Sequence[int]) -> int:
+    """How many tokens of a draft are right, up to the first that is not."""
+    pairs = enumerate(zip(draft, found, strict=False))
+    wrong = (place for place, (guessed, token) in pairs if guessed != token)
+    return next(wrong, min(len(draft), len(found)))
+
+
+def _ruled(
+    rules: Rules, logits_XV: Tensor, rows: Sequence[_Row], inputs: Sequence[Sequence[int]]
+) -> Tensor:
+    """Scores after the rules, each as if the draft before it had been written."""
+    if rules.idle:
         return logits_XV
+    written = [
+        [*row.tokens, *draft[1 : place + 1]]
+        for row, draft in zip(rows, inputs, strict=True)
+        for place in range(len(draft))
+    ]
+    tokens = len(inputs[0])
+    for length in {len(tokens) for tokens in written}:  # rules want rows of one length
+        places = [place for place, tokens in enumerate(written) if len(tokens) == length]
+        places_Y = torch.tensor(places, device=logits_XV.device)
+        of_length_YL = torch.tensor([written[place] for place in places], device=logits_XV.device)
+        logits_XV[places_Y] = rules.apply(logits_XV[places_Y], of_length_YL, places_Y // tokens)
+    return logits_XV
 
-    def add(self, tokens_BN: Tensor, counts_B: Tensor, own_X: Tensor | None) -> Tensor:
-        """Writes tokens up to the end token.
 
-        Args:
-            tokens_BN: tokens. Shape: [B, N]
-            counts_B: how many of them are kept, at most. Shape: [B]
-            own_X: their log-probabilities. Shape: [B * N]
-
-        Returns:
-            How many were kept; none of a row that had ended. Shape: [B]
-        """
-        going_on_B = ~self.finished_B
-        is_end_BN = tokens_BN == self._end
-        to_end_B = torch.where(is_end_BN.any(1), is_end_BN.int().argmax(1) + 1, counts_B)
-        new_B = torch.minimum(counts_B, to_end_B) * going_on_B
-        # What lies behind those is written over, or behind an end.
-        places_BN = self.lengths_B[:, None] + torch.arange(
-            tokens_BN.shape[1], device=tokens_BN.device
-        )
-        self.written_BL.scatter_(1, places_BN, tokens_BN)
-        if self.scores_BL is not None and own_X is not None:
-            self.scores_BL.scatter_(1, places_BN, own_X.view(tokens_BN.shape))
-        self.lengths_B = self.lengths_B + new_B
-        self._steps_B += going_on_B
-        ended_B = (is_end_BN.any(1) & (to_end_B <= counts_B)) | (self.lengths_B == self._limit)
-        self.finished_B = self.finished_B | ended_B
-        return new_B
-
-    def surplus(self, tokens: int, new_B: Tensor) -> Tensor:
-        """Tokens that the cache holds for nothing, of the last step's.
-
-        A finished row gives all up, so that it does not make the cache longer. Shape: [B]
-        """
-        held_B = self._cached_B + tokens
-        self._cached_B = (self.lengths_B - 1).masked_fill(self.finished_B, 0)
-        return held_B - self._cached_B
-
-    def with_steps(
-        self, found: list[list[Hypothesis]], *, again: bool = False
-    ) -> list[list[Hypothesis]]:
-        """Outputs that say how many steps they took.
-
-        Args:
-            found: one of each source. Shape: [B, 1]
-            again: whether greedy steps wrote them, after those that were counted.
-        """
-        self._put_aside()
-        return [
-            [replace(output, steps=steps + (len(output.tokens) if again else 0))]
-            for (output,), steps in zip(found, self._all[1].tolist(), strict=True)
-        ]
+def _with_more_steps(found: list[list[Hypothesis]], rows: Sequence[_Row]) -> list[list[Hypothesis]]:
+    """Outputs of greedy steps, which came after those of the rows. Shape: [B, 1] -> [B, 1]"""
+    return [
+        [replace(output, steps=row.steps + len(output.tokens))]
+        for (output,), row in zip(found, rows, strict=True)
+    ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Hypothesis", "hypotheses", "up_to_end"]
+__all__ = ["Hypothesis", "hypotheses", "hypothesis", "up_to_end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,32 @@ def hypotheses(
     rows = [up_to_end(row, end) for row in written_RL[:, 1:].tolist()]
     if scores_RL is None:
         return [Hypothesis(tokens=row, token_scores=[]) for row in rows]
-    found = []
-    for row, scores, given in zip(rows, scores_RL[:, 1:].tolist(), given_R.tolist(), strict=True):
-        own = scores[: len(row)]
-        score = sum(own) / max(len(row) - given, 1) ** length_penalty
-        found.append(Hypothesis(tokens=row, score=score, token_scores=own))
-    return found
+    return [
+        hypothesis(row, scores[: len(row)], given, length_penalty)
+        for row, scores, given in zip(
+            rows, scores_RL[:, 1:].tolist(), given_R.tolist(), strict=True
+        )
+    ]
+
+
+def hypothesis(
+    tokens: list[int],
+    scores: list[float],
+    given: int,
+    length_penalty: float,
+    steps: int | None = None,
+) -> Hypothesis:
+    """A scored output.
+
+    Args:
+        tokens: as `Hypothesis` holds them.
+        scores: log-probability of each.
+        given: how many of the tokens were given.
+        length_penalty: see `Hypothesis.score`.
+        steps: as `Hypothesis` holds them.
+    """
+    score = sum(scores) / max(len(tokens) - given, 1) ** length_penalty
+    return Hypothesis(tokens=tokens, score=score, token_scores=scores, steps=steps)
 
 
 def up_to_end(tokens: list[int], end: int) -> list[int]:
