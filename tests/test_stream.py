@@ -39,8 +39,9 @@ def test_pieces_are_what_generate_gives(taught: Seq2Seq, changes: dict[str, obje
 
 def test_a_long_source_in_pieces(taught: Seq2Seq) -> None:
     text = "The cat sat on the mat. " * 30
-    changes = {"long": "chunk", "prefix": "the", "max_length": 9}
-    assert "".join(taught.stream(text, **changes)) == taught.generate([text], **changes)[0]
+    for more in ({}, {"prefix": "the"}):
+        changes = {"long": "chunk", "max_length": 9, **more}
+        assert "".join(taught.stream(text, **changes)) == taught.generate([text], **changes)[0]
 
 
 def test_who_stops_taking_stops_the_search(taught: Seq2Seq) -> None:

@@ -87,7 +87,7 @@ class Decoding:
         pieces = self._pieces([text], request)
         prefixes = first_pieces(request.prefix, pieces)
         if isinstance(prefixes, str) or prefixes is None:
-            prefixes = [prefixes or ""]
+            prefixes = [prefixes or ""] * len(pieces.texts)
 
         def search(part: str, begun: str, listener: Listener) -> None:
             for _ in self._decode([part], replace(request, prefix=begun or None), listener):

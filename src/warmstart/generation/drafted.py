@@ -96,7 +96,8 @@ def drafted_search(
     cache = model.start(source, options.max_length)
     rows = [_Row(Drafts(row), [special.start]) for row in guide.draft_rows]
     compiled = model.compiled_step is not None
-    pace = Pace(sources, options.draft_length, device, compiled=compiled)
+    longest = min(options.draft_length, options.max_length)
+    pace = Pace(sources, longest, device, compiled=compiled)
     given = rules.prefix_lengths().tolist()
     active = rows  # those that the cache still holds
     while True:

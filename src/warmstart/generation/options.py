@@ -13,6 +13,8 @@ __all__ = ["SAMPLING", "Constraints", "Draft", "GenerationOptions", "GenerationO
 
 Draft: TypeAlias = Literal["none", "source", "auto"]  # where guesses of what follows come from
 
+_LEAST = 0.001  # it and its inverse: beyond, scores divided or multiplied by it mean nothing
+_STEEPEST = 32  # any length to the power of it is a number
 # What only sampling looks at.
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "seed")
 
@@ -124,9 +126,10 @@ def _check_rules(options: GenerationOptions) -> None:
         value = getattr(options, name)
         if value < 0:
             raise UsageError(f"{name} is {value}; it must be 0 (off) or more.")
-    if not 0 < options.repetition_penalty < math.inf:
+    if not _LEAST <= options.repetition_penalty <= 1 / _LEAST:
         raise UsageError(
-            f"repetition_penalty is {options.repetition_penalty}; it must be above 0; 1 is off."
+            f"repetition_penalty is {options.repetition_penalty}; it must lie between {_LEAST} and "
+            f"{1 / _LEAST:.0f}; 1 is off."
         )
 
 
@@ -138,8 +141,11 @@ def _check_beams(options: GenerationOptions) -> None:
     )
     if beams < 1:
         raise UsageError(f"num_beams is {beams}; it must be at least 1 (greedy).")
-    if not math.isfinite(options.length_penalty):
-        raise UsageError(f"length_penalty is {options.length_penalty}; give a number such as 1.")
+    if not -_STEEPEST <= options.length_penalty <= _STEEPEST:
+        raise UsageError(
+            f"length_penalty is {options.length_penalty}; it must lie between -{_STEEPEST} and "
+            f"{_STEEPEST}; 1 is usual."
+        )
     if options.early_stopping not in (True, False, "never"):
         raise UsageError(
             f"early_stopping is {options.early_stopping!r}; allowed are true, false and 'never'."
@@ -171,10 +177,10 @@ def _check_sampling(options: GenerationOptions) -> None:
             "or searched for. Set num_beams to 1 (num_return_sequences draws several samples), or "
             "do_sample to false."
         )
-    if not 0 < options.temperature < math.inf:
+    if not _LEAST <= options.temperature <= 1 / _LEAST:
         raise UsageError(
-            f"temperature is {options.temperature}; it must be above 0. For the likeliest token, "
-            "leave do_sample out."
+            f"temperature is {options.temperature}; it must lie between {_LEAST} and "
+            f"{1 / _LEAST:.0f}. For the likeliest token, leave do_sample out."
         )
     if options.top_k < 0:
         raise UsageError(f"top_k is {options.top_k}; it must be 0 (off) or more.")
