@@ -1,9 +1,10 @@
 """From texts to outputs: what a call asks for, done by a model with its tokenizers."""
 
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 
 import torch
 
@@ -39,6 +40,8 @@ from warmstart.text.tokenizer_pair import Encoded, TokenizerPair
 
 __all__ = ["Decoding"]
 
+_BATCHES_AHEAD = 32  # taken from a stream at a time
+
 logger = logging.getLogger(__name__)
 
 
@@ -51,14 +54,20 @@ class Decoding:
     constraints: Constraints
 
     def generate(
-        self, texts: Sequence[str], request: Request
+        self, texts: Iterable[str], request: Request
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Outputs of each text with its index, as batches finish.
+
+        Of what is no sequence, so many texts are taken at a time that those of like length can go
+        together.
 
         Raises:
             UsageError: if the request contradicts itself, the model or the texts.
             TextError: if a text is none, or too long where that is refused.
         """
+        if not isinstance(texts, Sequence):
+            yield from self._of_stream(texts, request)
+            return
         check_texts(texts, "Text")
         check_request(self.model, request)
         pieces = self._pieces(texts, request)
@@ -74,6 +83,20 @@ class Decoding:
             if len(whole) == count:
                 del waiting[owner]
                 yield owner, join_pieces(whole)
+
+    def _of_stream(
+        self, texts: Iterable[str], request: Request
+    ) -> Iterator[tuple[int, list[Generated]]]:
+        if not isinstance(request.prefix, str | None):
+            raise UsageError(
+                "prefix has a text for each of the texts, which are no list; give a list, or one "
+                "prefix for all."
+            )
+        following, first = iter(texts), 0
+        while some := list(islice(following, _BATCHES_AHEAD * max(request.batch_size, 1))):
+            for place, found in self.generate(some, request):
+                yield first + place, found
+            first += len(some)
 
     def stream(self, text: str, request: Request) -> Generator[str, None, None]:
         """The output for one text in pieces, while it is written. Raises as `generate`."""
@@ -140,8 +163,8 @@ class Decoding:
     def _pieces(self, texts: Sequence[str], request: Request) -> Pieces:
         """Texts, long ones in pieces if that is asked for."""
         limit = shorter(request.max_source_length, self.model.source_limit)
-        check_long(request.long, request.chunk_overlap, limit)
         count = self.tokenizers.count_sources
+        check_long(request.long, request.chunk_overlap, limit, count([""])[0])
         if request.long == "chunk":
             return split_long(texts, limit, count, overlap=request.chunk_overlap)
         if request.long == "error":

@@ -1,8 +1,9 @@
 """What a call asks of decoding: checked, and its texts in token ids."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
@@ -33,6 +34,8 @@ __all__ = [
     "prefix_rows",
     "settled",
 ]
+
+logger = logging.getLogger(__name__)
 
 _LARGEST = 50_000  # states of an automaton: some gigabytes and minutes
 
@@ -93,8 +96,20 @@ def settled(
             "set it, or leave the other out."
         )
     if limit is not None and settings.max_length > limit:
+        if "max_length" in overrides:
+            _tell_of_limit(settings.max_length, limit)
         settings = replace(settings, max_length=limit, min_length=min(settings.min_length, limit))
     return settings
+
+
+@cache  # once, however many calls ask for it
+def _tell_of_limit(asked: int, limit: int) -> None:
+    logger.warning(
+        "max_length is %d, but the model has positions for %d target tokens, the start token "
+        "included; outputs end there.",
+        asked,
+        limit,
+    )
 
 
 def check_request(model: EncoderDecoder, request: Request) -> None:
@@ -167,8 +182,9 @@ def prefix_rows(
         raise UsageError(
             f"prefix is {prefix!r:.80}; give one text for all, or a list with one for each."
         )
-    given = [prefix] * texts if isinstance(prefix, str) else list(prefix)
-    if len(given) != texts:
+    alone = isinstance(prefix, str)
+    given = [prefix] if isinstance(prefix, str) else list(prefix)
+    if not alone and len(given) != texts:
         raise UsageError(
             f"There are {len(given)} prefixes for {texts} texts; give one for each, or a "
             "single text for all."
@@ -177,20 +193,19 @@ def prefix_rows(
     room, end = settings.max_length - 2, tokenizers.special.end
     rows = [row[:-1] for row in tokenizers.encode_targets(given, None).rows]
     for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
+        name = "The prefix" if alone else f"Prefix {place}"
         if not text:
             row.clear()
         if len(row) > room:
             raise UsageError(
-                f"Prefix {place} has {len(row)} tokens, but max_length is "
-                f"{settings.max_length}, which with the start token and one token to write "
-                f"leaves room for {room}; shorten it or raise max_length."
+                f"{name} has {len(row)} tokens, but max_length is {settings.max_length}, which "
+                f"with the start token and one token to write leaves room for {room}; shorten it, "
+                "or raise max_length as far as the model's positions go."
             )
         if end in row:
-            raise UsageError(
-                f"Prefix {place} holds the end token, so nothing could follow; take it out."
-            )
+            raise UsageError(f"{name} holds the end token, so nothing could follow; take it out.")
     check_ids(rows, vocabulary, tokenizers.target)
-    return rows
+    return rows * texts if alone else rows
 
 
 def allowed_outputs(

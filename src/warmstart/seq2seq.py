@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -340,7 +340,7 @@ class Seq2Seq:
 
     def generate(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
@@ -355,7 +355,7 @@ class Seq2Seq:
         """Writes an output for each text, in order.
 
         Args:
-            texts: the sources.
+            texts: the sources; of what is no sequence, as many are held at a time as 32 batches.
             batch_size: texts decoded side by side; texts of like length go together.
             max_source_length: tokens, if sources are to be cut below what the positions allow.
             long: what becomes of longer sources: "truncate" cuts them, with one warning that counts
@@ -387,14 +387,12 @@ class Seq2Seq:
             choices=choices,
             regex=regex,
         )
-        outputs: list[list[str]] = [[] for _ in texts]
-        for index, found in self._decoding.generate(texts, request):
-            outputs[index] = [output.text for output in found]
-        return [output for of_text in outputs for output in of_text]
+        found = dict(self._decoding.generate(texts, request))
+        return [output.text for index in range(len(found)) for output in found[index]]
 
     def generate_detailed(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
@@ -442,14 +440,12 @@ class Seq2Seq:
             alignments=alignments,
             scored=True,
         )
-        outputs: list[list[Generated]] = [[] for _ in texts]
-        for index, found in self._decoding.generate(texts, request):
-            outputs[index] = found
-        return outputs
+        found = dict(self._decoding.generate(texts, request))
+        return [found[index] for index in range(len(found))]
 
     def generate_each(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         batch_size: int = 32,
         max_source_length: int | None = None,
@@ -465,8 +461,8 @@ class Seq2Seq:
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Like `generate_detailed`, but gives (index, outputs) as batches finish.
 
-        The longest texts come first. Scores are left out unless asked for. Nothing is logged of
-        sources that were cut: each output says it.
+        The longest texts come first; of what is no sequence, the longest of 32 batches. Scores are
+        left out unless asked for. Nothing is logged of sources that were cut: each output says it.
         """
         request = Request(
             self._settings(options, overrides),

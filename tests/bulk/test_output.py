@@ -56,7 +56,8 @@ def test_a_run_goes_on_where_the_note_says(
     if done:
         output.close(done=False)
     else:
-        output.file.close()  # killed; else a file that was begun in vain would go
+        output._begin()
+        output.file.close()  # killed
     with path.open("ab") as file:
         file.write(rest)  # written and not yet noted when the process was killed
     output = opened(path)
@@ -86,6 +87,37 @@ def test_a_run_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     path.write_text("old\n")
     opened(path, resume=False, overwrite=True).close(done=False)
+    assert path.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+    opened(path, resume=False, overwrite=True).close(done=True)  # nothing in, nothing out
+    assert path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("trouble", ["killed", "full"])
+def test_trouble_before_the_first_block(
+    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.txt"
+    output = opened(path)
+    if trouble == "killed":
+        output.file.close()
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space")))
+            with pytest.raises(OutputError, match="the disk is full"):
+                written(output, [0])
+        output.close(done=False)
+        assert list(tmp_path.iterdir()) == []
+    output = opened(path)
+    assert not output.finished
+    written(output, range(4))
+    output.close(done=True)
+    assert path.read_bytes() == b"".join(PARTS)
+
+
+def test_a_name_that_leaves_no_room_for_the_note(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"shorter name: a file of that name and \.progress"):
+        opened(tmp_path / ("x" * 245))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -113,11 +145,12 @@ def test_other_settings_and_damage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="with min_length not given, and now it is 2"):
         FileOutput(path, {"num_beams": 1, "min_length": 2}, resume=True, overwrite=False)
     path.write_bytes(PARTS[0][:-1])
-    with pytest.raises(OutputError, match="it was changed"):
+    with pytest.raises(OutputError, match="has 23 bytes, and the run that began it noted 24"):
         opened(path)
     path.unlink()
-    with pytest.raises(OutputError, match="has 0 bytes"):
+    with pytest.raises(OutputError, match=r"out\.txt is gone, and the run that began it noted"):
         opened(path)
+    assert not path.exists()
     progress_file(path).write_text("{")
     with pytest.raises(OutputError, match="is damaged or of another version"):
         opened(path)

@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts
 from warmstart.bulk.job import Job
 from warmstart.bulk.run import generate_files
-from warmstart.errors import DataError, UsageError
+from warmstart.errors import DataError, OutputError, UsageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +89,7 @@ def test_what_a_process_finds_wrong_ends_the_run_and_can_be_mended(
     assert multiprocessing.active_children() == []
     begun = target.read_bytes()
     assert begun == expected[: len(begun)]
-    assert begun.count(b"\n") == 128  # the blocks before
+    assert begun.count(b"\n") == 127  # the blocks before
     source.write_bytes(text)
     generate_files(job(composed), [source], output=target, resume=True)
     assert target.read_bytes() == expected
@@ -100,14 +101,14 @@ def test_what_is_resumed_must_be_what_was_begun(
     expected, target = whole(composed, source), tmp_path / "out.txt"
 
     def stop(block: Block, counts: Counts) -> None:
-        if block.index == 2:
+        if block.index == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         generate_files(job(composed), [source], output=target, on_block=stop)
     changed = source.with_name("changed.txt")
     changed.write_text(source.read_text().replace("the", "a", 1))
-    with pytest.raises(DataError, match="its first 96 lines, whose outputs are written, have"):
+    with pytest.raises(DataError, match="its first 63 lines, whose outputs are written, have"):
         generate_files(job(composed), [changed], output=target, resume=True)
     changed.write_text("".join(source.read_text().splitlines(keepends=True)[:40]))
     with pytest.raises(DataError, match="the input is not what it was"):
@@ -118,6 +119,64 @@ def test_what_is_resumed_must_be_what_was_begun(
     assert (target.read_bytes(), counts.lines) == (expected, 200)
     # Again, it is finished.
     assert generate_files(job(composed), [source], output=target, resume=True) == Counts()
+    target.write_bytes(b"".join(expected.splitlines(keepends=True)[:64]))
+    with pytest.raises(OutputError, match="has 64 lines and the input 200, and no run is noted"):
+        generate_files(job(composed), [source], output=target, resume=True)
+
+
+def test_what_is_read_is_not_written(
+    composed: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = source.read_bytes()
+    with source.open() as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(UsageError, match=r"in\.txt is read and written"):
+            generate_files(job(composed), output=source, overwrite=True)
+    with source.open("a") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(UsageError, match="standard output is read and written"):
+            generate_files(job(composed), [source])
+    assert source.read_bytes() == text
+    config = composed / "config.json"
+    with pytest.raises(UsageError, match=r"config\.json is a file in the model's folder"):
+        generate_files(job(composed), [source], output=config, overwrite=True)
+
+
+def test_a_run_that_fails_leaves_what_was_there(
+    composed: Path, source: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.txt"
+    target.write_text("precious\n")
+    wrong = Job(model=str(composed), overrides={"num_beams": 2, "do_sample": True})
+    for processes in (1, 2):
+        with pytest.raises(UsageError, match="do_sample is set and num_beams is 2"):
+            generate_files(wrong, [source], output=target, overwrite=True, processes=processes)
+    source.write_bytes(b"")  # nothing is read, and it is told all the same
+    with pytest.raises(UsageError, match="do_sample is set and num_beams is 2"):
+        generate_files(wrong, [source], output=target, overwrite=True)
+    assert target.read_text() == "precious\n"
+    assert sorted(tmp_path.glob("out*")) == [target]
+
+
+def test_processes_end_with_a_run_that_is_killed(composed: Path, source: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; "
+        "from tests.bulk.test_run import job; from warmstart.bulk.processes import ProcessWorkers; "
+        "workers = ProcessWorkers(job(Path(sys.argv[1])), 2); "
+        "print(*[child.process.pid for child in workers.children], flush=True); "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", code, str(composed)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert run.returncode == -signal.SIGKILL
+    until = time.monotonic() + 30
+    for pid in map(int, run.stdout.split()):
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            assert time.monotonic() < until, "a process outlives its run"
 
 
 def test_another_model_is_noticed(composed: Path, tmp_path: Path) -> None:
@@ -162,6 +221,7 @@ def test_contradictions(
         ({"output_column": "x"}, "output_column needs"),
         ({"source_column": "x"}, "lines of text have no columns"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"output_column": ""}, "output_column is empty"),
     ],
 )
 def test_jobs_that_contradict_themselves(settings: dict[str, object], words: str) -> None:

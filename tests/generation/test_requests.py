@@ -166,9 +166,9 @@ def test_outputs_are_among_the_choices(taught: Seq2Seq) -> None:
         ({"prefix": ["a"]}, "There are 1 prefixes for 5 texts"),
         (
             {"prefix": "the cat " * 5, "max_length": 9},
-            "Prefix 1 has 10 tokens, but max_length is 9",
+            "The prefix has 10 tokens, but max_length is 9",
         ),
-        ({"prefix": "the </s>"}, "Prefix 1 holds the end token"),
+        ({"prefix": "the </s>"}, "The prefix holds the end token"),
         ({"prefix": "\ud800"}, "Prefix 1 has the lone surrogate U+D800 at character 1"),
         ({"choices": []}, "choices takes a list"),
         ({"choices": "the cat"}, "choices takes a list"),
@@ -283,7 +283,7 @@ def test_wrong_use_of_the_command_line(warmstart: Run, composed: Path, tmp_path:
         (("--draft", "source", "--num-beams", 3), "draft is 'source' and num_beams is 3"),
         (("--draft", "none", "--draft-length", 3), "draft_length is given, but draft is 'none'"),
         (("--min-length", 9, "--max-length", 5), "min_length is 9"),
-        (("--max-length", 4, "--prefix", "the cat sat"), "Prefix 1 has 3 tokens"),
+        (("--max-length", 4, "--prefix", "the cat sat"), "The prefix has 3 tokens"),
     ):
         finished = warmstart("generate", composed, *arguments, stdin="the cat\n")
         finished.assert_failed(2, words)

@@ -1,7 +1,7 @@
 """A block of lines to the lines of its outputs: what each process does."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from warmstart.generation.result import Generated
     from warmstart.seq2seq import Seq2Seq
 
-__all__ = ["Counts", "Written", "decode_block"]
+__all__ = ["Counts", "Written", "check_job", "decode_block"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,16 @@ class Written:
     counts: Counts
 
 
+def check_job(model: "Seq2Seq", job: Job) -> None:
+    """Finds settings that are not as they should be before there is anything to decode.
+
+    Raises:
+        UsageError: naming the rule.
+    """
+    for _ in _outputs(model, job, []):
+        pass
+
+
 def decode_block(
     model: "Seq2Seq", job: Job, block: Block, advance: Callable[[], object] | None = None
 ) -> Written:
@@ -65,19 +75,7 @@ def decode_block(
     filled = [number for number, source in enumerate(lines) if source.text]
     outputs: dict[int, list[Generated]] = {}
     try:
-        for place, found in model.generate_each(
-            [lines[number].text for number in filled],
-            batch_size=job.batch_size,
-            max_source_length=job.max_source_length,
-            long=job.long,
-            chunk_overlap=job.chunk_overlap,
-            prefix=job.prefix,
-            choices=job.choices,
-            regex=job.regex,
-            scores=job.scores,
-            alignments=job.alignments,
-            **job.overrides,
-        ):
+        for place, found in _outputs(model, job, [lines[number].text for number in filled]):
             outputs[filled[place]] = found
             if advance is not None:
                 advance()
@@ -99,6 +97,24 @@ def decode_block(
         replaced=sum(source.replaced for source in lines),
     )
     return Written("".join(f"{line}\n" for line in written).encode(), counts)
+
+
+def _outputs(
+    model: "Seq2Seq", job: Job, texts: Sequence[str]
+) -> "Iterator[tuple[int, list[Generated]]]":
+    return model.generate_each(
+        texts,
+        batch_size=job.batch_size,
+        max_source_length=job.max_source_length,
+        long=job.long,
+        chunk_overlap=job.chunk_overlap,
+        prefix=job.prefix,
+        choices=job.choices,
+        regex=job.regex,
+        scores=job.scores,
+        alignments=job.alignments,
+        **job.overrides,
+    )
 
 
 def _line(

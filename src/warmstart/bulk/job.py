@@ -1,7 +1,7 @@
 """What is to be written for each source: all that an output depends on, but for the input."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from warmstart.errors import UsageError
 from warmstart.generation.options import GenerationOverrides
@@ -12,8 +12,6 @@ __all__ = ["Job", "TextErrors", "TextFormat"]
 TextFormat: TypeAlias = Literal["text", "jsonl"]
 # What becomes of bytes that are no UTF-8, and of half a character in JSON: an error, or U+FFFD.
 TextErrors: TypeAlias = Literal["strict", "replace"]
-
-_BATCHES: Final = 32  # read at once, to put texts of like length together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,8 @@ class Job:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UsageError(f"batch_size is {self.batch_size}; it must be 1 or more.")
+        if not self.output_column:
+            raise UsageError("output_column is empty; give the field a name, such as output.")
         wanted = {
             "scores": self.scores,
             "alignments": self.alignments is not None,
@@ -59,11 +59,6 @@ class Job:
                 f"source_column is '{self.source_column}', but lines of text have no columns; set "
                 "the input format to jsonl, or leave the column out."
             )
-
-    @property
-    def block_lines(self) -> int:
-        """Lines that are read, decoded and written together."""
-        return _BATCHES * self.batch_size
 
     def settings(self) -> dict[str, object]:
         """What an interrupted file's rest must have in common with its beginning, as JSON values.

@@ -2,7 +2,8 @@
 
 Beside a file that is being written lies FILE.progress.json: what the run was told, and how far
 input and output got. It is there from before the file's first byte until behind its last, and is
-replaced as a whole; what the file has beyond it is cut off and written again.
+replaced as a whole; what the file has beyond it is cut off and written again. A file that is to be
+replaced stays as it is until there is a first block to write.
 """
 
 import errno
@@ -19,13 +20,13 @@ from typing import Any, BinaryIO, Final, Protocol
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
 from warmstart.data.compressed import Compression, compression
-from warmstart.errors import OutputError, UsageError
+from warmstart.errors import DataError, OutputError, UsageError
 from warmstart.writing import written_beside
 
 __all__ = ["FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 
 _NOTE_EVERY: Final = 1.0  # seconds between two notes of how far a run is
-_VERSION: Final = 1  # of what a progress file holds
+_VERSION: Final = 2  # of what a progress file holds
 
 
 class Output(Protocol):
@@ -94,40 +95,52 @@ class FileOutput:
     ) -> None:
         self.path = path
         self.settings = dict(settings)
-        self.packing = compression(path)
-        note = progress_file(path)
-        self.finished = resume and path.exists() and not note.exists()
-        self.start = _noted(path, self.settings) if resume and note.exists() else Progress()
+        try:
+            self.packing = compression(path)
+        except DataError:
+            raise UsageError(
+                f"{path} should be packed, by its name, in a way that is not written; allowed are "
+                "gzip (.gz), zstd (.zst), and other names for plain files."
+            ) from None
+        with _write_problems(path):  # of names that are too long
+            size = path.stat().st_size if path.exists() else None
+            noted = progress_file(path).exists()
+        # An empty file without a note is of a run that was killed before it wrote anything, or of
+        # an input without lines.
+        self.finished = resume and bool(size) and not noted
+        self.start = _noted(path, self.settings) if resume and noted else Progress()
         if self.finished:
             return
-        if not resume and not overwrite and path.exists():
-            begun = " and is not finished; --resume goes on with it, and" if note.exists() else ";"
+        if not resume and not overwrite and size is not None:
+            begun = " and is not finished; --resume goes on with it, and" if noted else ";"
             raise OutputError(f"{path} exists{begun} --overwrite replaces it.")
+        if (size or 0) < self.start.bytes:
+            has = "is gone" if size is None else f"has {size} bytes"
+            raise OutputError(
+                f"{path} {has}, and the run that began it noted {self.start.bytes} bytes; bring "
+                "back what it wrote, or start anew with --overwrite."
+            )
+        self.now, self.begun, self.new = self.start, False, size is None
         with _write_problems(path):
-            self.file = path.open("ab")  # what is there is cut off below, once it is locked
-            try:
-                self._begin()
-            except BaseException:
-                self.file.close()
-                raise
+            self.file = path.open("ab")  # what is there is cut off later
+        try:
+            _lock(self.file, self.path)
+        except BaseException:
+            self.file.close()
+            raise
 
     def _begin(self) -> None:
-        """Cuts off what was written and not noted."""
-        size = self.file.seek(0, os.SEEK_END)
-        if size < self.start.bytes:
-            raise OutputError(
-                f"{self.path} has {size} bytes, and the run that began it noted "
-                f"{self.start.bytes}; it was changed. --overwrite starts anew."
-            )
-        _lock(self.file, self.path)
-        self.now = self.start
+        """Cuts off what was written and not noted, or is to be replaced."""
         self._note()
         self.file.truncate(self.start.bytes)
+        self.begun = True
 
     def write(self, block: Block, written: Written) -> None:
         """Appends a block."""
         data = _packed(written.data, self.packing)
         with _write_problems(self.path):
+            if not self.begun:
+                self._begin()
             self.file.write(data)
             if block.whole:  # else it is the last, and might have grown when it is read again
                 self.now = Progress(
@@ -142,20 +155,20 @@ class FileOutput:
     def close(self, *, done: bool) -> None:
         """Notes how far it is, or takes the note away when all is written.
 
-        A file that was begun in vain goes, so that a wrong option can be mended and tried again.
+        A file that was made in vain goes, so that a wrong option can be mended and tried again.
         """
         if self.finished:
             return
         with _write_problems(self.path), self.file:
-            self.file.flush()
-            if not done and not os.fstat(self.file.fileno()).st_size:
-                self.path.unlink()
-                progress_file(self.path).unlink()
-            elif done:
+            if done and not self.begun:
+                self._begin()
+            if done:
                 _sync(self.file)
                 progress_file(self.path).unlink()
-            else:
+            elif self.begun:
                 self._note()
+            elif self.new:
+                self.path.unlink()
 
     def _note(self) -> None:
         """First the file, then the note of it: one never tells of what is not there."""
@@ -247,7 +260,9 @@ def _write_problems(name: object) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        why = "the disk is full" if full else error.strerror or str(error)
-        hint = "Free some space." if full else "Check the folder and its permissions."
+        why, hint = error.strerror or str(error), "Check the folder and its permissions."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why, hint = "the disk is full", "Free some space."
+        elif error.errno == errno.ENAMETOOLONG:
+            hint = "Give it a shorter name: a file of that name and .progress.json lies beside it."
         raise OutputError(f"{name} cannot be written: {why}. {hint}") from None

@@ -187,9 +187,18 @@ def _run(pipe: Connection, job: Job, number: int, threads: int) -> None:
     else:
         logging.disable(logging.WARNING)
     worker = Worker(job, number, threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         pipe.send(worker.load())
         while True:
             pipe.send(worker.decode(pipe.recv()))
     except (EOFError, OSError):
         return  # the parent is gone, or has no more
+
+
+def _end_with_parent() -> None:
+    """Nobody wants the rest of a block of a run that was killed, least of all the run after it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

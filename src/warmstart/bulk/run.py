@@ -1,22 +1,25 @@
 """Outputs for all of an input: the one function that everything else here is for."""
 
 import logging
+import os
+import stat
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
 from warmstart.bulk.blocks import Block, read_blocks
-from warmstart.bulk.decode import Counts, Written, decode_block
+from warmstart.bulk.decode import Counts, Written, check_job, decode_block
 from warmstart.bulk.in_order import in_order
 from warmstart.bulk.job import Job
 from warmstart.bulk.output import FileOutput, Output, Progress, StreamOutput
 from warmstart.bulk.processes import ProcessWorkers
 from warmstart.bulk.sources import choose_column
-from warmstart.errors import DataError, UsageError
+from warmstart.data.compressed import open_bytes, read_problems
+from warmstart.errors import DataError, OutputError, UsageError
 
 __all__ = ["generate_files"]
 
@@ -45,7 +48,7 @@ def generate_files(
         files: the input, one file after the other; none: standard input.
         output: a file, packed if its name ends in .gz or .zst; None: standard output.
         resume: go on with what an interrupted run has written to `output`; a run that has not
-            begun begins, and one that has ended is left alone.
+            begun begins, and one that has ended is left alone, if it has a line for each line.
         overwrite: replace `output` if it is there.
         processes: that decode side by side on this machine; with `ray`, in the cluster, where 1 is
             one for each machine or GPU.
@@ -62,15 +65,21 @@ def generate_files(
         UsageError: settings contradict each other, or what the output was begun with.
     """
     _check(files, output, resume=resume, overwrite=overwrite, processes=processes)
+    _check_apart(job.model, files, output)
     column = job.source_column
+    # What goes to a file can be gone on with, and so needs the same blocks each time.
+    blocks = read_blocks(files, job.batch_size, pauses=output is None)
     if job.input_format == "jsonl" and column is None:
-        column, blocks = choose_column(read_blocks(files, job.block_lines), job.errors)
-    else:
-        blocks = read_blocks(files, job.block_lines)
+        column, blocks = choose_column(blocks, job.errors)
     job = replace(job, source_column=column)
     target = _open_output(job, output, resume=resume, overwrite=overwrite)
     if isinstance(target, FileOutput) and target.finished:
-        logger.info("%s is finished: no run is noted beside it. Nothing is done.", output)
+        lines = _check_finished(target.path, blocks)
+        logger.info(
+            "%s is finished: it has a line for each of the input's %d. Nothing is done.",
+            output,
+            lines,
+        )
         return Counts()
     counts, done = target.start.counts, False
     if target.start.lines:
@@ -113,14 +122,53 @@ def _check(
         raise UsageError(f"{output} is a folder; give the name of a file in it.")
     if not output.absolute().parent.is_dir():
         raise UsageError(f"{output} cannot be written: there is no folder {output.parent}.")
-    if output.exists() and any(output.samefile(file) for file in files):
-        raise UsageError(f"{output} is read and written; give the output another name.")
     if resume and output.exists() and not output.is_file():
         raise UsageError(f"{output} is no regular file, so nothing can be resumed; leave it out.")
 
 
+def _check_apart(model: str, files: Sequence[Path], output: Path | None) -> None:
+    """Refuses to write what is read: the input, or the model."""
+    inputs = [file.stat() for file in files]
+    written: os.stat_result | None = None
+    with suppress(OSError, ValueError, AttributeError):  # closed, or none that the system knows
+        if not files:
+            inputs.append(os.fstat(sys.stdin.fileno()))
+    with suppress(OSError, ValueError, AttributeError):
+        written = os.fstat(sys.stdout.fileno()) if output is None else output.stat()
+    if written is None or not stat.S_ISREG(written.st_mode):
+        return
+    name = "standard output" if output is None else str(output)
+    if any(os.path.samestat(written, file) for file in inputs):
+        raise UsageError(f"{name} is read and written; give the output another name.")
+    if output is not None and Path(model).is_dir():
+        folder = Path(model).resolve()
+        if output.resolve().parent.is_relative_to(folder):
+            raise UsageError(
+                f"{output} is a file in the model's folder; give the output another name."
+            )
+
+
+def _check_finished(path: Path, blocks: Iterator[Block]) -> int:
+    """How many lines a finished output has.
+
+    Raises:
+        OutputError: not one for each line of the input.
+    """
+    with read_problems(path), open_bytes(path) as file:
+        found = sum(1 for _ in file)
+    lines = sum(len(block.lines) for block in blocks)
+    if found != lines:
+        raise OutputError(
+            f"{path} has {found} lines and the input {lines}, and no run is noted beside it that "
+            "could be gone on with; --overwrite starts anew."
+        )
+    return lines
+
+
 def _open_output(job: Job, output: Path | None, *, resume: bool, overwrite: bool) -> Output:
     if output is None:
+        if sys.stdout is None:
+            raise OutputError("standard output is closed; give a file (-o FILE).")
         return StreamOutput(sys.stdout.buffer, "standard output")
     if output.exists() and not output.is_file():  # a pipe, or a device
         return StreamOutput(output.open("wb", buffering=0), str(output))
@@ -183,5 +231,6 @@ def _decoded(
         from warmstart.seq2seq import Seq2Seq
 
         model = Seq2Seq.from_pretrained(job.model, dtype=job.dtype, compile=job.compile)
+        check_job(model, job)
         for block in blocks:
             yield block, decode_block(model, job, block, on_text)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.job import Job, TextErrors
@@ -16,6 +16,8 @@ from warmstart.data.texts import EmptyTextError, source_of
 from warmstart.errors import DataError
 
 __all__ = ["Source", "choose_column", "sources"]
+
+_REPLACE: Final = "To go on past what is no text and read U+FFFD for it: --errors replace."
 
 logger = logging.getLogger(__name__)
 
@@ -94,9 +96,9 @@ def _line(block: Block, number: int, errors: TextErrors) -> tuple[str, bool]:
         if errors == "replace":
             text = raw.decode("utf-8", "replace")
             return text.removesuffix("\n").removesuffix("\r"), True
-        raise DataError(
-            f"{error} To go on past such bytes and write U+FFFD for them: --errors replace."
-        ) from None
+        if "looks compressed" in str(error):
+            raise
+        raise DataError(f"{error} {_REPLACE}") from None
 
 
 def _row(block: Block, number: int, line: str) -> Row:
@@ -116,6 +118,10 @@ def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> So
         text = source_of(read, job.source_column, file)
     except EmptyTextError:
         text = ""
+    except DataError as error:
+        if "surrogate" in str(error):
+            raise DataError(f"{error} {_REPLACE}") from None
+        raise
     return Source(text, row.values, replaced)
 
 

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, TypeAlias
 
 from warmstart.bulk.blocks import Block
-from warmstart.bulk.decode import Written, decode_block
+from warmstart.bulk.decode import Written, check_job, decode_block
 from warmstart.bulk.job import Job
 from warmstart.errors import WarmstartError
 
@@ -50,8 +50,9 @@ class Worker:
                 dtype=self.job.dtype,
                 compile=self.job.compile,
             )
+            check_job(self.model, self.job)
         except WarmstartError as error:
-            return error
+            return error.with_traceback(None)
         return None
 
     def decode(self, block: Block) -> Answer:

@@ -239,7 +239,7 @@ def generate(
         long=long,
         chunk_overlap=chunk_overlap,
         prefix=prefix,
-        choices=None if choices is None else _read_choices(choices),
+        choices=None if choices is None else _read_choices(choices, output),
         regex=regex,
         overrides=overrides,
         input_format=read,
@@ -360,15 +360,27 @@ def _format_of_input(files: Sequence[Path]) -> TextFormat:
 
 
 def _format_of_output(output: Path | None) -> TextFormat | None:
+    """By the name of the file.
+
+    Raises:
+        UsageError: it is that of a table.
+    """
     if output is None:
         return None
     named = FORMATS.get(without_compression(output).suffix.lower())
-    return "jsonl" if named == "jsonl" else None
+    if named not in (None, "jsonl"):
+        raise UsageError(
+            f"{output} has columns, by its name; generate writes lines of text and JSON Lines. "
+            "Name it otherwise, or say which it is to hold: --output-format."
+        )
+    return None if named is None else "jsonl"
 
 
-def _read_choices(file: Path) -> tuple[str, ...]:
+def _read_choices(file: Path, output: Path | None) -> tuple[str, ...]:
     from warmstart.data.lines import read_lines
 
     if not file.exists() or file.is_dir():
         raise DataError(f"there is no file {file}; check the path to the choices.")
+    if output is not None and output.exists() and output.samefile(file):
+        raise UsageError(f"{output} holds the choices; give the output another name.")
     return tuple(line for line in read_lines(file) if line.strip())

@@ -33,6 +33,8 @@ class GenerationProgress(Progress):
         self.texts += 1
         if self.live:
             self.bars.update(self.bar, description=self._counted(self.lines + self.texts))
+        elif self.due():
+            self.say(self._counted(self.lines + self.texts))
 
     def block(self, block: "Block", counts: "Counts") -> None:
         """A block is written."""

@@ -45,7 +45,7 @@ def decode_line(raw: bytes, path: Path, number: int) -> str:
         hint = (
             "convert the file, for example with iconv."
             if ending is None
-            else f"the file looks compressed: end its name in {ending}."
+            else f"the file looks compressed: end its name in {ending}, or unpack it first."
         )
         raise DataError(
             f"{path}, line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at position "

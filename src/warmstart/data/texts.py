@@ -61,7 +61,7 @@ def _text(value: object, row: Row, column: str, name: object) -> str:
     elif value is None or value == [] or isinstance(value, str):
         wrong = "is empty"
     else:
-        wrong = "is not text"
+        wrong = f"is not text ({value!r:.40})"
     kind = EmptyTextError if wrong == "is empty" else DataError
     raise kind(
         f"{name}, {row.place}: the column {column!r} {wrong}; every example needs a source "

@@ -13,7 +13,7 @@ __all__ = ["SAMPLING", "Constraints", "Draft", "GenerationOptions", "GenerationO
 
 Draft: TypeAlias = Literal["none", "source", "auto"]  # where guesses of what follows come from
 
-_LEAST = 0.001  # it and its inverse: beyond, scores divided or multiplied by it mean nothing
+_LEAST = 1e-6  # it and its inverse: beyond, scores divided or multiplied by it mean nothing
 _STEEPEST = 32  # any length to the power of it is a number
 # What only sampling looks at.
 SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "seed")

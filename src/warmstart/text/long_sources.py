@@ -47,13 +47,24 @@ def shorter(a: int | None, b: int | None) -> int | None:
     return min(limits) if limits else None
 
 
-def check_long(long: str, chunk_overlap: int, limit: int | None) -> None:
+def check_long(long: str, chunk_overlap: int, limit: int | None, special: int) -> None:
     """Refuses settings that make no sense.
+
+    Args:
+        long: what becomes of long sources.
+        chunk_overlap: tokens.
+        limit: the longest source in tokens; None: any.
+        special: tokens that every source has.
 
     Raises:
         UsageError: the name is unknown, or the overlap is not below half of the limit, or there is
-            one where nothing overlaps.
+            one where nothing overlaps, or the limit leaves no room for a text.
     """
+    if limit is not None and limit <= special:
+        raise UsageError(
+            f"max_source_length is {limit}, and every source has {special} special tokens, so "
+            f"nothing could be read; it must be at least {special + 1}."
+        )
     if long not in get_args(Long):
         raise UsageError(f"long is {long!r}; {did_you_mean(long, get_args(Long))}")
     if chunk_overlap < 0:
