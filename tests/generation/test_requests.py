@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,27 @@ def test_details_agree_with_plain_outputs(taught: Seq2Seq) -> None:
         for outputs in detailed:
             if not changes.get("do_sample"):
                 assert [o.score for o in outputs] == sorted(o.score for o in outputs)[::-1]
+
+
+def test_texts_of_a_stream(taught: Seq2Seq) -> None:
+    texts = [" ".join(SENTENCES[0].split()[: place % 5]) for place in range(70)]
+    settings = {"max_length": 6, "batch_size": 1}
+    expected = taught.generate(texts, **settings)
+    assert taught.generate(iter(texts), **settings) == expected
+    detailed = taught.generate_detailed((text for text in texts), prefix="the", **settings)
+    assert [of[0].text for of in detailed] == taught.generate(texts, prefix="the", **settings)
+    taken: list[str] = []
+
+    def unending() -> Iterator[str]:
+        while True:
+            taken.append(texts[len(taken) % 70])
+            yield taken[-1]
+
+    places = [place for place, _ in islice(taught.generate_each(unending(), **settings), 40)]
+    assert sorted(places[:32]) == list(range(32))
+    assert len(taken) == 64
+    with pytest.raises(UsageError, match="which are no list; give a list, or one prefix for all"):
+        taught.generate(iter(texts), prefix=["the"] * 70)
 
 
 def test_samples_differ_by_seed_and_not_by_order(taught: Seq2Seq) -> None:
