@@ -183,12 +183,15 @@ def test_a_source_longer_than_the_positions_is_cut_with_one_counted_warning(
     model = Seq2Seq.warm_start(encoder=encoder, decoder=checkpoints(family))
     limit = model.source_limit
     assert limit == (64 if encoder is not None else 32)
-    long = "cat dog " * 100
+    long, asked = "cat dog " * 100, 500 + len(family)
     with caplog.at_level(logging.WARNING):
-        outputs = model.generate([long, SENTENCES[2], long], batch_size=1, max_length=500)
+        for _ in range(2):
+            outputs = model.generate([long, SENTENCES[2], long], batch_size=1, max_length=asked)
     assert len(outputs) == 3
     warnings = [record.getMessage() for record in caplog.records if "warmstart" in record.name]
-    assert warnings == [f"2 of 3 sources are longer than {limit} tokens and were cut."]
+    cut = f"2 of 3 sources are longer than {limit} tokens and were cut."
+    assert warnings[1:] == [cut, cut]
+    assert f"max_length is {asked}, but the model has positions for {limit} target" in warnings[0]
 
 
 def test_a_maximum_beyond_the_positions_is_theirs(

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
+    "Constraints",
     "Generated",
     "GenerationOptions",
     "Job",
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from warmstart.composition.provenance import Provenance
     from warmstart.errors import WarmstartError
     from warmstart.evaluation import evaluate
-    from warmstart.generation.options import GenerationOptions
+    from warmstart.generation.options import Constraints, GenerationOptions
     from warmstart.generation.result import Generated
     from warmstart.metrics.score import Score
     from warmstart.scoring.compare import compare
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from warmstart.training.train import train
 else:
     _HOMES = {
+        "Constraints": "warmstart.generation.options",
         "Generated": "warmstart.generation.result",
         "GenerationOptions": "warmstart.generation.options",
         "Provenance": "warmstart.composition.provenance",

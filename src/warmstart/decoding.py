@@ -1,7 +1,7 @@
 """From texts to outputs: what a call asks for, done by a model with its tokenizers."""
 
 import logging
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -13,9 +13,10 @@ from warmstart.errors import UsageError
 from warmstart.generation.drafted import undraftable
 from warmstart.generation.guide import Allowed, Guide
 from warmstart.generation.listening import Listener, listen
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.options import GenerationOptions
 from warmstart.generation.result import Alignment, Generated
 from warmstart.generation.search import search_all
+from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.request import (
@@ -29,6 +30,7 @@ from warmstart.request import (
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import (
     Pieces,
+    check_limit,
     check_long,
     first_pieces,
     refuse_long,
@@ -47,11 +49,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """A model with its tokenizers, and what holds for every output."""
+    """A model with its tokenizers."""
 
     model: EncoderDecoder
     tokenizers: TokenizerPair
-    constraints: Constraints
 
     def generate(
         self, texts: Iterable[str], request: Request
@@ -107,6 +108,9 @@ class Decoding:
             raise UsageError("stream takes one text, not several; call it for each.")
         check_texts([text], "Text")
         check_request(self.model, request)
+        if request.choices is not None:
+            # Which one it is shows with its last token, and then it stands as it was given.
+            return (found[0].text for _, found in self.generate([text], request))
         pieces = self._pieces([text], request)
         prefixes = first_pieces(request.prefix, pieces)
         if isinstance(prefixes, str) or prefixes is None:
@@ -128,9 +132,10 @@ class Decoding:
     ) -> Iterator[tuple[int, list[int], bool]]:
         """(index, token ids, whether the limit ended them) of each text's first output."""
         check_texts(texts, "Text")
+        check_request(self.model, request)
         for decoded in self._decode(texts, request):
             tokens = decoded.outputs[0].tokens
-            yield decoded.index, tokens, self._at_limit(tokens, request.settings)
+            yield decoded.index, tokens, self._at_limit(tokens, request)
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None, *, warn: bool = True
@@ -142,7 +147,7 @@ class Decoding:
             max_length: tokens, if less than the positions allow.
             warn: whether those that are cut are counted in the log.
         """
-        limit = shorter(max_length, self.model.source_limit)
+        limit = self._source_limit(max_length)
         encoded = self.tokenizers.encode_sources(texts, limit)
         if encoded.cut and warn:
             logger.warning(
@@ -160,11 +165,16 @@ class Decoding:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    def _source_limit(self, max_length: int | None) -> int | None:
+        """The longest source in tokens; None: any."""
+        if max_length is not None:
+            check_limit(max_length, self.tokenizers.count_sources([""])[0])
+        return shorter(max_length, self.model.source_limit)
+
     def _pieces(self, texts: Sequence[str], request: Request) -> Pieces:
         """Texts, long ones in pieces if that is asked for."""
-        limit = shorter(request.max_source_length, self.model.source_limit)
-        count = self.tokenizers.count_sources
-        check_long(request.long, request.chunk_overlap, limit, count([""])[0])
+        limit, count = self._source_limit(request.max_source_length), self.tokenizers.count_sources
+        check_long(request.long, request.chunk_overlap, limit)
         if request.long == "chunk":
             return split_long(texts, limit, count, overlap=request.chunk_overlap)
         if request.long == "error":
@@ -176,11 +186,9 @@ class Decoding:
     ) -> Iterator[Decoded]:
         """What is found for each text, as batches finish."""
         size, settings = request.batch_size, request.settings
-        if size < 1:
-            raise UsageError(f"batch_size is {size}; it must be 1 or more.")
         words = self.model.config.decoder.embedding.vocabulary
         prefixes = prefix_rows(request.prefix, len(texts), settings, self.tokenizers, words)
-        allowed = self._allowed(request, prefixes)
+        allowed = self._allowed(request, self._choices(request).keys(), prefixes)
         encoded = self.encode_sources(texts, request.max_source_length, warn=request.warn)
         rows, cut = encoded.rows, {*encoded.cut}
         drafted = self._drafted(settings, allowed)
@@ -208,26 +216,38 @@ class Decoding:
                 Sequences.of([rows[index] for index in batch], self._device),
                 self.tokenizers.special,
                 settings,
-                self.constraints,
+                request.constraints,
                 guide,
                 scored=request.scored,
             )
             for index, outputs in zip(batch, found, strict=True):
                 yield Decoded(index, outputs, rows[index], index in cut)
 
-    def _allowed(self, request: Request, prefixes: Sequence[Sequence[int]]) -> Allowed | None:
+    def _allowed(
+        self,
+        request: Request,
+        choices: Collection[Sequence[int]],
+        prefixes: Sequence[Sequence[int]],
+    ) -> Allowed | None:
         """The outputs that choices or a regular expression allow; None: any."""
         words = self.model.config.decoder.embedding.vocabulary
-        if request.regex is not None:
-            return matching_outputs(
-                request.regex, request.settings, self.constraints, self.tokenizers, words, prefixes
-            )
+        if choices:
+            return Trie(choices, self.tokenizers.special.end, words)
+        if request.regex is None:
+            return None
+        return matching_outputs(
+            request.regex, request.settings, request.constraints, self.tokenizers, words, prefixes
+        )
+
+    def _choices(self, request: Request) -> dict[tuple[int, ...], str]:
+        """The texts that are allowed, by their tokens; nothing without choices."""
         return allowed_outputs(
             request.choices,
             request.settings,
+            request.constraints,
             self.tokenizers,
-            words,
-            prefix=request.prefix is not None,
+            self.model.config.decoder.embedding.vocabulary,
+            prefix=bool(request.prefix),
         )
 
     def _drafted(self, settings: GenerationOptions, allowed: Allowed | None) -> bool:
@@ -251,7 +271,14 @@ class Decoding:
     def _in_words(self, text: str, decoded: Decoded, request: Request) -> list[Generated]:
         """What was found for a text, in its own words."""
         found = decoded.outputs
-        texts = self.tokenizers.decode([output.tokens for output in found])
+        # A choice as it was given: a vocabulary may not be able to write its spaces or capitals.
+        choices = self._choices(request)
+        texts = [
+            choices.get(tuple(output.tokens), written)
+            for output, written in zip(
+                found, self.tokenizers.decode([output.tokens for output in found]), strict=True
+            )
+        ]
         aligned: list[Alignment | None] = [None] * len(found)
         if request.alignments is not None:
             aligned = align(
@@ -264,16 +291,18 @@ class Decoding:
                 score=output.score,
                 token_scores=tuple(output.token_scores),
                 steps=len(output.tokens) if output.steps is None else output.steps,
-                at_limit=self._at_limit(output.tokens, request.settings),
+                at_limit=self._at_limit(output.tokens, request),
                 source_cut=decoded.cut,
                 alignment=alignment,
             )
             for output, written, alignment in zip(found, texts, aligned, strict=True)
         ]
 
-    def _at_limit(self, tokens: Sequence[int], settings: GenerationOptions) -> bool:
+    def _at_limit(self, tokens: Sequence[int], request: Request) -> bool:
         """Whether the limit ended an output. An end token does before, unless it is forced."""
-        forced = self.constraints.forced_eos_token_id is not None
+        if not tokens:
+            return False  # there is none
+        forced = request.constraints.forced_eos_token_id is not None
         return self.tokenizers.special.end not in tokens or (
-            forced and len(tokens) >= settings.max_length - 1
+            forced and len(tokens) >= request.settings.max_length - 1
         )

@@ -4,19 +4,20 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from numbers import Integral
 
 from transformers import PreTrainedTokenizerBase
 
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.automaton import TokenAutomaton, TokenTree
+from warmstart.generation.logits import NONE
 from warmstart.generation.options import (
     SAMPLING,
     Constraints,
     GenerationOptions,
     GenerationOverrides,
 )
-from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import Long
@@ -37,6 +38,12 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_IN_CONSTRAINTS = "give constraints=Constraints({0}=...)."
+_ELSEWHERE = {  # names of transformers' for what has another place here
+    "max_new_tokens": "give max_length, which counts the start token, too.",
+    "min_new_tokens": "give min_length, which counts the start token, too.",
+    **{name: _IN_CONSTRAINTS.format(name) for name in Constraints.__dataclass_fields__},
+}
 _LARGEST = 50_000  # states of an automaton: some gigabytes and minutes
 
 
@@ -59,6 +66,7 @@ class Request:
     prefix: str | Sequence[str] | None = None
     choices: Sequence[str] | None = None
     regex: str | None = None
+    constraints: Constraints = NONE
     alignments: AlignmentLayers | None = None
     scored: bool = False
     warn: bool = True
@@ -80,15 +88,20 @@ def settled(
     allowed = GenerationOptions.__dataclass_fields__
     for name in overrides:
         if name not in allowed:
-            raise UsageError(
-                f"There is no decoding setting '{name}'; {did_you_mean(name, allowed)}"
-            )
+            hint = _ELSEWHERE.get(name) or did_you_mean(name, allowed)
+            raise UsageError(f"There is no decoding setting '{name}'; {hint}")
     settings = replace(options, **overrides)
-    if "draft_length" in overrides and settings.draft == "none":
-        raise UsageError(
-            "draft_length is given, but draft is 'none'; set it to 'source' or 'auto', or "
-            "leave the length out."
-        )
+    if "draft_length" in overrides:
+        for name, value in (
+            ("draft", settings.draft == "none"),
+            ("do_sample", settings.do_sample),
+            ("num_beams", settings.num_beams > 1),
+        ):
+            if value:
+                raise UsageError(
+                    f"draft_length is given, but {name} is {getattr(settings, name)!r}, where "
+                    "nothing is guessed; drafts go with greedy search. Leave one of the two out."
+                )
     unheard = [name for name in SAMPLING if name in overrides]
     if unheard and not settings.do_sample:
         raise UsageError(
@@ -118,6 +131,8 @@ def check_request(model: EncoderDecoder, request: Request) -> None:
     Raises:
         UsageError: naming the rule.
     """
+    _check_kinds(request)
+    request.constraints.check_vocabulary(model.config.decoder.embedding.vocabulary)
     alignments, choices, regex = request.alignments, request.choices, request.regex
     if alignments not in (None, "mean", "last"):
         raise UsageError(f"alignments is {alignments!r}; allowed are 'mean' and 'last'.")
@@ -137,6 +152,22 @@ def check_request(model: EncoderDecoder, request: Request) -> None:
                 f"{name} is given and long is 'chunk', but it is of a text as a whole. Set long "
                 f"to 'truncate' or 'error', or leave {name} out."
             )
+
+
+def _check_kinds(request: Request) -> None:
+    """Python callers may give anything."""
+    size, limit = request.batch_size, request.max_source_length
+    numbers: dict[str, object] = {"batch_size": size}
+    if limit is not None:
+        numbers["max_source_length"] = limit
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise UsageError(f"{name} is {value!r}; give a whole number.")
+    if size < 1:
+        raise UsageError(f"batch_size is {size}; it must be 1 or more.")
+    regex: object = request.regex
+    if regex is not None and not isinstance(regex, str):
+        raise UsageError(f"regex is {regex!r:.80}; give the regular expression as a text.")
 
 
 def check_streamable(settings: GenerationOptions) -> None:
@@ -192,6 +223,7 @@ def prefix_rows(
     check_texts(given, "Prefix")
     room, end = settings.max_length - 2, tokenizers.special.end
     rows = [row[:-1] for row in tokenizers.encode_targets(given, None).rows]
+    unseen = {*tokenizers.target.all_special_ids}
     for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
         name = "The prefix" if alone else f"Prefix {place}"
         if not text:
@@ -204,6 +236,13 @@ def prefix_rows(
             )
         if end in row:
             raise UsageError(f"{name} holds the end token, so nothing could follow; take it out.")
+        hidden = unseen & {*row[len(tokenizers.target_start) :]}
+        if hidden:
+            token = tokenizers.target.convert_ids_to_tokens(min(hidden))
+            raise UsageError(
+                f"{name} becomes the token {token} in part, which no output shows, so none would "
+                "begin with it; take out what the target's vocabulary cannot write."
+            )
     check_ids(rows, vocabulary, tokenizers.target)
     return rows * texts if alone else rows
 
@@ -211,26 +250,30 @@ def prefix_rows(
 def allowed_outputs(
     choices: Sequence[str] | None,
     settings: GenerationOptions,
+    constraints: Constraints,
     tokenizers: TokenizerPair,
     vocabulary: int,
     *,
     prefix: bool,
-) -> Trie | None:
-    """The tree of the outputs that are allowed; None: any.
+) -> dict[tuple[int, ...], str]:
+    """The texts that are allowed, by their tokens with the end token; nothing without choices.
 
     Args:
-        choices: their texts.
+        choices: the texts.
         settings: the length limit is looked at.
+        constraints: forced tokens are looked at.
         tokenizers: the target's is used.
         vocabulary: words that the model has a vector for.
         prefix: whether prefixes are given, too.
 
     Raises:
-        UsageError: if a choice is too long or none, or prefixes are given.
+        UsageError: if a choice is too long or none, or the vocabulary cannot tell two from each
+            other; or if prefixes or a forced token contradict them.
     """
     if choices is None:
-        return None
-    if isinstance(choices, str) or not choices:
+        return {}
+    given: object = choices
+    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
         raise UsageError("choices takes a list of the texts that are allowed, at least one.")
     if prefix:
         raise UsageError(
@@ -239,14 +282,32 @@ def allowed_outputs(
     check_texts(choices, "Choice")
     rows = tokenizers.encode_targets(choices, None).rows
     check_ids(rows, vocabulary, tokenizers.target)
-    for place, row in enumerate(rows, start=1):
-        if len(row) > settings.max_length - 1:
+    first, last = constraints.forced_bos_token_id, constraints.forced_eos_token_id
+    end, limit = tokenizers.special.end, settings.max_length - 1
+    texts: dict[tuple[int, ...], str] = {}
+    for place, (text, row) in enumerate(zip(choices, rows, strict=True), start=1):
+        if len(row) > limit:
             raise UsageError(
                 f"Choice {place} has {len(row)} tokens with its end, but max_length is "
                 f"{settings.max_length}, start token included; raise it or leave the choice "
                 "out."
             )
-    return Trie(rows, tokenizers.special.end, vocabulary)
+        if end in row[:-1]:
+            raise UsageError(
+                f"Choice {place} holds the end token, so nothing could follow; take it out."
+            )
+        if first not in (None, row[0]) or (len(row) == limit and last not in (None, end)):
+            name = "forced_bos_token_id" if first not in (None, row[0]) else "forced_eos_token_id"
+            raise UsageError(
+                f"Choice {place}, '{text:.40}', contradicts the constraint {name}, which is "
+                f"{getattr(constraints, name)}; leave one of them out."
+            )
+        if texts.setdefault(tuple(row), text) != text:
+            raise UsageError(
+                f"Choice {place}, '{text:.40}', has the same tokens in the target's vocabulary as "
+                f"'{texts[tuple(row)]:.40}', so they cannot be told apart; leave one of them out."
+            )
+    return texts
 
 
 def matching_outputs(

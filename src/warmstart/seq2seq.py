@@ -350,6 +350,7 @@ class Seq2Seq:
         choices: Sequence[str] | None = None,
         regex: str | None = None,
         options: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> list[str]:
         """Writes an output for each text, in order.
@@ -368,6 +369,7 @@ class Seq2Seq:
             regex: a regular expression as Python's `re` takes it, without look-arounds and
                 back-references, that each output matches as a whole. Default: none.
             options: decoding settings; default: `generation`.
+            constraints: forced first and last tokens, and bad words; default: `constraints`.
             **overrides: single settings to change, such as ``num_beams=4``.
 
         Returns:
@@ -386,6 +388,7 @@ class Seq2Seq:
             prefix=prefix,
             choices=choices,
             regex=regex,
+            constraints=constraints or self.constraints,
         )
         found = dict(self._decoding.generate(texts, request))
         return [output.text for index in range(len(found)) for output in found[index]]
@@ -403,6 +406,7 @@ class Seq2Seq:
         regex: str | None = None,
         alignments: AlignmentLayers | None = None,
         options: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> list[list[Generated]]:
         """Like `generate`, but gives tokens, scores and alignments, too.
@@ -420,6 +424,7 @@ class Seq2Seq:
                 which cross-attention tells the source tokens that an output token came from.
                 Default: none.
             options: see `generate`.
+            constraints: see `generate`.
             **overrides: see `generate`.
 
         Returns:
@@ -437,6 +442,7 @@ class Seq2Seq:
             prefix=prefix,
             choices=choices,
             regex=regex,
+            constraints=constraints or self.constraints,
             alignments=alignments,
             scored=True,
         )
@@ -457,6 +463,7 @@ class Seq2Seq:
         scores: bool = False,
         alignments: AlignmentLayers | None = None,
         options: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Like `generate_detailed`, but gives (index, outputs) as batches finish.
@@ -473,6 +480,7 @@ class Seq2Seq:
             prefix=prefix,
             choices=choices,
             regex=regex,
+            constraints=constraints or self.constraints,
             alignments=alignments,
             scored=scores,
             warn=False,
@@ -490,6 +498,7 @@ class Seq2Seq:
         choices: Sequence[str] | None = None,
         regex: str | None = None,
         options: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Generator[str, None, None]:
         """Gives the output for one text in pieces, while it is written: greedy or a sample.
@@ -507,6 +516,7 @@ class Seq2Seq:
             choices: see `generate`.
             regex: see `generate`.
             options: see `generate`.
+            constraints: see `generate`.
             **overrides: see `generate`.
 
         Raises:
@@ -520,6 +530,7 @@ class Seq2Seq:
             prefix=prefix,
             choices=choices,
             regex=regex,
+            constraints=constraints or self.constraints,
         )
         return self._decoding.stream(text, request)
 
@@ -533,6 +544,7 @@ class Seq2Seq:
         choices: Sequence[str] | None = None,
         regex: str | None = None,
         options: GenerationOptions | None = None,
+        constraints: Constraints | None = None,
         **overrides: Unpack[GenerationOverrides],
     ) -> Iterator[tuple[int, list[int], bool]]:
         """Gives (index, token ids, whether they hit the length limit) as batches finish.
@@ -547,6 +559,7 @@ class Seq2Seq:
             prefix=prefix,
             choices=choices,
             regex=regex,
+            constraints=constraints or self.constraints,
         )
         return self._decoding.tokens(texts, request)
 
@@ -605,7 +618,7 @@ class Seq2Seq:
 
     @property
     def _decoding(self) -> Decoding:
-        return Decoding(self.model, self.tokenizers, self.constraints)
+        return Decoding(self.model, self.tokenizers)
 
     def _settings(
         self, options: GenerationOptions | None, overrides: GenerationOverrides

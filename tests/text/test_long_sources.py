@@ -9,6 +9,7 @@ from tests.tiny import FAMILIES, WORDS, tokenizer_of
 from warmstart.errors import TextError, UsageError
 from warmstart.text.long_sources import (
     Pieces,
+    check_limit,
     check_long,
     first_pieces,
     refuse_long,
@@ -108,18 +109,23 @@ def test_refusing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("long", "overlap", "limit", "words"),
+    ("long", "overlap", "words"),
     [
-        ("chnk", 0, 10, "did you mean 'chunk'"),
-        ("chunk", -1, 10, "must be 0"),
-        ("truncate", 3, 10, "long is 'truncate'"),
-        ("chunk", 6, 10, "at most half of that, 5"),
-        ("truncate", 0, 2, "max_source_length is 2, .* it must be at least 3"),
+        ("chnk", 0, "did you mean 'chunk'"),
+        ("chunk", -1, "must be 0"),
+        ("truncate", 3, "long is 'truncate'"),
+        ("chunk", 6, "at most half of that, 5"),
     ],
 )
-def test_settings_that_make_no_sense(long: str, overlap: int, limit: int, words: str) -> None:
+def test_settings_that_make_no_sense(long: str, overlap: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        check_long(long, overlap, limit, 2)
+        check_long(long, overlap, 10)
+
+
+def test_a_limit_that_leaves_no_room() -> None:
+    check_limit(3, 2)
+    with pytest.raises(UsageError, match=r"max_source_length is 2, .* it must be at least 3"):
+        check_limit(2, 2)
 
 
 def test_a_prefix_begins_the_first_piece_only() -> None:

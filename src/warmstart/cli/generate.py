@@ -17,6 +17,7 @@ from warmstart.bulk.job import Job, TextErrors, TextFormat
 from warmstart.cli.options import (
     BatchSize,
     Compile,
+    DiversityPenalty,
     DoSample,
     Draft,
     DraftLength,
@@ -28,6 +29,7 @@ from warmstart.cli.options import (
     MinLength,
     MinP,
     NoRepeatNgramSize,
+    NumBeamGroups,
     NumBeams,
     RepetitionPenalty,
     Seed,
@@ -162,6 +164,8 @@ def generate(
     dtype: Dtype = "float32",
     compile: Compile = "no",
     num_beams: NumBeams = None,
+    num_beam_groups: NumBeamGroups = None,
+    diversity_penalty: DiversityPenalty = None,
     num_return_sequences: Annotated[
         int | None,
         typer.Option(
@@ -215,6 +219,8 @@ def generate(
         length_penalty,
         early_stopping,
         no_repeat_ngram_size,
+        num_beam_groups=num_beam_groups,
+        diversity_penalty=diversity_penalty,
         encoder_no_repeat_ngram_size=encoder_no_repeat_ngram_size,
         repetition_penalty=repetition_penalty,
         do_sample=do_sample,
@@ -383,4 +389,7 @@ def _read_choices(file: Path, output: Path | None) -> tuple[str, ...]:
         raise DataError(f"there is no file {file}; check the path to the choices.")
     if output is not None and output.exists() and output.samefile(file):
         raise UsageError(f"{output} holds the choices; give the output another name.")
-    return tuple(line for line in read_lines(file) if line.strip())
+    choices = tuple(line for line in read_lines(file) if line.strip())
+    if not choices:
+        raise DataError(f"{file} holds no choices; give a line for each output that is allowed.")
+    return choices

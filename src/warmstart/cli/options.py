@@ -93,6 +93,20 @@ NumBeams: TypeAlias = Annotated[
     int | None,
     typer.Option(metavar="N", help="Beams; 1 is greedy. Default: the model's or task's."),
 ]
+NumBeamGroups: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Groups of beams, kept apart by the penalty. Default: the model's."
+    ),
+]
+DiversityPenalty: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Taken off a token's score for each beam of the groups before that wrote it. "
+        "Default: the model's.",
+    ),
+]
 MaxLength: TypeAlias = Annotated[
     int | None,
     typer.Option(metavar="TOKENS", help="Longest output. Default: the model's or task's."),
@@ -195,6 +209,8 @@ def decoding(
     early_stopping: Literal["true", "false", "never"] | None,
     no_repeat_ngram_size: int | None,
     *,
+    num_beam_groups: int | None = None,
+    diversity_penalty: float | None = None,
     encoder_no_repeat_ngram_size: int | None = None,
     repetition_penalty: float | None = None,
     do_sample: bool | None = None,
@@ -214,6 +230,8 @@ def decoding(
         early = "never" if early_stopping == "never" else early_stopping == "true"
     given = {
         "num_beams": num_beams,
+        "num_beam_groups": num_beam_groups,
+        "diversity_penalty": diversity_penalty,
         "max_length": max_length,
         "min_length": min_length,
         "length_penalty": length_penalty,

@@ -64,8 +64,8 @@ def _text(value: object, row: Row, column: str, name: object) -> str:
         wrong = f"is not text ({value!r:.40})"
     kind = EmptyTextError if wrong == "is empty" else DataError
     raise kind(
-        f"{name}, {row.place}: the column {column!r} {wrong}; every example needs a source "
-        "and a target that are text. Mend or remove the row"
+        f"{name}, {row.place}: the column {column!r} {wrong}, and has to be text. Mend or "
+        "remove the row"
         + (
             ", or have such rows left out (skip_empty, --skip-empty)."
             if kind is EmptyTextError

@@ -196,6 +196,7 @@ def beam_search(
                     scores_RV = scores_RV - cost_BV.repeat_interleave(size, dim=0)
                 scores_RV = rules.apply(scores_RV, written_RN[rows_R], rows_R)
             best = _best(sums_BGK[:, group], scores_RV)
+            was_done_B = found[group].done_B.clone()
             _set_aside(found[group], best, rows_R, written_RN, own_RL, special.end, options)
             best = _going_on(best, special.end)
             sums_BGK[:, group] = best.sums
@@ -204,7 +205,7 @@ def beam_search(
             tokens.append(best.tokens)
             own.append(best.own)
             if groups > 1:
-                taken_BV = _count(taken_BV, best.tokens, found[group].done_B, logs_RV.shape[1])
+                taken_BV = _count(taken_BV, best.tokens, was_done_B, logs_RV.shape[1])
         del logits_R1V, logs_RV, scores_RV  # before the next are made
         done_B = torch.stack([group.done_B for group in found]).all(0)
         if length + 1 == options.max_length or bool(done_B.all()):
@@ -302,7 +303,7 @@ def _going_on(best: Candidates, end: int) -> Candidates:
 
 
 def _count(taken_BV: Tensor | None, tokens_BK: Tensor, done_B: Tensor, words: int) -> Tensor:
-    """Adds how many beams took each token; a group that is done takes none. Shape: [B, V]"""
+    """Adds how many beams took each token; a group that was done takes none. Shape: [B, V]"""
     if taken_BV is None:
         taken_BV = torch.zeros((len(tokens_BK), words), device=tokens_BK.device)
     ones_BK = (~done_B).to(taken_BV.dtype)[:, None].expand_as(tokens_BK)

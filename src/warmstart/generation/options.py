@@ -1,6 +1,7 @@
 """What decoding can be told, with the meaning that transformers' `generate` gives each name."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Literal, TypeAlias
@@ -90,16 +91,55 @@ class Constraints:
 
     forced_bos_token_id: int | None = None  # the first token after the start token
     forced_eos_token_id: int | None = None  # the last token of an output that reaches max_length
-    bad_words_ids: tuple[tuple[int, ...], ...] = ()  # sequences of tokens that are never written
+    bad_words_ids: Sequence[Sequence[int]] = ()  # sequences of tokens that are never written
     renormalize_logits: bool = False  # whether probabilities sum to one without what is forbidden
+
+    def __post_init__(self) -> None:
+        for name in ("forced_bos_token_id", "forced_eos_token_id"):
+            value = getattr(self, name)
+            if value is not None and not _is_token(value):
+                raise UsageError(f"{name} is {value!r}; give a token's id, or None.")
+        words: object = self.bad_words_ids  # files may hold anything
+        if not isinstance(words, Sequence) or not all(
+            isinstance(word, Sequence) and word and all(map(_is_token, word)) for word in words
+        ):
+            raise UsageError(
+                f"bad_words_ids is {words!r:.80}; give a list of words, each a list of token ids."
+            )
+        whether: object = self.renormalize_logits
+        if not isinstance(whether, bool):
+            raise UsageError(f"renormalize_logits is {whether!r}; give true or false.")
+
+    def check_vocabulary(self, words: int) -> None:
+        """Refuses tokens that a model of so many words does not have.
+
+        Raises:
+            UsageError: naming the setting.
+        """
+        for name, tokens in (
+            ("forced_bos_token_id", [self.forced_bos_token_id]),
+            ("forced_eos_token_id", [self.forced_eos_token_id]),
+            ("bad_words_ids", [token for word in self.bad_words_ids for token in word]),
+        ):
+            for token in tokens:
+                if token is not None and token >= words:
+                    raise UsageError(
+                        f"{name} holds the token {token}, but the model has {words}, from 0 on."
+                    )
+
+
+def _is_token(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 0
 
 
 def _check_kinds(options: GenerationOptions) -> None:
     """A number must be one: Python callers and files may give anything."""
     for field in fields(options):
-        value = getattr(options, field.name)
+        value: object = getattr(options, field.name)
         # True is a number for Python, and none here.
         kind = type(None) if isinstance(value, bool) else type(value)
+        if field.name == "do_sample" and not isinstance(value, bool):
+            raise UsageError(f"do_sample is {value!r}; give true or false.")
         if isinstance(field.default, bool | str):
             continue
         if isinstance(field.default, int) and not issubclass(kind, Integral):
@@ -146,19 +186,17 @@ def _check_beams(options: GenerationOptions) -> None:
             f"length_penalty is {options.length_penalty}; it must lie between -{_STEEPEST} and "
             f"{_STEEPEST}; 1 is usual."
         )
-    if options.early_stopping not in (True, False, "never"):
-        raise UsageError(
-            f"early_stopping is {options.early_stopping!r}; allowed are true, false and 'never'."
-        )
+    early: object = options.early_stopping
+    if not isinstance(early, bool) and early != "never":
+        raise UsageError(f"early_stopping is {early!r}; allowed are true, false and 'never'.")
     if groups < 1 or beams % groups:
         raise UsageError(
             f"num_beam_groups is {groups}; it must divide num_beams, which is {beams}."
         )
-    if (options.diversity_penalty > 0) != (groups > 1) or not math.isfinite(
-        options.diversity_penalty
-    ):
+    penalty = options.diversity_penalty
+    if not 0 <= penalty < math.inf or (penalty > 0) != (groups > 1):
         raise UsageError(
-            f"diversity_penalty is {options.diversity_penalty} with num_beam_groups {groups}; "
+            f"diversity_penalty is {penalty} with num_beam_groups {groups}; "
             "groups need a penalty above 0 to differ, and without groups it must be 0."
         )
     if returned < 1:

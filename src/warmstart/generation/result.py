@@ -1,5 +1,6 @@
 """What `Seq2Seq.generate_detailed` gives for an output."""
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,16 +40,17 @@ class Alignment:
     def words(self, source: str) -> list[tuple[str, str]]:
         """Each output token with the word of the source that it looked at most.
 
-        A word is what stands between spaces. Its tokens count together.
+        A word is what stands between white space. Its tokens count together.
 
         Args:
             source: the source text.
         """
-        word_of_character: list[int] = []
         words: list[str] = []
-        for piece in source.split(" "):
-            word_of_character += [len(words)] * (len(piece) + 1)
-            words.append(piece)
+        word_of_character: list[int] = []
+        for number, piece in enumerate(re.split(r"(\s)", source)):
+            if number % 2 == 0:  # white space goes with the word before
+                words.append(piece)
+            word_of_character += [len(words) - 1] * len(piece)
         sums = self.weights.new_zeros(len(self.weights), max(len(words), 1))
         for place, (first, behind) in enumerate(self.source_spans):
             if first < behind:

@@ -1,6 +1,7 @@
 """Decoding defaults and special tokens in a model folder's generation_config.json."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -9,7 +10,7 @@ from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
 from warmstart.errors import UsageError
 from warmstart.generation.logits import NONE
-from warmstart.generation.options import SAMPLING, Constraints, GenerationOptions
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.text.special_tokens import SpecialTokens
 
 __all__ = [
@@ -27,16 +28,20 @@ FILE = "generation_config.json"
 # Settings that change what transformers writes and that we do not have: values that are none.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "begin_suppress_tokens": (None, []),
+    "dola_layers": (None,),
     "encoder_repetition_penalty": (1.0,),
     "epsilon_cutoff": (0.0,),
     "eta_cutoff": (0.0,),
     "exponential_decay_length_penalty": (None,),
     "force_words_ids": (None, []),
     "guidance_scale": (None, 1, 1.0),
+    "max_time": (None,),
     "penalty_alpha": (None, 0),
     "sequence_bias": (None, {}),
+    "stop_strings": (None, []),
     "suppress_tokens": (None, []),
     "top_h": (None,),
+    "watermarking_config": (None,),
 }
 # Written always, for ours differ from transformers' defaults or did; others where they matter.
 _ALWAYS = (
@@ -84,7 +89,7 @@ def read_generation(
         config: what the file holds.
         special: what the tokenizer says; the file, which the model was trained with, wins.
     """
-    values = _known(config)
+    values, _ = _known(config)
     for key in _contradicted(values):
         del values[key]
     if "max_length" not in values:
@@ -99,13 +104,7 @@ def read_generation(
 
 def read_constraints(config: Mapping[str, Any]) -> Constraints:
     """What the files ask of every output, likewise."""
-    words = config.get("bad_words_ids") or ()
-    return Constraints(
-        forced_bos_token_id=_first(config.get("forced_bos_token_id")),
-        forced_eos_token_id=_first(config.get("forced_eos_token_id")),
-        bad_words_ids=tuple(tuple(int(token) for token in word) for word in words),
-        renormalize_logits=bool(config.get("renormalize_logits")),
-    )
+    return Constraints(**_constraints(config)[0])
 
 
 def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
@@ -120,7 +119,12 @@ def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
         for key, neutral in _NEUTRAL.items()
         if config.get(key, neutral[0]) not in neutral and config[key] is not None
     ]
-    left_out += [f"{key} {config[key]}" for key in _contradicted(_known(config))]
+    values, unusable = _known(config)
+    left_out += [f"{key} {config[key]!s:.80}" for key in (*unusable, *_contradicted(values))]
+    left_out += [f"{key} {config[key]!s:.80}" for key in _constraints(config)[1]]
+    ends = config.get("eos_token_id")
+    if isinstance(ends, list) and len(ends) > 1:
+        left_out.append(f"eos_token_id {ends[1:]} beside {ends[0]}")
     if left_out:
         logger.warning(
             "%s asks for decoding settings that are not available, or contradict each other, and "
@@ -130,9 +134,39 @@ def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _known(config: Mapping[str, Any]) -> dict[str, Any]:
-    known = {field.name for field in fields(GenerationOptions)}
-    return {key: config[key] for key in config if key in known and config[key] is not None}
+def _known(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Settings that we have, and the names of those whose values could not be any call's.
+
+    Transformers' `max_new_tokens` counts without the start token, and wins over `max_length`.
+    """
+    named = {key: value for key, value in config.items() if value is not None}
+    for new, ours in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
+        if isinstance(named.get(new), int):
+            named[ours] = named[new] + 1
+    known = {field.name for field in fields(GenerationOptions)} & named.keys()
+    unusable = [key for key in named if key in known and not _allowed(key, named[key])]
+    return {key: named[key] for key in named if key in known and key not in unusable}, unusable
+
+
+def _constraints(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What `Constraints` takes of a file, and the names of what it does not."""
+    found: dict[str, Any] = {}
+    unusable = []
+    for key in Constraints.__dataclass_fields__:
+        value = config.get(key)
+        if key.startswith("forced") and isinstance(value, list):
+            value = value[0] if value else None
+        if key == "bad_words_ids" and isinstance(value, list):
+            value = tuple(tuple(word) if isinstance(word, list) else word for word in value)
+        if value is None:
+            continue
+        try:
+            Constraints(**{key: value})
+        except UsageError:
+            unusable.append(key)
+        else:
+            found[key] = value
+    return found, unusable
 
 
 def _contradicted(values: Mapping[str, Any]) -> list[str]:
@@ -143,6 +177,8 @@ def _contradicted(values: Mapping[str, Any]) -> list[str]:
     beams, groups = values.get("num_beams", 1), values.get("num_beam_groups", 1)
     sampled = bool(values.get("do_sample"))
     found = []
+    if not 0 <= values.get("min_length", 0) <= values.get("max_length", math.inf):
+        found.append("min_length")
     if sampled and beams > 1:  # sampling within beams
         found.append("do_sample")
         sampled = False
@@ -152,14 +188,23 @@ def _contradicted(values: Mapping[str, Any]) -> list[str]:
         found.append("num_return_sequences")
     if values.get("draft") == "source" and (sampled or beams > 1):
         found.append("draft")
-    if not sampled:
-        found += [key for key in SAMPLING if key in values and not _allowed(key, values[key])]
     return found
 
 
 def _allowed(key: str, value: Any) -> bool:
+    """Whether there are settings that go with a value."""
+    beside: dict[str, Any] = {}
+    match key, value:
+        case ("min_length", int()):
+            beside = {"max_length": max(value, 2)}
+        case ("num_return_sequences", int()):
+            beside = {"num_beams": max(value, 1)}
+        case ("num_beam_groups", int()) if value > 1:
+            beside = {"num_beams": value, "diversity_penalty": 1.0}
+        case ("diversity_penalty", int() | float()) if value > 0:
+            beside = {"num_beams": 2, "num_beam_groups": 2}
     try:
-        GenerationOptions(**{key: value})
+        GenerationOptions(**{**beside, key: value})
     except UsageError:
         return False
     return True

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
+_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
 _Words = Callable[[Tensor], nn.Module]
 # By model: what its weights were when they were laid out, and the result.
@@ -95,8 +96,8 @@ def converted(
     Args:
         model: in float32; not to be used any more.
         device: where to.
-        dtype: one of `DTYPES`, or a type of torch. On a CPU "float16" and "int8" are for decoding
-            alone, see `reduced`.
+        dtype: one of `DTYPES`, or a type of torch of 16 to 64 bits. On a CPU "float16" and "int8"
+            are for decoding alone, see `reduced`.
         compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
         value: what the parameters hold, where the model is on the meta device. Each is asked for
             when it is needed, so that a model of fewer bits never has all of them in float32; it
@@ -110,10 +111,12 @@ def converted(
     if compile_steps not in get_args(Compile):
         choices = get_args(Compile)
         raise UsageError(
-            f"There is no compile '{compile_steps}'; {did_you_mean(compile_steps, choices)}"
+            f"There is no compile '{compile_steps}'; {did_you_mean(str(compile_steps), choices)}"
         )
     if isinstance(dtype, str) and dtype not in DTYPES:
         raise UsageError(f"There is no dtype '{dtype}'; {did_you_mean(dtype, DTYPES)}")
+    if not isinstance(dtype, str) and dtype not in _TYPES:
+        raise UsageError(f"There is no dtype {dtype!r}; Allowed: {', '.join(map(str, _TYPES))}.")
     compiled_for = ("float32", "float16", "int8", torch.float32)
     compilable = device.type == "cuda" or (device.type == "cpu" and dtype in compiled_for)
     if compile_steps != "no" and not compilable:

@@ -47,26 +47,32 @@ def shorter(a: int | None, b: int | None) -> int | None:
     return min(limits) if limits else None
 
 
-def check_long(long: str, chunk_overlap: int, limit: int | None, special: int) -> None:
-    """Refuses settings that make no sense.
+def check_limit(max_length: int, special: int) -> None:
+    """Refuses a limit of sources that leaves no room for a text.
 
     Args:
-        long: what becomes of long sources.
-        chunk_overlap: tokens.
-        limit: the longest source in tokens; None: any.
+        max_length: the limit in tokens.
         special: tokens that every source has.
 
     Raises:
-        UsageError: the name is unknown, or the overlap is not below half of the limit, or there is
-            one where nothing overlaps, or the limit leaves no room for a text.
+        UsageError: naming the least.
     """
-    if limit is not None and limit <= special:
+    if max_length <= special:
         raise UsageError(
-            f"max_source_length is {limit}, and every source has {special} special tokens, so "
+            f"max_source_length is {max_length}, and every source has {special} special tokens, so "
             f"nothing could be read; it must be at least {special + 1}."
         )
+
+
+def check_long(long: str, chunk_overlap: int, limit: int | None) -> None:
+    """Refuses settings that make no sense.
+
+    Raises:
+        UsageError: the name is unknown, or the overlap is not below half of the limit, or there is
+            one where nothing overlaps.
+    """
     if long not in get_args(Long):
-        raise UsageError(f"long is {long!r}; {did_you_mean(long, get_args(Long))}")
+        raise UsageError(f"long is {long!r}; {did_you_mean(str(long), get_args(Long))}")
     if chunk_overlap < 0:
         raise UsageError(f"chunk_overlap is {chunk_overlap}; it must be 0 (none) or more tokens.")
     if chunk_overlap and long != "chunk":

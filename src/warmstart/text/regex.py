@@ -55,8 +55,6 @@ def translated(regex: str, most: int | None = None) -> str | None:
     Raises:
         UsageError: if it is no regular expression, has what no automaton can follow, or is long.
     """
-    if not isinstance(regex, str):
-        raise UsageError(f"regex is {regex!r:.80}; give the regular expression as a text.")
     if not regex:
         raise UsageError(
             "regex is empty, which only an empty output matches; give a regular expression that "
@@ -67,7 +65,7 @@ def translated(regex: str, most: int | None = None) -> str | None:
         tree = _parser.parse(regex)
     except (re.error, RecursionError, OverflowError, UnicodeEncodeError) as error:
         raise UsageError(
-            f"regex is '{regex:.80}', which is no regular expression: {error}; see Python's re for "
+            f"regex is {regex!r:.80}, which is no regular expression: {error}; see Python's re for "
             "what is one."
         ) from None
     return _Walk(regex, most).sequence(list(tree), tree.state.flags, first=True, last=True)
