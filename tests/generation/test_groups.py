@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import pytest
 import torch
@@ -34,7 +35,10 @@ def next_logs(model: EncoderDecoder, source: list[int], row: list[int]) -> list[
 def diverse_beams(
     model: EncoderDecoder, source: list[int], options: GenerationOptions
 ) -> list[tuple[float, list[int]]]:
-    """Vijayakumar et al. 2016, algorithm 1, on lists, each step from scratch, with "never"."""
+    """Vijayakumar et al. 2016, algorithm 1, on lists, each step from scratch.
+
+    As in transformers 4, a group counts for those behind it up to the step in which it ends.
+    """
     groups, size = options.num_beam_groups, options.num_beams // options.num_beam_groups
     running: list[list[tuple[float, list[int]]]] = [[(0.0, [])] for _ in range(groups)]
     ended: list[list[tuple[float, list[int]]]] = [[] for _ in range(groups)]
@@ -58,16 +62,20 @@ def diverse_beams(
             running[group] = going
             best = going[0][0] / (options.max_length - 1) ** options.length_penalty
             full = len(ended[group]) == size
-            done[group] = done[group] or (full and best <= ended[group][-1][0])
             if not done[group]:
                 for _, row in going:
                     taken[row[-1]] += 1
+            stops = options.early_stopping is True or best <= ended[group][-1][0] if full else False
+            done[group] = done[group] or stops
     return sorted((found for group in ended for found in group), key=lambda scored: -scored[0])
 
 
+@pytest.mark.parametrize("early_stopping", [True, "never"])
 @pytest.mark.parametrize("penalty", [0.3, 1.5])
 @pytest.mark.parametrize(("beams", "groups"), [(2, 2), (4, 2), (6, 3)])
-def test_groups_of_beams(beams: int, groups: int, penalty: float) -> None:
+def test_groups_of_beams(
+    beams: int, groups: int, penalty: float, early_stopping: bool | Literal["never"]
+) -> None:
     options = GenerationOptions(
         num_beams=beams,
         num_beam_groups=groups,
@@ -75,7 +83,7 @@ def test_groups_of_beams(beams: int, groups: int, penalty: float) -> None:
         num_return_sequences=beams,
         max_length=5,
         length_penalty=0.8,
-        early_stopping="never",
+        early_stopping=early_stopping,
     )
     for seed in range(2):
         model = model_of(seed)

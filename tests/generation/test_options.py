@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import transformers
@@ -59,6 +60,9 @@ SPECIAL = SpecialTokens(start=5, end=6, pad=0)
         ({"typical_p": float("nan")}, "typical_p is nan"),
         ({"min_p": 1.1}, "min_p is 1.1; it must lie between 0 (off) and 1"),
         ({"seed": -1}, "seed is -1"),
+        ({"do_sample": "no"}, "do_sample is 'no'; give true or false"),
+        ({"early_stopping": 1}, "early_stopping is 1; allowed are"),
+        ({"diversity_penalty": -0.5}, "without groups it must be 0"),
     ],
 )
 def test_what_is_not_allowed(changes: dict[str, object], reason: str) -> None:
@@ -200,6 +204,55 @@ def test_what_a_model_asks_of_every_output_is_read_and_written() -> None:
     assert not plain.keys() & {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids"}
     listed = {"forced_eos_token_id": [2, 5], "bad_words_ids": None}
     assert read_constraints(listed) == Constraints(forced_eos_token_id=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"forced_bos_token_id": "x"}, "forced_bos_token_id is 'x'; give a token's id"),
+        ({"forced_eos_token_id": -1}, "forced_eos_token_id is -1"),
+        ({"bad_words_ids": [[]]}, "give a list of words, each a list of token ids"),
+        ({"bad_words_ids": [9]}, "give a list of words"),
+        ({"bad_words_ids": "x"}, "give a list of words"),
+        ({"renormalize_logits": "no"}, "renormalize_logits is 'no'; give true or false"),
+    ],
+)
+def test_constraints_that_are_none(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Constraints(**given)
+    assert read_constraints(given) == Constraints()  # a file's are left out
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        {"num_beams": 0},
+        {"num_beams": "4"},
+        {"max_length": "abc"},
+        {"max_length": 20, "min_length": 30},
+        {"num_beams": 3, "num_beam_groups": 2, "diversity_penalty": 1.0},
+        {"num_return_sequences": 0},
+        {"do_sample": "yes"},
+        {"do_sample": True, "temperature": 0.0},
+        {"bad_words_ids": [[]]},
+        {"stop_strings": ["."]},
+        {"eos_token_id": [2, 5]},
+    ],
+)
+def test_any_file_loads_and_what_is_left_out_is_told(
+    unusable: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    read_generation(unusable, SPECIAL)
+    read_constraints(unusable)
+    warn_of_unknown(unusable, "it")
+    (record,) = caplog.records
+    assert [*unusable][-1] in record.getMessage()
+
+
+def test_new_tokens_are_counted_as_transformers_counts_them() -> None:
+    config = {"max_length": 20, "max_new_tokens": 5, "min_new_tokens": 2}
+    options, _ = read_generation(config, SPECIAL)
+    assert (options.max_length, options.min_length) == (6, 3)
 
 
 def test_settings_that_cannot_be_followed_are_told(caplog: pytest.LogCaptureFixture) -> None:

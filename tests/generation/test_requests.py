@@ -16,7 +16,7 @@ from tests.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.model import attention as attention_module
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_scores
 from warmstart.seq2seq import Seq2Seq
@@ -181,6 +181,30 @@ def test_outputs_are_among_the_choices(taught: Seq2Seq) -> None:
         assert set(outputs) <= set(choices)
 
 
+def test_a_choice_comes_out_as_it_was_given(taught: Seq2Seq) -> None:
+    choices = ["The CAT", "two-red  trees", "3.5%"]  # which this vocabulary cannot write
+    for text in TEXTS:
+        (output,) = taught.generate([text], choices=choices)
+        assert output in choices
+        assert list(taught.stream(text, choices=choices)) == [output]
+    found = taught.generate_detailed(TEXTS, choices=choices, num_beams=4, num_return_sequences=4)
+    for outputs in found:
+        assert {output.text for output in outputs} == {*choices, ""}
+        assert not any(output.at_limit for output in outputs)
+
+
+def test_constraints_of_a_call(taught: Seq2Seq) -> None:
+    plain = taught.generate_detailed(TEXTS)
+    common = plain[0][0].tokens[1]
+    forced = Constraints(forced_bos_token_id=common)
+    assert all(
+        of[0].tokens[0] == common for of in taught.generate_detailed(TEXTS, constraints=forced)
+    )
+    assert taught.constraints == Constraints()
+    banned = taught.generate_detailed(TEXTS, constraints=Constraints(bad_words_ids=[[common]]))
+    assert not any(common in of[0].tokens for of in banned)
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -196,6 +220,36 @@ def test_outputs_are_among_the_choices(taught: Seq2Seq) -> None:
         ({"choices": "the cat"}, "choices takes a list"),
         ({"choices": ["the cat sat on"], "max_length": 4}, "Choice 1 has 5 tokens with its end"),
         ({"choices": ["the cat"], "prefix": "the"}, "prefix and choices are both given"),
+        ({"choices": ["the </s> cat"]}, "Choice 1 holds the end token"),
+        (
+            {"choices": ["dog", "the cat", " the  cat"]},
+            "as 'the cat', so they cannot be told apart",
+        ),
+        ({"choices": iter(["the cat"])}, "choices takes a list"),
+        (
+            {"choices": ["the cat"], "constraints": Constraints(forced_bos_token_id=1)},
+            "Choice 1, 'the cat', contradicts the constraint forced_bos_token_id, which is 1",
+        ),
+        (
+            {
+                "choices": ["a cat"],
+                "constraints": Constraints(forced_eos_token_id=1),
+                "max_length": 4,
+            },
+            "contradicts the constraint forced_eos_token_id",
+        ),
+        (
+            {"constraints": Constraints(bad_words_ids=[[10**7]])},
+            "bad_words_ids holds the token 1000",
+        ),
+        ({"prefix": "the \U0001f600"}, "The prefix becomes the token <unk> in part"),
+        ({"bad_words_ids": [[3]]}, "give constraints=Constraints(bad_words_ids=...)"),
+        ({"max_new_tokens": 3}, "give max_length, which counts the start token"),
+        ({"draft_length": 3, "num_beams": 2}, "draft_length is given, but num_beams is 2"),
+        ({"max_source_length": 1}, "max_source_length is 1, and every source has 2 special"),
+        ({"max_source_length": "9"}, "max_source_length is '9'; give a whole number"),
+        ({"batch_size": True}, "batch_size is True; give a whole number"),
+        ({"regex": ["a"]}, "give the regular expression as a text"),
         ({"temperature": 0.5}, "temperature is given, which only sampling looks at"),
         ({"do_sample": True, "num_beams": 2}, "do_sample is set and num_beams is 2"),
         ({"batch_size": 0}, "batch_size is 0"),
