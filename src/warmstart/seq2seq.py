@@ -228,8 +228,8 @@ class Seq2Seq:
         Args:
             name: a folder or hub id.
             device: default: a GPU if there is one, else the CPU.
-            dtype: of the weights: "float32", "bfloat16", "float16" or "int8", or a type of torch.
-                On a CPU "float16" and "int8" are for decoding alone.
+            dtype: of the weights: "float32", "bfloat16", "float16", "int8" or "float8", or a type
+                of torch. On a CPU "float16" and "int8" are for decoding alone, on a GPU "float8".
             compile: whether decoding compiles its steps, on a CPU and not in bfloat16:
                 "background" does so while it decodes as without, which takes a minute or two;
                 "wait" waits for them; "no" does not. What was compiled stays in the cache folder.

@@ -14,7 +14,15 @@ from warmstart.errors import UsageError
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, NormConfig
 from warmstart.model.copies import fill
 from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.model.inference import converted, is_reduced, laid_out, reduced, refuse_reduced
+from warmstart.model.float8 import Float8Linear
+from warmstart.model.inference import (
+    converted,
+    is_reduced,
+    laid_out,
+    reduced,
+    refuse_reduced,
+    with_float8,
+)
 
 NORM = NormConfig()
 TRANSFORM = HeadConfig(bias=True, transform="gelu", transform_norm=NORM)
@@ -70,6 +78,36 @@ def test_reduced_and_laid_out_models_compute_the_same(name: str) -> None:
             loss = other(source, target, labels, label_smoothing=0.1)
             own = F.cross_entropy(other(source, target), labels, label_smoothing=0.1)
             torch.testing.assert_close(loss, own)
+
+
+@pytest.mark.parametrize("name", [*COMPOSITIONS, "all", "cross"])
+def test_8_bit_floats_compute_nearly_the_same(name: str) -> None:
+    model = model_of(name)
+    source, target, _ = random_batch()
+    with torch.inference_mode():
+        expected, steps = model(source, target), step_by_step(model)
+        made = with_float8(model)
+        assert is_reduced(made)
+        assert laid_out(made) is made
+        for found, exact in ((made(source, target), expected), (step_by_step(made), steps)):
+            assert 0 < float((found - exact).pow(2).mean().sqrt() / exact.std()) < 0.3
+
+
+def test_a_row_of_8_bit_floats_is_by_itself() -> None:
+    generator = torch.manual_seed(0)
+    # Sizes that the kernels do not take, a row of zeros, and rows that are far apart.
+    weight = torch.randn((21, 18), generator=generator) * torch.logspace(-4, 4, 21)[:, None]
+    rows = torch.randn((2, 4, 18), generator=generator) * torch.logspace(-3, 3, 4)[:, None]
+    rows[1, 2] = 0
+    layer = Float8Linear(weight, torch.arange(21.0))
+    found = layer(rows)
+    exact = F.linear(rows, weight)
+    apart = (found - torch.arange(21.0) - exact).norm(dim=-1) / exact.norm(dim=-1).clamp_min(1e-9)
+    assert found.shape == exact.shape
+    assert float(apart.max()) < 0.1
+    torch.testing.assert_close(layer(rows[:1, :1]), found[:1, :1], rtol=0, atol=0)
+    with pytest.raises(UsageError, match="dtype 'float8' is for GPUs, but the device is cpu"):
+        converted(random_model(), "cpu", "float8")
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])

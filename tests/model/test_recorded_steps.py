@@ -173,7 +173,7 @@ def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureF
 
 
 @NEEDS_GPU
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
 @pytest.mark.parametrize("options", SEARCHES)
 def test_on_a_gpu(options: dict[str, Any], dtype: str) -> None:
     settings = GenerationOptions(max_length=30, **options)

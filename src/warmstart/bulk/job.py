@@ -19,7 +19,7 @@ class Job:
     """How sources become outputs. It goes to every process as it is."""
 
     model: str  # folder or hub id
-    dtype: Literal["float32", "bfloat16", "float16", "int8"] = "float32"  # of the weights
+    dtype: Literal["float32", "bfloat16", "float16", "int8", "float8"] = "float32"  # of the weights
     compile: Literal["no", "background", "wait"] = "no"  # steps of decoding
     batch_size: int = 32  # texts decoded side by side, >= 1
     max_source_length: int | None = None  # tokens; None: what the positions allow

@@ -49,7 +49,7 @@ BatchSize: TypeAlias = Annotated[
     int, typer.Option(min=1, metavar="N", help="Texts decoded side by side.")
 ]
 Dtype: TypeAlias = Annotated[
-    Literal["float32", "bfloat16", "float16", "int8"],
+    Literal["float32", "bfloat16", "float16", "int8", "float8"],
     typer.Option(help="Weights: fewer bits take less memory, and mostly less time."),
 ]
 

@@ -18,6 +18,7 @@ from warmstart.model.compiled_steps import CompiledSteps
 from warmstart.model.copies import Value, fill, shallow, with_others
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
+from warmstart.model.float8 import OLDEST_FLOAT8_GPU, Float8Linear
 from warmstart.model.head import Head
 from warmstart.model.kernels import (
     Float16Linear,
@@ -36,9 +37,10 @@ __all__ = [
     "reduced",
     "refuse_reduced",
     "rounds_inputs",
+    "with_float8",
 ]
 
-DTYPES = ("float32", "bfloat16", "float16", "int8")
+DTYPES = ("float32", "bfloat16", "float16", "int8", "float8")
 _TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
 _Words = Callable[[Tensor], nn.Module]
@@ -62,7 +64,8 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     devices = {weight.device.type for weight in weights}
     on_cpu = devices == {"cpu"} and all(weight.dtype == torch.float32 for weight in weights)
     recorded = devices == {"cuda"} and model.compile_steps != "no"
-    if is_reduced(model) or not (recorded or (on_cpu and torch.backends.mkldnn.is_available())):
+    laid = on_cpu and not is_reduced(model) and torch.backends.mkldnn.is_available()
+    if not (recorded or laid):
         return model
     state = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
     if model in _known and _known[model][0] == state:
@@ -97,7 +100,7 @@ def converted(
         model: in float32; not to be used any more.
         device: where to.
         dtype: one of `DTYPES`, or a type of torch of 16 to 64 bits. On a CPU "float16" and "int8"
-            are for decoding alone, see `reduced`.
+            are for decoding alone, see `reduced`, and on a GPU "float8", see `float8.py`.
         compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
         value: what the parameters hold, where the model is on the meta device. Each is asked for
             when it is needed, so that a model of fewer bits never has all of them in float32; it
@@ -133,10 +136,39 @@ def converted(
             )
         if device.type == "cpu" and dtype in ("float16", "int8"):
             return reduced(model, dtype, value)
-        dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(dtype, torch.float32)
+        if dtype == "float8":
+            _check_float8(device)
+    types = {"bfloat16": torch.bfloat16, "float8": torch.bfloat16, "float16": torch.float16}
+    of_torch = types.get(dtype, torch.float32) if isinstance(dtype, str) else dtype
     if value is not None:
-        fill(model, lambda parameter: value(parameter).to(device, dtype, copy=True))
-    return model.to(device, dtype).eval()
+        fill(model, lambda parameter: value(parameter).to(device, of_torch, copy=True))
+    made = model.to(device, of_torch).eval()
+    return with_float8(made) if dtype == "float8" else made
+
+
+def with_float8(model: EncoderDecoder) -> EncoderDecoder:
+    """A model for decoding alone, whose linear layers are those of `float8.py`.
+
+    Args:
+        model: in bfloat16 or more.
+    """
+    made = _replaced(model, Float8Linear, None)
+    assert isinstance(made, EncoderDecoder)
+    return made.eval()
+
+
+def _check_float8(device: torch.device) -> None:
+    """Refuses devices that have no products of such numbers."""
+    if device.type != "cuda":
+        raise UsageError(
+            f"dtype 'float8' is for GPUs, but the device is {device}; use 'int8' on a CPU."
+        )
+    if torch.cuda.get_device_capability(device) < OLDEST_FLOAT8_GPU:
+        oldest = ".".join(map(str, OLDEST_FLOAT8_GPU))
+        raise UsageError(
+            f"dtype 'float8' needs a GPU of compute capability {oldest} or higher (Hopper); use "
+            "'bfloat16' on this one."
+        )
 
 
 def reduced(model: EncoderDecoder, kind: str, value: Value | None = None) -> EncoderDecoder:
@@ -166,8 +198,9 @@ def reduced(model: EncoderDecoder, kind: str, value: Value | None = None) -> Enc
 
 
 def is_reduced(model: EncoderDecoder) -> bool:
-    """Whether `reduced` made it, so that it can neither be trained nor saved."""
-    return isinstance(model.decoder.embedding.word, Int8Words | Float16Words)
+    """Whether its weights were rounded, so that it can neither be trained nor saved."""
+    layers = (Int8Linear, Float16Linear, Float8Linear)
+    return any(isinstance(module, layers) for module in model.decoder.modules())
 
 
 def rounds_inputs(model: EncoderDecoder) -> bool:
@@ -187,8 +220,8 @@ def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
     """
     if is_reduced(model):
         raise UsageError(
-            f"A model loaded with dtype 'int8' or 'float16' cannot be {purpose}, for its weights "
-            "were rounded for decoding; load it with dtype 'float32'."
+            f"A model loaded with dtype 'int8', 'float16' or 'float8' cannot be {purpose}, for its "
+            "weights were rounded for decoding; load it with dtype 'float32'."
         )
 
 
