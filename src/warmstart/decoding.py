@@ -1,7 +1,7 @@
 """From texts to outputs: what a call asks for, done by a model with its tokenizers."""
 
 import logging
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -71,12 +71,12 @@ class Decoding:
             return
         check_texts(texts, "Text")
         check_request(self.model, request)
-        pieces = self._pieces(texts, request)
+        pieces, choices = self._pieces(texts, request), self._choices(request)
         request = replace(request, prefix=first_pieces(request.prefix, pieces))
         waiting: dict[int, list[list[Generated] | None]] = {}
-        for decoded in self._decode(pieces.texts, request):
+        for decoded in self._decode(pieces.texts, request, choices):
             place, owner = decoded.index, pieces.owners[decoded.index]
-            found = self._in_words(pieces.texts[place], decoded, request)
+            found = self._in_words(pieces.texts[place], decoded, request, choices)
             first, count = pieces.span(owner)
             parts = waiting.setdefault(owner, [None] * count)
             parts[place - first] = found
@@ -88,13 +88,17 @@ class Decoding:
     def _of_stream(
         self, texts: Iterable[str], request: Request
     ) -> Iterator[tuple[int, list[Generated]]]:
+        given: object = texts
+        if not isinstance(given, Iterable):
+            raise UsageError(f"generate takes a list of texts, not {given!r:.40}.")
+        check_request(self.model, request)
         if not isinstance(request.prefix, str | None):
             raise UsageError(
                 "prefix has a text for each of the texts, which are no list; give a list, or one "
                 "prefix for all."
             )
         following, first = iter(texts), 0
-        while some := list(islice(following, _BATCHES_AHEAD * max(request.batch_size, 1))):
+        while some := list(islice(following, _BATCHES_AHEAD * request.batch_size)):
             for place, found in self.generate(some, request):
                 yield first + place, found
             first += len(some)
@@ -117,7 +121,8 @@ class Decoding:
             prefixes = [prefixes or ""] * len(pieces.texts)
 
         def search(part: str, begun: str, listener: Listener) -> None:
-            for _ in self._decode([part], replace(request, prefix=begun or None), listener):
+            given = replace(request, prefix=begun or None)
+            for _ in self._decode([part], given, {}, listener):
                 pass
 
         return joined_pieces(
@@ -133,7 +138,7 @@ class Decoding:
         """(index, token ids, whether the limit ended them) of each text's first output."""
         check_texts(texts, "Text")
         check_request(self.model, request)
-        for decoded in self._decode(texts, request):
+        for decoded in self._decode(texts, request, self._choices(request)):
             tokens = decoded.outputs[0].tokens
             yield decoded.index, tokens, self._at_limit(tokens, request)
 
@@ -182,13 +187,17 @@ class Decoding:
         return Pieces(list(texts), list(range(len(texts))))
 
     def _decode(
-        self, texts: Sequence[str], request: Request, listener: Listener | None = None
+        self,
+        texts: Sequence[str],
+        request: Request,
+        choices: Mapping[tuple[int, ...], str],
+        listener: Listener | None = None,
     ) -> Iterator[Decoded]:
         """What is found for each text, as batches finish."""
         size, settings = request.batch_size, request.settings
         words = self.model.config.decoder.embedding.vocabulary
         prefixes = prefix_rows(request.prefix, len(texts), settings, self.tokenizers, words)
-        allowed = self._allowed(request, self._choices(request).keys(), prefixes)
+        allowed = self._allowed(request, choices, prefixes)
         encoded = self.encode_sources(texts, request.max_source_length, warn=request.warn)
         rows, cut = encoded.rows, {*encoded.cut}
         drafted = self._drafted(settings, allowed)
@@ -268,11 +277,16 @@ class Decoding:
         written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
         return [row[len(self.tokenizers.target_start) : -1] for row in written]
 
-    def _in_words(self, text: str, decoded: Decoded, request: Request) -> list[Generated]:
+    def _in_words(
+        self,
+        text: str,
+        decoded: Decoded,
+        request: Request,
+        choices: Mapping[tuple[int, ...], str],
+    ) -> list[Generated]:
         """What was found for a text, in its own words."""
         found = decoded.outputs
         # A choice as it was given: a vocabulary may not be able to write its spaces or capitals.
-        choices = self._choices(request)
         texts = [
             choices.get(tuple(output.tokens), written)
             for output, written in zip(

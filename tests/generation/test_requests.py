@@ -77,6 +77,9 @@ def test_texts_of_a_stream(taught: Seq2Seq) -> None:
     places = [place for place, _ in islice(taught.generate_each(unending(), **settings), 40)]
     assert sorted(places[:32]) == list(range(32))
     assert len(taken) == 64
+    for wrong in (None, 3):
+        with pytest.raises(UsageError, match=f"takes a list of texts, not {wrong}"):
+            taught.generate(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="which are no list; give a list, or one prefix for all"):
         taught.generate(iter(texts), prefix=["the"] * 70)
 
