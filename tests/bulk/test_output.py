@@ -11,7 +11,7 @@ import pytest
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
-from warmstart.bulk.output import FileOutput, StreamOutput, progress_file
+from warmstart.bulk.output import MODEL_FILES, FileOutput, StreamOutput, progress_file
 from warmstart.errors import OutputError, UsageError
 
 PARTS = [f"block {number}\n".encode() * 3 for number in range(4)]
@@ -144,6 +144,8 @@ def test_other_settings_and_damage(tmp_path: Path) -> None:
         FileOutput(path, {"num_beams": 4}, resume=True, overwrite=False)
     with pytest.raises(UsageError, match="with min_length not given, and now it is 2"):
         FileOutput(path, {"num_beams": 1, "min_length": 2}, resume=True, overwrite=False)
+    with pytest.raises(UsageError, match=r"out\.txt was begun with another model, or the model's"):
+        FileOutput(path, {"num_beams": 1, MODEL_FILES: "x"}, resume=True, overwrite=False)
     path.write_bytes(PARTS[0][:-1])
     with pytest.raises(OutputError, match="has 23 bytes, and the run that began it noted 24"):
         opened(path)

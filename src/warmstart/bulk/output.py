@@ -23,9 +23,10 @@ from warmstart.data.compressed import Compression, compression
 from warmstart.errors import DataError, OutputError, UsageError
 from warmstart.writing import written_beside
 
-__all__ = ["FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
+__all__ = ["MODEL_FILES", "FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 
 _NOTE_EVERY: Final = 1.0  # seconds between two notes of how far a run is
+MODEL_FILES: Final = "the model's files"  # among the settings: a digest of them
 _VERSION: Final = 2  # of what a progress file holds
 
 
@@ -210,11 +211,17 @@ def _noted(path: Path, settings: Mapping[str, object]) -> Progress:
         ) from None
     now = json.loads(json.dumps(settings))
     for name in sorted({*before, *now}):
-        if before.get(name) != now.get(name):
+        if before.get(name) == now.get(name):
+            continue
+        if name == MODEL_FILES:
             raise UsageError(
-                f"{path} was begun with {name} {_told(before.get(name))}, and now it is "
-                f"{_told(now.get(name))}; give the same to go on, or --overwrite to start anew."
+                f"{path} was begun with another model, or the model's files have changed since; "
+                "give the same to go on, or --overwrite to start anew."
             )
+        raise UsageError(
+            f"{path} was begun with {name} {_told(before.get(name))}, and now it is "
+            f"{_told(now.get(name))}; give the same to go on, or --overwrite to start anew."
+        )
     return found
 
 

@@ -15,7 +15,7 @@ from warmstart.bulk.blocks import Block, read_blocks
 from warmstart.bulk.decode import Counts, Written, check_job, decode_block
 from warmstart.bulk.in_order import in_order
 from warmstart.bulk.job import Job
-from warmstart.bulk.output import FileOutput, Output, Progress, StreamOutput
+from warmstart.bulk.output import MODEL_FILES, FileOutput, Output, Progress, StreamOutput
 from warmstart.bulk.processes import ProcessWorkers
 from warmstart.bulk.sources import choose_column
 from warmstart.data.compressed import open_bytes, read_problems
@@ -172,7 +172,7 @@ def _open_output(job: Job, output: Path | None, *, resume: bool, overwrite: bool
         return StreamOutput(sys.stdout.buffer, "standard output")
     if output.exists() and not output.is_file():  # a pipe, or a device
         return StreamOutput(output.open("wb", buffering=0), str(output))
-    settings = {**job.settings(), "the model's files": _digest_of_model(job.model)}
+    settings = {**job.settings(), MODEL_FILES: _digest_of_model(job.model)}
     return FileOutput(output, settings, resume=resume, overwrite=overwrite)
 
 
