@@ -201,12 +201,13 @@ def draw(result: dict[str, Any], path: Path) -> None:
     for place, name in enumerate(names):
         found = [result["milliseconds"][piece] for piece in pieces]
         bars = {
-            at + 0.1 * (place - len(names) / 2): peers["transformers-float32"]["median_ms"]
+            at + 0.075 * (place - len(names) / 2): peers["transformers-float32"]["median_ms"]
             / peers[name]["median_ms"]
             for at, peers in enumerate(found)
             if name in peers
         }
-        axes.bar(list(bars), list(bars.values()), 0.09, label=name.replace("-", " "))
+        color = plot.get_cmap("tab20")(place)
+        axes.bar(list(bars), list(bars.values()), 0.07, label=name.replace("-", " "), color=color)
     axes.set_xticks(range(len(pieces)), [piece.replace("-", ", batch ") for piece in pieces])
     axes.set_ylabel("times as fast as transformers, float32")
     axes.legend(fontsize=8)

@@ -128,6 +128,10 @@ def _check(
 
 def _check_apart(model: str, files: Sequence[Path], output: Path | None) -> None:
     """Refuses to write what is read: the input, or the model."""
+    folder = Path(model).resolve()
+    if output is not None and folder.is_dir() and output.resolve().is_relative_to(folder):
+        # Its files also tell a run that is resumed whether the model is still the same.
+        raise UsageError(f"{output} lies in the model's folder; put the output elsewhere.")
     inputs = [file.stat() for file in files]
     written: os.stat_result | None = None
     with suppress(OSError, ValueError, AttributeError):  # closed, or none that the system knows
@@ -140,12 +144,6 @@ def _check_apart(model: str, files: Sequence[Path], output: Path | None) -> None
     name = "standard output" if output is None else str(output)
     if any(os.path.samestat(written, file) for file in inputs):
         raise UsageError(f"{name} is read and written; give the output another name.")
-    if output is not None and Path(model).is_dir():
-        folder = Path(model).resolve()
-        if output.resolve().parent.is_relative_to(folder):
-            raise UsageError(
-                f"{output} is a file in the model's folder; give the output another name."
-            )
 
 
 def _check_finished(path: Path, blocks: Iterator[Block]) -> int:
