@@ -154,8 +154,8 @@ def _constraints(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     unusable = []
     for key in Constraints.__dataclass_fields__:
         value = config.get(key)
-        if key.startswith("forced") and isinstance(value, list):
-            value = value[0] if value else None
+        if key.startswith("forced"):
+            value = _first(value)
         if key == "bad_words_ids" and isinstance(value, list):
             value = tuple(tuple(word) if isinstance(word, list) else word for word in value)
         if value is None:
@@ -212,11 +212,11 @@ def _allowed(key: str, value: Any) -> bool:
 
 def _id(config: Mapping[str, Any], key: str, default: int) -> int:
     value = _first(config.get(key))
-    return default if value is None else value
+    return default if value is None else int(value)
 
 
-def _first(value: Any) -> int | None:
-    """An id; of several the first."""
+def _first(value: Any) -> Any:
+    """An id; of several the first; None: there is none."""
     if isinstance(value, list):
-        value = value[0] if value else None
-    return None if value is None else int(value)
+        return value[0] if value else None
+    return value
