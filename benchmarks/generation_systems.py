@@ -111,7 +111,7 @@ def warmstart(
     import torch
 
     from warmstart import GenerationOptions, Seq2Seq
-    from warmstart.generation.guide import Guide
+    from warmstart.generation.row_inputs import Guide
     from warmstart.generation.search import search
     from warmstart.model.sequences import Sequences
 

@@ -13,9 +13,12 @@ import warmstart
 PACKAGE = Path(warmstart.__file__).parent
 TORCH_FREE = (
     "data",
+    "discourse",
     "metrics",
-    "scoring",
     "bulk",
+    "evaluation/compare.py",
+    "evaluation/score.py",
+    "evaluation/system_files.py",
     "tasks",
     "cli",
     "generation/options.py",

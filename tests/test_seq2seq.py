@@ -21,7 +21,7 @@ from warmstart.errors import (
     WarmstartError,
 )
 from warmstart.generation.options import GenerationOptions
-from warmstart.model.inference import reduced
+from warmstart.inference.convert import reduced
 from warmstart.seq2seq import Seq2Seq, default_device
 from warmstart.text.long_sources import shorter
 

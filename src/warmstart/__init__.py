@@ -8,6 +8,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from warmstart._version import __version__
+
 __all__ = [
     "Constraints",
     "Generated",
@@ -26,8 +28,6 @@ __all__ = [
     "train",
 ]
 
-__version__ = "0.1.0"
-
 # What torch prepares for bfloat16 products on a CPU is kept by shape: 1024 times by oneDNN, and
 # as often by the layer above it. Batches without padding seldom have a shape twice, and memory grew
 # until both were full. A step of a model has fewer shapes than 128. Both variables are read once,
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from warmstart.bulk.run import generate_files
     from warmstart.composition.provenance import Provenance
     from warmstart.errors import WarmstartError
-    from warmstart.evaluation import evaluate
+    from warmstart.evaluation.compare import compare
+    from warmstart.evaluation.evaluate import evaluate
     from warmstart.generation.options import Constraints, GenerationOptions
     from warmstart.generation.result import Generated
     from warmstart.metrics.score import Score
-    from warmstart.scoring.compare import compare
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.catalogue import load_task
     from warmstart.training.config import TrainConfig
@@ -59,9 +59,9 @@ else:
         "Seq2Seq": "warmstart.seq2seq",
         "TrainConfig": "warmstart.training.config",
         "WarmstartError": "warmstart.errors",
-        "compare": "warmstart.scoring.compare",
+        "compare": "warmstart.evaluation.compare",
         "Job": "warmstart.bulk.job",
-        "evaluate": "warmstart.evaluation",
+        "evaluate": "warmstart.evaluation.evaluate",
         "generate_files": "warmstart.bulk.run",
         "load_task": "warmstart.tasks.catalogue",
         "train": "warmstart.training.train",

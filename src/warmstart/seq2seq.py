@@ -11,8 +11,8 @@ from typing import Any, Literal, Unpack
 
 import torch
 
-from warmstart.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.composition.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.composition.compose import compose, outline
 from warmstart.composition.composition import Composition
 from warmstart.composition.half import Source
@@ -24,7 +24,8 @@ from warmstart.composition.saved import (
     read_composition,
     save_model,
 )
-from warmstart.decoding import Decoding
+from warmstart.decoding.decoder import Decoding
+from warmstart.decoding.request import Request, settled
 from warmstart.errors import CompositionError
 from warmstart.generation.alignment import AlignmentLayers
 from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
@@ -37,11 +38,10 @@ from warmstart.generation.saved import (
     warn_of_unknown,
     write_generation,
 )
-from warmstart.hub import check_push, push_folder
+from warmstart.hub.card import CardFacts, base_of, read_card, write_card
+from warmstart.hub.push import check_push, push_folder
+from warmstart.inference.convert import converted, refuse_reduced
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
-from warmstart.model.inference import converted, refuse_reduced
-from warmstart.model_card import CardFacts, base_of, read_card, write_card
-from warmstart.request import Request, settled
 from warmstart.text.checks import check_ids
 from warmstart.text.long_sources import Long, shorter
 from warmstart.text.tokenizer_pair import (
@@ -187,7 +187,7 @@ class Seq2Seq:
         """Composes what a blueprint describes.
 
         Args:
-            blueprint: see `warmstart.blueprint`.
+            blueprint: see `warmstart.composition.blueprint`.
             seed: of the random tensors.
             weights: False: reads none, and leaves the model on the meta device.
         """

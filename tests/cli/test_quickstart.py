@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.cli.conftest import Finished
 
-from warmstart.data.discourse import DiscoursePair
 from warmstart.metrics.score import Score
 from warmstart.quickstart import run as module
 from warmstart.quickstart.pairs import SplittingPairs
 from warmstart.quickstart.report import report
+from warmstart.quickstart.rules import DiscoursePair
 from warmstart.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:

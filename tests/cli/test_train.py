@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Finished
 
-from warmstart.evaluation import evaluate
-from warmstart.recipe import build_task, load_recipe
+from warmstart.evaluation.evaluate import evaluate
+from warmstart.recipe.schema import build_task, load_recipe
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]

@@ -17,9 +17,9 @@ from tests.shared_data import shared_data
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.left_out import LeftOut
 from warmstart.data.origin import Origin
 from warmstart.data.read import read_examples, split_sources
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.errors import DataError, UsageError
 
 # Texts that every format can hold: no line breaks, no tabs, not blank.

@@ -21,10 +21,10 @@ from transformers.models.marian.modeling_marian import MarianSinusoidalPositiona
 from warmstart.checkpoint.rename import locate
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
+from warmstart.doctor.facts import facts_of
 from warmstart.errors import CheckpointError, ConversionError
 from warmstart.families.catalogue import FAMILIES, WHOLE_FAMILIES, whole_family_of
-from warmstart.families.whole import WholeFamily
-from warmstart.inspection import facts_of
+from warmstart.families.seq2seq_family import WholeFamily
 from warmstart.model.config import RelativeBias
 from warmstart.model.position import sinusoids
 from warmstart.seq2seq import Seq2Seq

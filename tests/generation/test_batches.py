@@ -6,10 +6,10 @@ import pytest
 import torch
 from tests.generation.test_search import SPECIAL, WORDS, model_of
 
-from warmstart.generation.guide import Guide
+from warmstart.constrained.trie import Trie
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search_all
-from warmstart.generation.trie import Trie
 from warmstart.model.sequences import Sequences
 
 SOURCES = [[(3 * row + place * place) % WORDS for place in range(1 + row % 7)] for row in range(12)]

@@ -18,10 +18,10 @@ from tests.generation.test_search import (
     possible,
 )
 
-from warmstart.generation.guide import Guide
+from warmstart.constrained.trie import Trie
 from warmstart.generation.options import GenerationOptions
+from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search, search_all
-from warmstart.generation.trie import Trie
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 

@@ -17,10 +17,10 @@ from transformers import (
     RepetitionPenaltyLogitsProcessor,
 )
 
-from warmstart.generation.guide import NO_GUIDE, Guide
+from warmstart.constrained.trie import Trie
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
-from warmstart.generation.trie import Trie
+from warmstart.generation.row_inputs import NO_GUIDE, Guide
 
 WORDS = 4
 

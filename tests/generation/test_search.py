@@ -13,9 +13,9 @@ from torch import nn
 
 from warmstart.generation.beam import beam_search
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.one_by_one import greedy_search
 from warmstart.generation.options import GenerationOptions
 from warmstart.generation.search import search
+from warmstart.generation.token_by_token import greedy_search
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences

@@ -9,11 +9,11 @@ from tests.parity.reference import random_pairs, rectangle, save_for_reference, 
 from tests.tiny import Checkpoints
 from transformers import EncoderDecoderModel, RepetitionPenaltyLogitsProcessor
 
-from warmstart.generation.guide import Guide
+from warmstart.constrained.trie import Trie
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.options import GenerationOptions
+from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search, search_all
-from warmstart.generation.trie import Trie
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 

@@ -9,8 +9,8 @@ from tests.parity.reference import random_pairs, rectangle, save_for_reference, 
 from tests.parity.test_generation import settings, up_to_end
 from tests.tiny import Checkpoints
 
-from warmstart.generation.guide import Guide
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search_all
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

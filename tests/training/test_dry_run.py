@@ -10,7 +10,7 @@ from tests.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
 from transformers.optimization import Adafactor
 
-from warmstart.blueprint import of_checkpoints
+from warmstart.composition.blueprint import of_checkpoints
 from warmstart.errors import OutputError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.batches import Batch, TokenizedExample, collate

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from warmstart.composition.options import CrossAttentionStart, Share
 from warmstart.errors import CheckpointError, UsageError
-from warmstart.evaluation import target_loss
+from warmstart.evaluation.evaluate import target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

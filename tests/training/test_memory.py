@@ -22,7 +22,7 @@ from tests.training.runs import (
 )
 
 from warmstart.errors import TrainingError
-from warmstart.evaluation import target_loss
+from warmstart.evaluation.evaluate import target_loss
 from warmstart.model.stack import Stack
 from warmstart.training import trainer as trainer_module
 from warmstart.training.memory import OutOfMemory, is_out_of_memory

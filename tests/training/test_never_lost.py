@@ -19,8 +19,8 @@ from tests.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
 from transformers import TrainerControl
 
-from warmstart import evaluation
 from warmstart.errors import Interrupted, OutputError, TrainingError
+from warmstart.evaluation import evaluate as evaluation
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training import batches
 from warmstart.training import trainer as trainer_module

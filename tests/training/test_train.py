@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from warmstart.data.stored import StoredExamples, keep_examples
 from warmstart.errors import OutputError, TrainingError, UsageError
-from warmstart.evaluation import evaluate, target_loss
+from warmstart.evaluation.evaluate import evaluate, target_loss
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
 from warmstart.training.batches import TokenizedExamples

@@ -52,8 +52,8 @@ def compare(
     """
     check_names(metric)
 
-    from warmstart.scoring.compare import compare_pair, read_pair
-    from warmstart.scoring.score import choose_metrics, with_options
+    from warmstart.evaluation.compare import compare_pair, read_pair
+    from warmstart.evaluation.score import choose_metrics, with_options
 
     a, b = read_pair(first, second, sources=sources, references=references or ())
     chosen = with_options(

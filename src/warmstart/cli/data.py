@@ -13,7 +13,7 @@ from warmstart.cli.output import print_json, print_table
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from warmstart.data.rule_made import Direction, MadePairs
+    from warmstart.discourse.write_pairs import Direction, MadePairs
 
 __all__ = ["data"]
 
@@ -95,7 +95,7 @@ def _make(
     seed: int,
     as_json: bool,
 ) -> None:
-    from warmstart.data.rule_made import PairSettings, write_pairs
+    from warmstart.discourse.write_pairs import PairSettings, write_pairs
 
     settings = PairSettings(
         direction=direction, share=share, min_words=min_words, max_words=max_words, seed=seed
@@ -178,7 +178,7 @@ def pseudo_labels(
     The same command again goes on where it was interrupted. Train on the file as on any other.
     """
     from warmstart.cli.evaluate import parse_columns
-    from warmstart.data.left_out import LeftOut
+    from warmstart.data.skipped_rows import LeftOut
     from warmstart.tasks.catalogue import get_task_definition
     from warmstart.tasks.reading import read_split
 
@@ -194,8 +194,8 @@ def pseudo_labels(
         seed=0,
         left_out=LeftOut(),
     )
+    from warmstart.bulk.pseudo_labels import write_pseudo_labels
     from warmstart.seq2seq import Seq2Seq
-    from warmstart.training.pseudo_labels import write_pseudo_labels
 
     loaded = Seq2Seq.from_pretrained(model)
     with _status("decoding") as status:

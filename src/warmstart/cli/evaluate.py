@@ -156,8 +156,8 @@ def evaluate(
             raise OutputError(f"{path} cannot be written: give a file in a folder that exists.")
     check_names(metric)
 
-    from warmstart.scoring.files import read_system, write_per_example
-    from warmstart.scoring.score import score, with_options
+    from warmstart.evaluation.score import score, with_options
+    from warmstart.evaluation.system_files import read_system, write_per_example
     from warmstart.tasks.catalogue import get_task_definition
 
     definition = get_task_definition(task or "pairs")
@@ -241,8 +241,8 @@ def _with_model(
     overrides: GenerationOverrides,
 ) -> "dict[str, Score]":
     """Scores what a model writes, or finished outputs against what it could write."""
-    from warmstart.evaluation import evaluate as decode_and_score
-    from warmstart.evaluation import score_outputs
+    from warmstart.evaluation.evaluate import evaluate as decode_and_score
+    from warmstart.evaluation.evaluate import score_outputs
     from warmstart.seq2seq import Seq2Seq
 
     model = Seq2Seq.from_pretrained(name)
@@ -364,8 +364,8 @@ def _choose(
     names: Sequence[str] | None, system: "SystemOutputs", definition: "TaskDefinition | None"
 ) -> "list[Metric]":
     """The metrics that were named, or else the task's, tokenized as the task's data wants it."""
+    from warmstart.evaluation.score import choose_metrics
     from warmstart.metrics.catalogue import get_metric
-    from warmstart.scoring.score import choose_metrics
 
     if definition is None:
         return choose_metrics(names, system)

@@ -12,7 +12,7 @@ from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Si
 from warmstart.errors import UsageError
 
 if TYPE_CHECKING:
-    from warmstart.inspection import Facts
+    from warmstart.doctor.facts import Facts
 
 __all__ = ["inspect"]
 
@@ -75,8 +75,8 @@ def inspect(
     """
     if not models and not variant and not plan:
         raise UsageError("Give a MODEL, --variant NAME, or --plan ENCODER,DECODER.")
-    from warmstart.blueprint import of_checkpoints
-    from warmstart.inspection import facts_of, facts_of_plan, facts_of_variant, with_sharing
+    from warmstart.composition.blueprint import of_checkpoints
+    from warmstart.doctor.facts import facts_of, facts_of_plan, facts_of_variant, with_sharing
 
     found = with_sharing([facts_of(model) for model in models or []])
     found += [facts_of_variant(name, size) for name in variant or []]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.cli.compare import compare
 from warmstart.cli.compose import compose
 from warmstart.cli.data import data

@@ -14,7 +14,7 @@ from warmstart.errors import alike
 
 if TYPE_CHECKING:
     from warmstart.metrics.score import Score
-    from warmstart.recipe import Recipe
+    from warmstart.recipe.schema import Recipe
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.task import Task
     from warmstart.training.run_folder import Resume
@@ -69,13 +69,13 @@ def train(
     Writes checkpoints, a log, the whole recipe and the finished model into the recipe's
     training.output_dir.
     """
-    from warmstart.recipe import build_model, build_task, load_recipe
+    from warmstart.recipe.schema import build_model, build_task, load_recipe
     from warmstart.training.trackers import check_trackers
 
     settings = load_recipe(recipe, changes or [])
     check_trackers(settings.training.report_to)
     if push_to_hub is not None:
-        from warmstart.hub import check_push
+        from warmstart.hub.push import check_push
 
         check_push(push_to_hub)
     task = build_task(settings)
@@ -105,7 +105,7 @@ def train(
     else:
         _print(result, scores)
     if push_to_hub is not None:
-        from warmstart.hub import push_folder
+        from warmstart.hub.push import push_folder
 
         model.write_card(result.folder, name=push_to_hub)
         logger.info("pushed to %s", push_folder(result.folder, push_to_hub))
@@ -113,7 +113,7 @@ def train(
 
 def _dry_run(recipe: "Recipe", task: "Task", *, resume: "Resume", as_json: bool) -> None:
     from warmstart.cli.dry_run import dry_run_json, print_dry_run
-    from warmstart.recipe import build_model
+    from warmstart.recipe.schema import build_model
     from warmstart.training.dry_run import dry_run
 
     model = build_model(recipe.model, weights=False)
@@ -128,7 +128,7 @@ def _evaluate(
     recipe: "Recipe", model: "Seq2Seq", task: "Task", folder: Path
 ) -> "dict[str, Score] | None":
     """Scores the validation split, if the recipe asks for it, and puts them into the card."""
-    from warmstart.evaluation import evaluate
+    from warmstart.evaluation.evaluate import evaluate
     from warmstart.training.facts import score_facts
 
     if recipe.evaluation is None:

@@ -9,7 +9,7 @@ from warmstart.composition.options import CrossAttentionStart, LmHead, Share, sh
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of, whole_family_of
 from warmstart.families.family import Config, Family
-from warmstart.families.whole import WholeFamily
+from warmstart.families.seq2seq_family import WholeFamily
 from warmstart.model.config import (
     CrossAttentionKind,
     EncoderDecoderConfig,

@@ -26,7 +26,7 @@ from warmstart.composition.names import (
     spelled_as_rules,
     unused_names,
 )
-from warmstart.composition.whole import read_whole, whole_config_json
+from warmstart.composition.pretrained_seq2seq import read_whole, whole_config_json
 from warmstart.errors import CheckpointError
 from warmstart.families.catalogue import family_of, whole_family_of
 from warmstart.model.copies import fill

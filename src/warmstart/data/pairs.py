@@ -10,7 +10,6 @@ from typing import Final
 from warmstart.data.columnar import read_arrow, read_parquet
 from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.example import Example
-from warmstart.data.left_out import LeftOut
 from warmstart.data.lines import read_lines
 from warmstart.data.origin import Origin
 from warmstart.data.recognize import (
@@ -27,6 +26,7 @@ from warmstart.data.rows import (
     read_json_lines,
     read_tsv,
 )
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.data.texts import EmptyTextError, source_of, targets_of, value_of, weight_of
 from warmstart.errors import DataError, UsageError
 

@@ -12,11 +12,11 @@ from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.example import Example
 from warmstart.data.folder import FolderFiles, folder_splits, is_saved_dataset
 from warmstart.data.hub import hub_rows, hub_splits, saved_rows, saved_splits
-from warmstart.data.left_out import LeftOut
 from warmstart.data.mix import interleave
 from warmstart.data.origin import Origin
 from warmstart.data.pairs import Examples, examples_of_rows, read_pairs, read_parallel
 from warmstart.data.rows import Row
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.data.source import DataSource, HubName, Part, hub_name, is_part, parse_source
 from warmstart.errors import DataError, UsageError, did_you_mean
 

@@ -15,7 +15,7 @@ from warmstart.cache import fingerprint, kept, kept_file, kept_lock
 from warmstart.data.arrow import ArrowRows, ArrowWriter
 from warmstart.data.example import Example
 from warmstart.data.hashes import hashes_of
-from warmstart.data.left_out import LeftOut
+from warmstart.data.skipped_rows import LeftOut
 
 if TYPE_CHECKING:
     import numpy

@@ -19,9 +19,9 @@ from warmstart.families.mpnet import MPNET
 from warmstart.families.nomic_bert import NOMIC_BERT
 from warmstart.families.opt import OPT
 from warmstart.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
+from warmstart.families.seq2seq_family import WholeFamily
 from warmstart.families.t5 import MT5, T5
 from warmstart.families.t5gemma import T5GEMMA
-from warmstart.families.whole import WholeFamily
 
 __all__ = ["FAMILIES", "WHOLE_FAMILIES", "family_of", "whole_family_of"]
 

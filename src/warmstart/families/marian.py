@@ -6,7 +6,7 @@ from typing import Any
 from warmstart.errors import CheckpointError
 from warmstart.families.bart import COPIES, WORDS, bart_model, bart_rules
 from warmstart.families.family import Config, field
-from warmstart.families.whole import WholeFamily
+from warmstart.families.seq2seq_family import WholeFamily
 from warmstart.model.config import EncoderDecoderConfig, SinusoidalPositions
 
 __all__ = ["MARIAN"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.families.family import Config, activation, field
-from warmstart.families.whole import WholeFamily, under
+from warmstart.families.seq2seq_family import WholeFamily, under
 from warmstart.model.config import (
     AttentionConfig,
     EmbeddingConfig,

@@ -8,7 +8,7 @@ from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError
 from warmstart.families.family import Config, field
 from warmstart.families.gemma import GEMMA2
-from warmstart.families.whole import WholeFamily, under
+from warmstart.families.seq2seq_family import WholeFamily, under
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, StackConfig
 
 __all__ = ["T5GEMMA"]

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from warmstart.generation.best import best as of_row
-from warmstart.generation.guide import NO_GUIDE, Guide
+from warmstart.generation.compaction import staying
 from warmstart.generation.hypothesis import Hypothesis, up_to_end
-from warmstart.generation.leaving import staying
 from warmstart.generation.logits import NONE, Rules
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.row_inputs import NO_GUIDE, Guide
+from warmstart.generation.topk import best as of_row
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.row_inputs import NO_GUIDE, Guide
 
 __all__ = ["NONE", "Rules"]
 

@@ -3,15 +3,15 @@
 import torch
 
 from warmstart.generation.beam import beam_search
-from warmstart.generation.drafted import drafted_search
-from warmstart.generation.guide import NO_GUIDE, Guide
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.logits import NONE
-from warmstart.generation.one_by_one import greedy_search, sample
 from warmstart.generation.options import Constraints, GenerationOptions
-from warmstart.model.allocator import keep_freed_memory
+from warmstart.generation.row_inputs import NO_GUIDE, Guide
+from warmstart.generation.speculative import drafted_search
+from warmstart.generation.token_by_token import greedy_search, sample
+from warmstart.inference.allocator import keep_freed_memory
+from warmstart.inference.convert import laid_out
 from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.model.inference import laid_out
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from warmstart.errors import UsageError
 from warmstart.metrics.metric import FloatArray, Metric
-from warmstart.metrics.share import mean_statistics, share_value
+from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
 
 __all__ = ["BertScore"]

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.metric import Better, FloatArray, Metric, Need
-from warmstart.metrics.share import share_statistics, share_value
+from warmstart.metrics.proportion import share_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
 
 __all__ = ["CopyRate"]

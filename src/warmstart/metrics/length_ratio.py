@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.length_ratio import LengthRatio
 from warmstart.metrics.metric import Better, FloatArray, Metric
-from warmstart.metrics.share import mean_statistics, share_value
+from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokens import check_tokenization, text_signature
 

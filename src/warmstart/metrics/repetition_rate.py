@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.metric import Better, FloatArray, Metric, Need
 from warmstart.metrics.ngrams import word_tables
-from warmstart.metrics.share import mean_statistics, share_value
+from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
 

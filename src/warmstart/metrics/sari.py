@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs

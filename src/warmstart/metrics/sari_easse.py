@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from warmstart import __version__
+from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from warmstart.data.discourse import DiscoursePair, discourse_pairs
 from warmstart.quickstart.corpus import Corpus, Passage
+from warmstart.quickstart.rules import DiscoursePair, discourse_pairs
 from warmstart.tasks.task import Split, Task, TaskDefinition
 
 __all__ = ["SPLITTING", "SplittingPairs", "pairs_of", "splitting_pairs"]

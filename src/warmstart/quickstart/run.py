@@ -17,7 +17,7 @@ from warmstart.checkpoint.files import check_replaceable
 from warmstart.composition.options import Share
 from warmstart.composition.provenance import Provenance
 from warmstart.errors import Interrupted
-from warmstart.evaluation import rewrite, score_outputs, target_loss
+from warmstart.evaluation.evaluate import rewrite, score_outputs, target_loss
 from warmstart.metrics.score import Score
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR

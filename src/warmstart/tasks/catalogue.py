@@ -9,9 +9,9 @@ from warmstart.data.columns import ColumnMapping
 from warmstart.data.duplicates import without_duplicates
 from warmstart.data.example import Example
 from warmstart.data.hold_out import hold_out
-from warmstart.data.left_out import LeftOut
 from warmstart.data.mix import draw
 from warmstart.data.read import split_sources
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.data.source import DataSource
 from warmstart.data.stored import keep_examples
 from warmstart.errors import UsageError, did_you_mean

@@ -7,15 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import warmstart
 from warmstart.cache import file_digest, fingerprint
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.left_out import LeftOut
 from warmstart.data.lengths import Lengths
 from warmstart.data.mix import draw
 from warmstart.data.read import split_sources
 from warmstart.data.report import DataReport, report_data
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.data.source import DataSource, Part, hub_name, parse_source
 from warmstart.data.stored import find_stored, keep_examples
 from warmstart.errors import DataError
@@ -142,7 +141,7 @@ def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[objec
     if sum(path.stat().st_size for path in paths) < _WORTH_A_DIGEST:
         return None
     prepare = definition.prepare
-    if prepare is not None and not prepare.__module__.startswith(f"{warmstart.__name__}."):
+    if prepare is not None and not prepare.__module__.startswith("warmstart."):
         return None  # what a user's own function does may change unseen
     own = [[part.weight, repr(part.columns), part.split] for part in parts]
     named = [[path.name, file_digest(path)] for path in paths]
@@ -164,6 +163,6 @@ def local_files(part: Part) -> list[Path] | None:
 @cache
 def _code() -> str:
     """A digest of the code that reads, so that a new version of it finds nothing old."""
-    package = Path(warmstart.__file__).parent
-    files = [path for place in ("data", "tasks") for path in (package / place).glob("*.py")]
+    package = Path(__file__).parents[1]
+    files = [path for room in ("data", "tasks") for path in (package / room).rglob("*.py")]
     return fingerprint(*(path.read_bytes() for path in sorted(files)))

@@ -6,10 +6,10 @@ from typing import Final
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.left_out import LeftOut
 from warmstart.data.origin import Origin
 from warmstart.data.pairs import Examples
 from warmstart.data.read import read_examples
+from warmstart.data.skipped_rows import LeftOut
 from warmstart.data.source import DataSource
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions

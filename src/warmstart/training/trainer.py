@@ -17,10 +17,10 @@ from transformers.trainer import SCHEDULER_NAME
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
-from warmstart.evaluation import decode_split, score_outputs, target_loss
+from warmstart.evaluation.evaluate import decode_split, score_outputs, target_loss
+from warmstart.hub.card import read_card, write_facts
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.soft_loss import soft_loss
-from warmstart.model_card import read_card, write_facts
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 from warmstart.training.batches import (
@@ -43,6 +43,7 @@ from warmstart.training.effective_batch import write_batch
 from warmstart.training.facts import score_facts
 from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
 from warmstart.training.lora import Adapters
+from warmstart.training.loss_monitor import Watch
 from warmstart.training.memory import Passes
 from warmstart.training.meter import Meter, Work
 from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
@@ -51,7 +52,6 @@ from warmstart.training.processes import broadcast, together
 from warmstart.training.progress import TrainingProgress
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
 from warmstart.training.sharding import ShardedCopy, load_optimizer, save_optimizer
-from warmstart.training.watch import Watch
 
 __all__ = ["ADAPTER", "BASE", "Seq2SeqTrainer"]
 

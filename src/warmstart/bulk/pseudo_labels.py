@@ -1,0 +1,175 @@
+"""What a model writes for training sources, as the targets of a smaller one.
+
+Sequence-level distillation (Kim and Rush 2016, section 3.2): a student that learns its teacher's
+best outputs has one likely answer for each source, rather than many human ones.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+from warmstart.cache import fingerprint
+from warmstart.data.example import Example
+from warmstart.data.stored import content_of
+from warmstart.errors import OutputError, UsageError
+from warmstart.generation.options import GenerationOverrides
+from warmstart.writing import written_beside
+
+if TYPE_CHECKING:
+    from warmstart.seq2seq import Seq2Seq
+
+__all__ = ["PseudoLabels", "write_pseudo_labels"]
+
+logger = logging.getLogger(__name__)
+
+_BATCHES: Final = 32  # decoded before they are written, to put texts of like length together
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoLabels:
+    """What was written.
+
+    Attributes:
+        examples: read.
+        written: pairs in the file, the rest are outputs without a text.
+        resumed: of the examples, those that a run before had done.
+        cut: sources that lost their end.
+    """
+
+    examples: int
+    written: int
+    resumed: int
+    cut: int
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run has got: examples done, pairs and bytes in the file beside the output."""
+
+    key: str
+    examples: int = 0
+    written: int = 0
+    cut: int = 0
+    bytes: int = 0
+
+
+def write_pseudo_labels(
+    model: "Seq2Seq",
+    examples: Sequence[Example],
+    output: Path,
+    *,
+    batch_size: int = 32,
+    max_source_length: int | None = None,
+    tell: Callable[[int], None] = lambda done: None,
+    **generation: Unpack[GenerationOverrides],
+) -> PseudoLabels:
+    """Writes JSON Lines to train on: source, the model's output as target, and the first target.
+
+    What is done is kept beside the output, as ``.NAME.partial``; the same call goes on from there
+    after an interruption, and only what is whole gets the name. An example keeps its weight.
+
+    Args:
+        model: the teacher.
+        examples: at least one.
+        output: a file in ``.jsonl``; one of that name is replaced.
+        batch_size: texts decoded side by side.
+        max_source_length: tokens; longer sources are cut. None: as the model allows.
+        tell: called with the number of examples that are done.
+        **generation: decoding settings that differ from the model's.
+
+    Raises:
+        OutputError: if it cannot be written.
+        UsageError: if a setting is not allowed, or the output's name ends in something else.
+    """
+    if output.suffix != ".jsonl":
+        raise UsageError(f"{output} is to hold JSON Lines; give a name that ends in .jsonl.")
+    key = fingerprint(
+        _digest(model), content_of(examples), repr(model.generation), max_source_length, generation
+    )
+    rows = output.with_name(f".{output.name}.partial")
+    note = output.with_name(f".{output.name}.progress")
+    progress = _resumed(rows, note, key)
+    resumed = progress.examples
+    try:
+        with rows.open("r+b" if rows.exists() else "w+b") as file:
+            file.truncate(progress.bytes)
+            file.seek(progress.bytes)
+            block = _BATCHES * batch_size
+            for start in range(resumed, len(examples), block):
+                part = examples[start : start + block]
+                outputs = [""] * len(part)
+                for index, found in model.generate_each(
+                    [example.source for example in part],
+                    batch_size=batch_size,
+                    max_source_length=max_source_length,
+                    **generation,
+                ):
+                    outputs[index] = found[0].text
+                    progress.cut += found[0].source_cut
+                pairs = [pair for pair in zip(part, outputs, strict=True) if pair[1].strip()]
+                file.writelines(_line(example, text) for example, text in pairs)
+                file.flush()
+                os.fsync(file.fileno())
+                progress.examples += len(part)
+                progress.written += len(pairs)
+                progress.bytes = file.tell()
+                with written_beside(note) as partial:
+                    partial.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+                tell(progress.examples)
+        rows.replace(output)
+        note.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{output} cannot be written: {error.strerror}. Make room or check the folder, then "
+            "run the same command again; it goes on from what is done."
+        ) from None
+    if progress.cut:
+        logger.warning(
+            "%d of %d sources were too long and were cut.", progress.cut, progress.examples
+        )
+    return PseudoLabels(
+        examples=progress.examples,
+        written=progress.written,
+        resumed=resumed,
+        cut=progress.cut,
+    )
+
+
+def _line(example: Example, output: str) -> bytes:
+    row: dict[str, Any] = {
+        "source": example.source,
+        "target": output,
+        "reference": example.target,
+    }
+    if example.weight != 1:
+        row["weight"] = example.weight
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode()
+
+
+def _resumed(rows: Path, note: Path, key: str) -> _Progress:
+    """Where the same call was interrupted, or the beginning."""
+    with suppress(OSError, ValueError, TypeError):
+        found = _Progress(**json.loads(note.read_text(encoding="utf-8")))
+        if found.key == key and rows.stat().st_size >= found.bytes:
+            logger.info("going on behind the %d examples that are done", found.examples)
+            return found
+        logger.warning("%s is of another model, data or settings; starting anew", rows)
+    return _Progress(key)
+
+
+def _digest(model: "Seq2Seq") -> str:
+    """Of all weights: a folder may hold another model under the same name."""
+    import torch
+
+    digest = hashlib.blake2b(digest_size=16)
+    for name, parameter in model.model.named_parameters():
+        digest.update(name.encode())
+        raw = parameter.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(raw.numpy().tobytes())
+    return digest.hexdigest()

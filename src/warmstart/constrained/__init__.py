@@ -1,0 +1,1 @@
+"""Which outputs are allowed: choices, regular expressions, and the automata they become."""

@@ -1,0 +1,258 @@
+"""Outputs whose text an automaton over bytes allows, laid out so that all rows walk it at once.
+
+A token leads from a state to the one behind all of its bytes. What may follow is looked up for a
+state when a row comes to it, and kept. Each state knows how many tokens it takes from there to an
+allowed end at least, so that rows are led to one before the limit.
+
+Shape legend: R rows decoded side by side, V vocabulary, K states looked up, P pairs of a state and
+a node of the tree of tokens, S states.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from warmstart.constrained.byte_automaton import ByteAutomaton, distinct, spans, steps_to
+
+__all__ = ["TokenAutomaton", "TokenTree"]
+
+_LAST, _STATES = 1, 2  # the last node, and the one of the automaton's state 0
+_FAR = int(np.iinfo(np.int16).max)  # tokens from where no way leads to an end
+_PAIRS = 4_000_000  # followed at once
+_KEPT = 64 * 2**20  # tokens of states that are kept looked up; more than a batch needs
+
+
+class TokenTree:
+    """What tokens write, by its beginnings: node 0 is the beginning of all.
+
+    The nodes of a depth stand together, and so do the children of a node.
+
+    Attributes:
+        nodes: how many there are.
+        first_V: the node behind what each token writes where no text is yet; 0 if that is nothing.
+        later_V: the same behind other text.
+    """
+
+    def __init__(self, first: Sequence[bytes], later: Sequence[bytes]) -> None:
+        """Grows the tree.
+
+        Args:
+            first: what each token writes where no text is yet. Shape: [V]
+            later: what it writes behind other text. Shape: [V]
+        """
+        both = [*first, *later]
+        lengths = np.array([len(text) for text in both])
+        places = lengths.cumsum() - lengths
+        letters = np.frombuffer(b"".join(both), np.uint8).astype(np.int64)
+        nodes = np.zeros(len(both), np.int64)
+        parents, letters_of, count = [np.zeros(0, np.int64)], [np.zeros(1, np.int64)], 1
+        for depth in range(int(lengths.max())):
+            (longer,) = (lengths > depth).nonzero()
+            keys = nodes[longer] * 256 + letters[places[longer] + depth]
+            new = distinct(keys)
+            nodes[longer] = count + np.searchsorted(new, keys)
+            parents.append(new // 256)
+            letters_of.append(new % 256)
+            count += len(new)
+        self.nodes = count
+        self.first_V, self.later_V = nodes[: len(first)], nodes[len(first) :]
+        self._letters = np.concatenate(letters_of)
+        children = np.bincount(np.concatenate(parents), minlength=count)
+        self._behind = 1 + children.cumsum()
+        self._first = self._behind - children
+
+    def walk(
+        self, automaton: ByteAutomaton, states: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Where what stands at the nodes leads from each of some states, but for dead ends.
+
+        Yields:
+            Of each depth: places among the states, nodes, and states behind. Shape: [P] each
+        """
+        origins, nodes = np.arange(len(states)), np.zeros(len(states), np.int64)
+        while len(origins):
+            counts = self._behind[nodes] - self._first[nodes]
+            nodes = spans(self._first[nodes], self._behind[nodes])
+            origins = np.repeat(origins, counts)
+            behind = automaton.after_NB[np.repeat(states, counts), self._letters[nodes]]
+            (lives,) = behind.nonzero()
+            origins, nodes = origins[lives], nodes[lives]
+            states = behind[lives].astype(np.int64)
+            yield origins, nodes, states
+
+
+class TokenAutomaton:
+    """Texts that an automaton allows, in tokens; node 0 is the beginning.
+
+    Node 1 is behind the end token, and behind what is not allowed: only the end token follows it.
+    Then come the automaton's states, and those before `begin` has been written.
+    """
+
+    def __init__(
+        self, automaton: ByteAutomaton, tree: TokenTree, end: int, begin: Sequence[int] = ()
+    ) -> None:
+        """Finds the states that tokens lead to.
+
+        Args:
+            automaton: of texts. Nothing leads back to its first state.
+            tree: of what tokens write. The end token writes nothing.
+            end: the end token.
+            begin: tokens that write nothing and that outputs begin with.
+        """
+        self._automaton, self._tree, self._end, self._begin = automaton, tree, end, tuple(begin)
+        states = len(automaton.after_NB)
+        # Of the beginning, and of what follows each token of `begin`.
+        self._beginnings = [0, *range(_STATES + states, _STATES + states + len(begin))]
+        to_go_N = self._tokens_to_go()
+        of_beginnings = [
+            int(to_go_N[automaton.start]) + len(begin) - written
+            for written in range(len(begin) + 1)
+        ]
+        to_go = [of_beginnings[0], 0, *to_go_N, *of_beginnings[1:]]
+        self._to_go_S = torch.tensor(to_go, dtype=torch.int16)
+        self._lock = threading.Lock()
+        self._forget(torch.device("cpu"))
+
+    def shortest(self, tokens: Sequence[int] = ()) -> int | None:
+        """How many tokens, the end token included, an output has at least.
+
+        Args:
+            tokens: that it begins with.
+
+        Returns:
+            None: none that is allowed begins so.
+        """
+        node = torch.zeros(1, dtype=torch.long, device=self._to_go_S.device)
+        for token in tokens:
+            node = self.after(node, torch.full_like(node, token))
+        to_go = int(self._to_go_S[node])
+        return None if to_go >= _FAR or int(node) == _LAST else len(tokens) + to_go + 1
+
+    def writes(self, token: int) -> bool:
+        """Whether a token writes text."""
+        return bool(self._tree.later_V[token])
+
+    def to(self, device: torch.device) -> "TokenAutomaton":
+        """Moves what is looked up, in place."""
+        with self._lock:
+            if device != self._to_go_S.device:
+                self._forget(device)
+        return self
+
+    @torch.inference_mode()
+    def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
+        """See `Allowed.allowed`. Shape: [R] -> [R, V]"""
+        with self._lock:
+            slots_R = self._look_up(nodes_R)
+            allowed_RV = self._least_KV[slots_R] <= min(room, _FAR - 1)
+            # A row that stands for nothing may have come where the limit leaves no way.
+            allowed_RV[:, self._end] |= self._to_go_S[nodes_R] >= room
+            return allowed_RV
+
+    @torch.inference_mode()
+    def after(self, nodes_R: Tensor, tokens_R: Tensor) -> Tensor:
+        """The nodes that tokens lead to. Shape: [R], [R] -> [R]"""
+        with self._lock:
+            slots_R = self._look_up(nodes_R)
+            return self._after_KV[slots_R, tokens_R].long()
+
+    def off(self, nodes_R: Tensor) -> Tensor:
+        """Whether rows have ended, or have left what is allowed. Shape: [R] -> [R]"""
+        return nodes_R == _LAST
+
+    def _tokens_to_go(self) -> NDArray[np.int64]:
+        """How many tokens it takes from each state to an allowed end, but for the end token."""
+        automaton, tree = self._automaton, self._tree
+        states = len(automaton.after_NB)
+        is_token = np.zeros((2, tree.nodes), np.bool_)
+        is_token[0, tree.later_V], is_token[1, tree.first_V] = True, True
+        is_token[:, 0] = False
+        seen = np.zeros(states, np.bool_)
+        frontier, edges = np.array([automaton.start]), [np.zeros(0, np.int64)]
+        at_once = max(_PAIRS // tree.nodes, 1)
+        while len(frontier):
+            seen[frontier] = True
+            found = len(edges)
+            for place in range(0, len(frontier), at_once):
+                some = frontier[place : place + at_once]
+                of_first = int(automaton.start in some)
+                for origins, nodes, behind in tree.walk(automaton, some):
+                    ends = is_token[of_first, nodes]
+                    edges.append(distinct(some[origins[ends]] * states + behind[ends]))
+            new = np.zeros(states, np.bool_)
+            for codes in edges[found:]:
+                new[codes % states] = True
+            (frontier,) = (new & ~seen).nonzero()
+        codes = distinct(np.concatenate(edges))
+        steps_N = steps_to(automaton.accepts_N & seen, codes // states, codes % states)
+        return np.minimum(steps_N, _FAR).astype(np.int64)
+
+    def _forget(self, device: torch.device) -> None:
+        """Nothing is looked up yet."""
+        vocabulary = len(self._tree.later_V)
+        self._to_go_S = self._to_go_S.to(device)
+        self._slots_S = torch.full((len(self._to_go_S),), -1, device=device)
+        self._after_KV = torch.zeros((0, vocabulary), dtype=torch.int32, device=device)
+        self._least_KV = torch.zeros((0, vocabulary), dtype=torch.int16, device=device)
+        self._kept = 0
+
+    def _look_up(self, nodes_R: Tensor) -> Tensor:
+        """The places of nodes among those that are looked up. Shape: [R]"""
+        slots_R = self._slots_S[nodes_R]
+        if not bool((slots_R < 0).any()):
+            return slots_R
+        if self._kept * self._after_KV.shape[1] > _KEPT:
+            self._forget(nodes_R.device)
+        missing = nodes_R[self._slots_S[nodes_R] < 0].unique()
+        room = len(self._after_KV) - self._kept
+        if len(missing) > room:
+            more = max(len(missing), self._kept)
+            for name in ("_after_KV", "_least_KV"):
+                held = getattr(self, name)
+                setattr(self, name, torch.cat((held, held.new_empty((more, held.shape[1])))))
+        to_go_S = self._to_go_S.cpu()
+        for slot, node in enumerate(missing.tolist(), start=self._kept):
+            after_V = torch.from_numpy(self._after_each(node))
+            # The token itself, what it takes behind it, and the end token.
+            least_V = to_go_S[after_V].int().add_(2).clamp_max_(_FAR).to(torch.int16)
+            least_V[torch.from_numpy(self._tree.later_V == 0)] = _FAR
+            least_V[after_V == _LAST] = _FAR
+            if node in self._beginnings[:-1]:
+                place = self._beginnings.index(node)
+                least_V.fill_(_FAR)
+                least_V[self._begin[place]] = int(to_go_S[node]) + 1
+            elif int(to_go_S[node]) == 0:
+                least_V[self._end] = 1
+            self._after_KV[slot], self._least_KV[slot] = after_V, least_V
+        self._slots_S[missing] = torch.arange(
+            self._kept, self._kept + len(missing), device=missing.device
+        )
+        self._kept += len(missing)
+        return self._slots_S[nodes_R]
+
+    def _after_each(self, node: int) -> NDArray[np.int32]:
+        """The node that each token leads to. Shape: [V]"""
+        automaton, tree, start = self._automaton, self._tree, self._automaton.start
+        after_V = np.full(len(tree.later_V), _LAST, np.int32)
+        if node == _LAST:
+            return after_V
+        if node in self._beginnings[:-1]:
+            place = self._beginnings.index(node)
+            after_V[tree.first_V == 0] = node
+            after_V[self._begin[place]] = self._beginnings[place + 1]
+        else:
+            of_first = node == self._beginnings[-1]
+            behind = np.zeros(tree.nodes, np.int64)
+            state = start if of_first else node - _STATES
+            for _, nodes, states in tree.walk(automaton, np.array([state])):
+                behind[nodes] = states
+            states_V = behind[tree.first_V if of_first else tree.later_V]
+            reached_V = states_V != 0
+            after_V[reached_V] = states_V[reached_V] + _STATES
+            after_V[tree.later_V == 0] = node
+        after_V[self._end] = _LAST
+        return after_V

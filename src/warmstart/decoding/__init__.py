@@ -1,0 +1,1 @@
+"""From texts to outputs: a request, the decoder, its outputs."""

@@ -1,0 +1,1 @@
+"""English sentence pairs, made by rule from plain text."""

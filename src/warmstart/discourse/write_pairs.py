@@ -1,0 +1,209 @@
+"""Fusion and splitting pairs from plain text files of any size, written as JSON Lines."""
+
+import gzip
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TextIO, TypeAlias
+
+from warmstart.discourse.phenomena import PHENOMENA, RulePair, pairs_of_sentence, pairs_of_two
+from warmstart.discourse.plain_text import paragraphs, sentences
+from warmstart.errors import OutputError, UsageError
+from warmstart.writing import written_beside
+
+__all__ = ["Direction", "MadePairs", "PairSettings", "make_pairs", "write_pairs"]
+
+Direction: TypeAlias = Literal["fusion", "splitting"]
+
+# What is said aloud, asked, or cut off is left alone: quotes run over several sentences, and dashes
+# stand for anything.
+_NOT_PROSE: Final = re.compile(
+    r"[\"“”«»—{}<>|\\!?]|--|\.\.|…|(?:^|\s)['‘]|’(?=\s)|[^.]$|\d\.$|https?:"
+)
+_TELL_EVERY: Final = 10_000  # sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSettings:
+    """Which pairs to make.
+
+    Attributes:
+        direction: "fusion", two sentences to one text, or "splitting", one sentence to two.
+        min_words: Of a sentence, the fewest.
+        max_words: Of a sentence, the most.
+        share: Of the pairs, those to keep, drawn by the text and the seed; above 0, at most 1.
+        seed: Also chooses a rule where several fire on one sentence.
+    """
+
+    direction: Direction
+    min_words: int = 6
+    max_words: int = 40
+    share: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_words <= self.max_words:
+            raise UsageError(
+                f"min_words is {self.min_words} and max_words {self.max_words}; give at least 1, "
+                "and no more for the first than for the second."
+            )
+        if not 0 < self.share <= 1:
+            raise UsageError(f"share is {self.share}; it must be above 0, and 1 at most.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadePairs:
+    """What was made.
+
+    Attributes:
+        files: Read.
+        sentences: Found in them.
+        pairs: Written.
+        rules: Rule -> pairs, by phenomenon and then by number.
+    """
+
+    files: int
+    sentences: int
+    pairs: int
+    rules: Mapping[str, int] = field(hash=False)
+
+    @property
+    def phenomena(self) -> dict[str, int]:
+        """Phenomenon -> pairs."""
+        counts = dict.fromkeys(PHENOMENA, 0)
+        for rule, count in self.rules.items():
+            counts[rule.partition(": ")[0]] += count
+        return {phenomenon: count for phenomenon, count in counts.items() if count}
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.sentences = 0
+        self.rules: Counter[str] = Counter()
+
+
+def make_pairs(files: Sequence[Path], settings: PairSettings) -> Iterator[RulePair]:
+    """The pairs of some text files, in their order.
+
+    The same text gives the same pairs for the same settings, whatever else is in the files.
+
+    Raises:
+        DataError: A file is missing, empty, or not as its name says.
+    """
+    yield from _made(files, settings, _Counts())
+
+
+def _made(files: Sequence[Path], settings: PairSettings, counts: _Counts) -> Iterator[RulePair]:
+    for file in files:
+        for paragraph in paragraphs(file):
+            found = sentences(paragraph)
+            counts.sentences += len(found)
+            yield from _paragraph_pairs(found, settings)
+
+
+def _paragraph_pairs(found: Sequence[str], settings: PairSettings) -> Iterator[RulePair]:
+    """Pairs of sentences that follow one another; no sentence is in two pairs."""
+    before: str | None = None  # the sentence before, if it is free
+    for sentence in found:
+        words = sentence.count(" ") + 1
+        if _NOT_PROSE.search(sentence) or not settings.min_words <= words <= settings.max_words:
+            before = None
+            continue
+        pair = _chosen(before, sentence, settings)
+        before = sentence if pair is None else None
+        if pair is not None and _drawn(pair, settings):
+            yield pair
+
+
+def _chosen(before: str | None, sentence: str, settings: PairSettings) -> RulePair | None:
+    """One of the pairs that rules make of a sentence, alone or with the one before."""
+    pairs = list(pairs_of_sentence(sentence))
+    if settings.direction == "splitting":
+        pairs = [pair for pair in pairs if pair.split is not None]
+    elif before is not None:
+        pairs += pairs_of_two(before, sentence)
+    if not pairs:
+        return None
+    return pairs[_number(settings.seed, "rule", sentence) % len(pairs)]
+
+
+def _drawn(pair: RulePair, settings: PairSettings) -> bool:
+    if settings.share == 1:
+        return True
+    return _number(settings.seed, "share", pair.fused) < settings.share * 2**64
+
+
+def _number(seed: int, purpose: str, text: str) -> int:
+    """64 random bits that depend on the arguments alone."""
+    raw = f"{seed} {purpose} {text}".encode()
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+
+
+def write_pairs(
+    files: Sequence[Path],
+    output: Path,
+    settings: PairSettings,
+    *,
+    tell: Callable[[int, int], None] = lambda sentences, pairs: None,
+) -> MadePairs:
+    """Writes the pairs of some text files as JSON Lines: source, target, rule.
+
+    Args:
+        files: Plain text, also compressed.
+        output: A new file; compressed where its name ends in ``.gz``. It is there when all is done.
+        settings: Which pairs.
+        tell: Called from time to time with the numbers of sentences and pairs so far.
+
+    Raises:
+        DataError: A file is missing, empty, or not as its name says.
+        OutputError: The output cannot be written, or is one of the files.
+    """
+    if output.exists() and any(output.samefile(file) for file in files if file.exists()):
+        raise OutputError(f"{output} is one of the texts; give another file to write to.")
+    counts = _Counts()
+    told = 0
+    with written_beside(output) as partial, _opened(partial, output.suffix == ".gz") as file:
+        for pair in _made(files, settings, counts):
+            counts.rules[pair.rule] += 1
+            file.write(json.dumps(_row(pair, settings.direction), ensure_ascii=False) + "\n")
+            if counts.sentences - told >= _TELL_EVERY:
+                told = counts.sentences
+                tell(counts.sentences, counts.rules.total())
+    order = sorted(
+        counts.rules.items(),
+        key=lambda item: (PHENOMENA.index(item[0].partition(": ")[0]), -item[1], item[0]),
+    )
+    return MadePairs(
+        files=len(files),
+        sentences=counts.sentences,
+        pairs=counts.rules.total(),
+        rules=dict(order),
+    )
+
+
+def _row(pair: RulePair, direction: Direction) -> dict[str, str]:
+    if direction == "fusion":
+        return {"source": " ".join(pair.parts), "target": pair.fused, "rule": pair.rule}
+    assert pair.split is not None
+    return {"source": pair.fused, "target": " ".join(pair.split), "rule": pair.rule}
+
+
+@contextmanager
+def _opened(path: Path, compressed: bool) -> Iterator[TextIO]:
+    if not compressed:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    # Without the time and the name, so that the same pairs give the same bytes.
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        io.TextIOWrapper(packed, encoding="utf-8") as file,
+    ):
+        yield file

@@ -1,0 +1,140 @@
+"""Two systems' outputs to differences, with their significance."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from warmstart.errors import DataError, UsageError
+from warmstart.evaluation.score import choose_metrics
+from warmstart.evaluation.system_files import read_system
+from warmstart.metrics.comparison import Comparison, compare_systems
+from warmstart.metrics.compute import lacks
+from warmstart.metrics.metric import Metric
+from warmstart.metrics.system_outputs import SystemOutputs
+
+__all__ = ["System", "compare", "compare_pair", "read_pair"]
+
+# A file, as `read_system` reads it, or texts.
+System: TypeAlias = str | os.PathLike[str] | SystemOutputs
+
+_T = TypeVar("_T")
+
+
+def compare(
+    first: System,
+    second: System,
+    *,
+    metrics: Sequence[str | Metric] | None = None,
+    sources: str | os.PathLike[str] | None = None,
+    references: Sequence[str | os.PathLike[str]] = (),
+) -> dict[str, Comparison]:
+    """Whether the second system is better than the first by more than chance, by each metric.
+
+    Each metric is tested by paired bootstrap and by approximate randomisation; see
+    `compare_systems`.
+
+    Args:
+        first: Outputs: a file, plain text or JSON Lines, or texts.
+        second: The other system's, for the same examples.
+        metrics: Names, or metrics with options; ["all"] for every metric that the texts allow;
+            default: the usual ones that they allow.
+        sources: A file with the sources, where the outputs' files do not have them.
+        references: Files with references, one for each, likewise.
+
+    Raises:
+        UsageError: A metric is unknown, or the texts lack what it needs.
+        DataError: A file cannot be read, or the two are not about the same examples.
+    """
+    a, b = read_pair(first, second, sources=sources, references=references)
+    names = None if metrics is None else [m for m in metrics if isinstance(m, str)]
+    chosen = choose_metrics(names, a) if names is None or names else []
+    chosen += [metric for metric in metrics or () if isinstance(metric, Metric)]
+    return compare_pair(a, b, chosen)
+
+
+def read_pair(
+    first: System,
+    second: System,
+    *,
+    sources: str | os.PathLike[str] | None = None,
+    references: Sequence[str | os.PathLike[str]] = (),
+) -> tuple[SystemOutputs, SystemOutputs]:
+    """Both systems with the same sources and references, which one may have for the other.
+
+    Raises:
+        DataError: A file cannot be read, or the counts or the texts differ.
+    """
+    if isinstance(references, str):
+        raise UsageError("references is one text; give a list of files.")
+    systems, names = [], []
+    for system, name in ((first, "the first system"), (second, "the second system")):
+        if isinstance(system, SystemOutputs):
+            systems.append(system)
+            names.append(name)
+        else:
+            systems.append(
+                read_system(
+                    Path(system),
+                    sources=None if sources is None else Path(sources),
+                    references=[Path(path) for path in references],
+                )
+            )
+            names.append(os.fspath(system))
+    return _paired(systems[0], systems[1], names)
+
+
+def compare_pair(
+    first: SystemOutputs, second: SystemOutputs, metrics: Sequence[Metric]
+) -> dict[str, Comparison]:
+    """Compares two systems by each metric.
+
+    Raises:
+        UsageError: The texts lack what a metric needs, or the counts differ.
+    """
+    for metric in metrics:
+        missing = lacks(metric, first) or lacks(metric, second)
+        if missing is not None:  # before any other takes its time
+            raise UsageError(f"{metric.name} needs {missing}.")
+    return {metric.name: compare_systems(metric, first, second) for metric in metrics}
+
+
+def _paired(
+    first: SystemOutputs, second: SystemOutputs, names: Sequence[str]
+) -> tuple[SystemOutputs, SystemOutputs]:
+    if len(first) != len(second):
+        raise DataError(
+            f"{names[0]} has {len(first)} outputs and {names[1]} has {len(second)}; a comparison "
+            "needs both systems' outputs for the same examples."
+        )
+    sources = _same(first.sources, second.sources, "source", names)
+    references = _same(_lists(first.references), _lists(second.references), "references", names)
+    return (
+        replace(first, sources=sources, references=references),
+        replace(second, sources=sources, references=references),
+    )
+
+
+def _lists(references: Sequence[Sequence[str]] | None) -> list[list[str]] | None:
+    return None if references is None else [list(of_example) for of_example in references]
+
+
+def _same(
+    first: Sequence[_T] | None, second: Sequence[_T] | None, what: str, names: Sequence[str]
+) -> Sequence[_T] | None:
+    if first is None or second is None:
+        return second if first is None else first
+    for number, (one, other) in enumerate(zip(first, second, strict=True), start=1):
+        if one != other:
+            raise DataError(
+                f"{names[0]} and {names[1]} are not about the same examples: the {what} of line "
+                f"{number} {'is' if what == 'source' else 'are'} {_short(one)} in the first and "
+                f"{_short(other)} in the second."
+            )
+    return first
+
+
+def _short(value: object, most: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

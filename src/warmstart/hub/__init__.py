@@ -1,0 +1,1 @@
+"""What is published: the model card, and pushing a folder to the hub."""

@@ -1,0 +1,1 @@
+"""Decode-time machinery: weights converted for decoding, kernels, compiled steps."""

@@ -1,0 +1,83 @@
+"""A process that compiles one step of decoding, for `compiled_steps.py`.
+
+    python -m warmstart.inference.compile_worker KEY < REQUEST
+
+A process of its own, for compilation takes a minute or more, most of it in Python, which would
+hold up the decoding that goes on meanwhile.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from warmstart.cache import kept_file
+from warmstart.errors import WarmstartError
+from warmstart.inference.traced_step import traced
+
+__all__ = ["KIND", "SUFFIX", "compile_step"]
+
+KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and what files in it are called
+_OPTIONS: dict[str, Any] = {
+    "freezing": True,  # weights are constants, which kernels lay out as they like them
+    "max_autotune_gemm": True,
+    # Inductor's own products, for a few rows more than twice as fast as the libraries' calls.
+    "max_autotune_gemm_backends": "CPP",
+}
+
+
+def compile_step(
+    program: torch.export.ExportedProgram, path: Path, *, few_rows: bool = False
+) -> None:
+    """Writes a package that `torch._inductor.aoti_load_package` reads.
+
+    Args:
+        program: the step.
+        path: of the package.
+        few_rows: whether its layers are those of `few_rows.py`, whose weights would be widened
+            once and for all, if they were taken for constants.
+    """
+    from torch._inductor import aoti_compile_and_package
+
+    made = path.with_suffix(SUFFIX)  # the compiler insists on it
+    options = {} if few_rows else _OPTIONS
+    try:
+        aoti_compile_and_package(program, package_path=str(made), inductor_configs=options)
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def main() -> str | None:
+    """Compiles what standard input asks for, and returns why that cannot be."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is taken away
+    os.nice(5)  # decoding goes first
+    request = torch.load(sys.stdin.buffer, weights_only=False)  # from the process that started us
+    torch.set_num_threads(request["threads"])
+    try:
+        get_cpp_compiler()  # before the long part
+        kept_file(
+            KIND,
+            sys.argv[1],
+            lambda path: compile_step(
+                traced(request["step"], request["form"]), path, few_rows=request["few_rows"]
+            ),
+            SUFFIX,
+        )
+    except InvalidCxxCompiler:
+        return "there is no C++ compiler; install g++ or clang, or set CXX to one"
+    except WarmstartError as error:
+        return str(error)
+    except Exception as error:  # whatever a compiler fails with; decoding does not need it
+        return f"the compiler failed ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
+    return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""A whole run as one YAML file, validated before anything is loaded."""

@@ -1,1 +1,0 @@
-"""Finished outputs, whoever wrote them: read from files, scored and compared, without a model."""
