@@ -1,0 +1,226 @@
+"""Settings dataclasses checked against their own annotations, and the docs of their fields.
+
+A list of settings stands once, as a frozen dataclass. The annotation of a field says what is
+allowed (``Annotated[int, Ge(1)]``, ``Literal["none", "source"]``), the string after it what it
+means. pydantic reads the annotations, here for Python callers and in `recipe` for YAML files; the
+command line reads both.
+"""
+
+import ast
+import inspect
+import operator
+import textwrap
+import types
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
+from functools import cache
+from numbers import Integral, Real
+from pathlib import Path
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
+
+from warmstart.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+__all__ = ["Hint", "Settings", "field_docs", "requirement", "validate"]
+
+
+class Settings(Protocol):
+    """A dataclass instance."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Ends the error sentence of a field: ``Annotated[float, Gt(0), Hint("1 is off")]``."""
+
+    text: str
+
+
+# pydantic's name of an error -> what to give instead.
+_WANTED: Mapping[str, str] = {
+    "bool_type": "give true or false",
+    "finite_number": "give a finite number",
+    "float_type": "give a number",
+    "int_type": "give a whole number",
+    "path_type": "give a path",
+    "string_type": "give a text",
+    "tuple_type": "give a list",
+}
+
+
+def validate(settings: Settings, *, prefix: str = "") -> None:
+    """Checks every field against its annotation; call it first in ``__post_init__``.
+
+    Nothing is guessed: a text is never taken for a number, nor true for 1. Numbers of other
+    libraries become Python's, lists become tuples, and texts become paths, where the annotation
+    has them.
+
+    Args:
+        settings: an instance of a frozen dataclass.
+        prefix: goes before the field's name in errors: ``"lora."``.
+
+    Raises:
+        UsageError: naming every field that is not as annotated.
+    """
+    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    # Defaults are right by themselves, and `--help` need not load pydantic for them.
+    changed = {
+        name: _plain_number(value)
+        for name, value in given.items()
+        if value is not settings.__dataclass_fields__[name].default
+    }
+    if not changed:
+        return
+    from pydantic import ValidationError
+
+    kind = type(settings)
+    try:
+        checked = _model(kind).model_validate(changed)
+    except ValidationError as error:
+        by_field: dict[str, ErrorDetails] = {}
+        for problem in error.errors(include_url=False):
+            by_field.setdefault(str(problem["loc"][0]), problem)
+        raise UsageError(
+            " ".join(
+                f"{prefix}{name} is {given[name]!r:.80}; {_advice(kind, name, problem)}"
+                for name, problem in by_field.items()
+            )
+        ) from None
+    for name in changed:
+        object.__setattr__(settings, name, getattr(checked, name))
+
+
+def requirement(annotation: object) -> str:
+    """The range that an annotation allows, such as "at least 0 and below 1"; "" without one."""
+    words = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
+    bounds = {
+        kind: getattr(mark, kind.__name__.lower())
+        for kind in words
+        for mark in _marks(annotation)
+        if isinstance(mark, kind)
+    }
+    if list(bounds) == [Ge]:
+        return f"{bounds[Ge]:g} or more"
+    return " and ".join(f"{words[kind]} {bound:g}" for kind, bound in bounds.items())
+
+
+@cache
+def field_docs(kind: type) -> Mapping[str, str]:
+    """The string after each field of a settings dataclass, inherited ones too, as one line each.
+
+    Raises:
+        OSError: if the source code is not there to be read.
+    """
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if "__dataclass_fields__" not in vars(base):
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(tree, ast.ClassDef)
+        for statement, after in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr):
+                assert isinstance(statement.target, ast.Name)
+                value = after.value
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    docs[statement.target.id] = " ".join(value.value.split())
+    return docs
+
+
+def _marks(annotation: object) -> list[object]:
+    """All that stands in the ``Annotated`` of an annotation, also within a union."""
+    marks: list[object] = []
+    if get_origin(annotation) is Annotated:
+        _, *metadata = get_args(annotation)
+        for mark in metadata:
+            marks += mark if isinstance(mark, GroupedMetadata) else [mark]
+    for inner in get_args(annotation):
+        marks += _marks(inner)
+    return marks
+
+
+def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
+    """What to give in place of a wrong value."""
+    annotation = _hints(kind)[name]
+    hint = "".join(f" {mark.text}." for mark in _marks(annotation) if isinstance(mark, Hint))
+    allowed = requirement(annotation)
+    match problem["type"]:
+        case "literal_error":
+            choices = [str(choice) for choice in _choices(annotation)]
+            return did_you_mean(str(problem["input"]), choices) + hint
+        case "tuple_type" if isinstance(problem["input"], str):
+            return f"give a list: [{problem['input']!r}].{hint}"
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            return f"it must be {allowed}.{hint}"
+        case "value_error":
+            return f"{problem['ctx']['error']}{hint}"
+    wanted = _WANTED.get(problem["type"], problem["msg"].lower())
+    return f"{wanted}{f', {allowed}' if allowed else ''}.{hint}"
+
+
+def _choices(annotation: object) -> list[object]:
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return [choice for inner in get_args(annotation) for choice in _choices(inner)]
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
+def _model(kind: type) -> "type[BaseModel]":
+    """A pydantic model with the fields of a dataclass, each of which may be left out."""
+    from pydantic import ConfigDict, create_model
+
+    members: dict[str, Any] = {
+        name: (_lenient(annotation), None)
+        for name, annotation in _hints(kind).items()
+        if name in kind.__dataclass_fields__  # type: ignore[attr-defined]
+    }
+    # Strict: "3" is no number here, and 1 is not true.
+    config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+    model: type[BaseModel] = create_model(kind.__name__, __config__=config, **members)
+    return model
+
+
+def _lenient(annotation: Any) -> Any:
+    """Lets a list be given for a tuple, and a text for a path."""
+    from pydantic import Strict
+
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation is Path:
+        return Annotated[Path, Strict(False)]
+    if origin is tuple:
+        return Annotated[annotation, Strict(False)]
+    if origin is Annotated:
+        return Annotated[(_lenient(inner[0]), *inner[1:])]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_lenient(member) for member in inner)]  # noqa: UP007
+    return annotation
+
+
+def _plain_number(value: object) -> object:
+    """A number of another library, such as numpy's, as Python's own."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return operator.index(value)
+    return float(value) if isinstance(value, Real) else value
