@@ -20,8 +20,8 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.parity.reference import examples, logits_of, reference_logits
-from tests.tiny import SENTENCES, pretrained_class, save_checkpoint
-from tests.tiny_whole import WHOLE, save_whole
+from tests.support.tiny import SENTENCES, pretrained_class, save_checkpoint
+from tests.support.tiny_whole import WHOLE, save_whole
 
 from warmstart.families.catalogue import FAMILIES
 from warmstart.families.family import Family

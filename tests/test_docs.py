@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.tiny import save_checkpoint
-from tests.tiny_whole import WHOLE, save_whole
+from tests.support.tiny import save_checkpoint
+from tests.support.tiny_whole import WHOLE, save_whole
 from torch.distributed.run import get_args_parser
 
 from warmstart.cli.main import run

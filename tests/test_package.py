@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 
 import warmstart
 

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from tests.tiny import save_checkpoint
+from tests.support.tiny import save_checkpoint
 
 from warmstart.cli.main import run
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import random_pairs, teach
-from tests.tiny import FAMILIES, SENTENCES, Checkpoints
+from tests.support.tiny import FAMILIES, SENTENCES, Checkpoints
 
 from warmstart.composition.variants import VARIANTS
 from warmstart.errors import (

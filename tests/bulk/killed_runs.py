@@ -15,7 +15,7 @@ import traceback
 from itertools import cycle
 from pathlib import Path
 
-from tests.tiny import WORDS
+from tests.support.tiny import WORDS
 
 from warmstart.bulk import output as output_module
 from warmstart.bulk.job import Job

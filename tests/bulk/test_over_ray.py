@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.conftest import composed as composed
-from tests.tiny import WORDS
+from tests.support.tiny import WORDS
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import copying_examples, seq2seq
 
 from warmstart.bulk import pseudo_labels

@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import composed as composed
-from tests.tiny import WORDS
+from tests.support.tiny import WORDS
 
 from warmstart.bulk import run as run_module
 from warmstart.bulk.blocks import Block

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Finished
-from tests.shared_data import shared_data
+from tests.support.command_line import Finished
+from tests.support.shared_data import shared_data
 
 import warmstart as package
 from warmstart.errors import DataError, UsageError

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 import transformers
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.composition.provenance import Provenance
 from warmstart.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 

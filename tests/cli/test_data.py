@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 Run = Callable[..., Finished]
 TEXT = (

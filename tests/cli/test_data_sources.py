@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.tasks.catalogue import TASKS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sacrebleu
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.seq2seq import Seq2Seq
 

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import torch
 import transformers
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.config import Lora
 from warmstart.training.lora import add_adapters
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 

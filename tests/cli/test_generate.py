@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.conftest import Finished
-from tests.tiny import SENTENCES
+from tests.support.command_line import Finished
+from tests.support.tiny import SENTENCES
 
 from warmstart.generation.result import Generated
 from warmstart.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import transformers
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 
@@ -17,7 +17,7 @@ Run = Callable[..., Finished]
 def test_a_checkpoint_is_what_transformers_says(
     warmstart: Run, checkpoints: "Checkpoints", family: str
 ) -> None:
-    from tests.tiny import config_of, pretrained
+    from tests.support.tiny import config_of, pretrained
 
     folder = checkpoints(family)
     (told,) = json.loads(warmstart("inspect", folder, "--json").out)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 import warmstart
 from warmstart.cli.main import app

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.metrics.score import Score
 from warmstart.quickstart import run as module
@@ -16,7 +16,7 @@ from warmstart.quickstart.rules import DiscoursePair
 from warmstart.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 Run = Callable[..., Finished]
 

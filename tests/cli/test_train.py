@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Finished
+from tests.support.command_line import Finished
 
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.recipe.schema import build_task, load_recipe

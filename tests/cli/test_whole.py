@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import transformers
-from tests.cli.conftest import Finished
 from tests.parity.reference import random_pairs
-from tests.tiny_whole import WHOLE, save_whole
+from tests.support.command_line import Finished
+from tests.support.tiny_whole import WHOLE, save_whole
 
 
 @pytest.mark.filterwarnings("ignore:.*tied weights mapping")

@@ -12,7 +12,7 @@ from tests.parity.reference import (
     reference_logits,
     save_for_reference,
 )
-from tests.tiny import SENTENCES, Checkpoints, config_of, pretrained, tokenizer_of
+from tests.support.tiny import SENTENCES, Checkpoints, config_of, pretrained, tokenizer_of
 from torch import Tensor
 
 from warmstart.composition.blueprint import of_checkpoints

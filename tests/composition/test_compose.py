@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
+from tests.support.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
 from torch import Tensor
 
 from warmstart.errors import CheckpointError, CompositionError, ConversionError

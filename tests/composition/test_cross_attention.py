@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import examples, logits_of, save_for_reference
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from torch import Tensor
 from transformers.models.t5gemma2.modeling_t5gemma2 import T5Gemma2MergedAttention
 

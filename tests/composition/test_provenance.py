@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
-from tests.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
+from tests.support.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
 
 from warmstart.composition.options import Share
 from warmstart.composition.provenance import Entry, Provenance

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tests.parity.reference import examples, logits_of, reference_logits, save_for_reference
-from tests.tiny import Checkpoints, config_of, perturb, tokenizer_of
+from tests.support.tiny import Checkpoints, config_of, perturb, tokenizer_of
 from torch import Tensor
 from transformers import EncoderDecoderModel
 

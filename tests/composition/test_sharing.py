@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained, tokenizer_of
+from tests.support.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained, tokenizer_of
 from torch import nn
 
 from warmstart.composition.options import Share

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.conftest import Finished
-from tests.cli.conftest import composed as composed
-from tests.cli.conftest import warmstart as warmstart
 from tests.families.test_whole import save_marian_tokenizer
 from tests.parity.reference import teach
+from tests.support.command_line import Finished
+from tests.support.tiny import SENTENCES, Checkpoints
+from tests.support.tiny_whole import save_whole
 from tests.text.tokenizers import KINDS
-from tests.tiny import SENTENCES, Checkpoints
-from tests.tiny_whole import save_whole
 
 from warmstart.errors import UsageError
 from warmstart.generation.options import Constraints

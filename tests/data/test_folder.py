@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.data.folder import folder_splits
 from warmstart.data.origin import Origin

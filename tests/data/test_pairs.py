@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example

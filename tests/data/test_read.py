@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example

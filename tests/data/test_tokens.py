@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from tests.tiny import WORDS, tokenizer_of
+from tests.support.tiny import WORDS, tokenizer_of
 from tests.training.runs import copying_examples
 
 from warmstart.data import tokens

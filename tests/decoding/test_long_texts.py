@@ -5,7 +5,7 @@ import math
 
 import pytest
 from tests.parity.reference import teach
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 
 from warmstart.errors import TextError, UsageError
 from warmstart.seq2seq import Seq2Seq

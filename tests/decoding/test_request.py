@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.cli.conftest import Finished
-from tests.cli.conftest import composed as composed
-from tests.cli.conftest import warmstart as warmstart
 from tests.parity.reference import random_pairs, teach
-from tests.tiny import SENTENCES, Checkpoints
+from tests.support.command_line import Finished
+from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 
 from warmstart.errors import UsageError

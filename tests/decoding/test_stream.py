@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.parity.reference import teach
-from tests.tiny import SENTENCES, Checkpoints
+from tests.support.tiny import SENTENCES, Checkpoints
 
 from warmstart.errors import UsageError
 from warmstart.seq2seq import Seq2Seq

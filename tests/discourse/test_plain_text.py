@@ -4,7 +4,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.discourse.plain_text import paragraphs, sentences
 from warmstart.errors import DataError

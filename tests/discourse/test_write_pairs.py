@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.discourse.write_pairs import PairSettings, make_pairs, write_pairs
 from warmstart.errors import DataError, OutputError, UsageError

@@ -10,7 +10,7 @@ import torch
 from tests.doctor.conftest import COPIES, Compose, teach_copying
 from tests.doctor.folders import edit_json, edit_tensors, look
 from tests.parity.reference import reference_logits, save_for_reference
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from torch import Tensor
 
 from warmstart.doctor import examine as examining

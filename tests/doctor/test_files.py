@@ -9,8 +9,8 @@ import transformers
 from safetensors.torch import load_file
 from tests.doctor.conftest import Compose
 from tests.doctor.folders import edit_json, edit_tensors, exchange, look, statuses
-from tests.tiny import Checkpoints, tokenizer_of
-from tests.tiny_whole import WHOLE, save_whole
+from tests.support.tiny import Checkpoints, tokenizer_of
+from tests.support.tiny_whole import WHOLE, save_whole
 from torch import Tensor
 
 from warmstart.doctor.examine import CHECKS, examine

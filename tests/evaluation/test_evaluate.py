@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.parity.reference import random_pairs, teach
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 
 from warmstart.data.example import Example
 from warmstart.errors import OutputError, UsageError

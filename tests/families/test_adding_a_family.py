@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import tiny, tiny_decoders
 from tests.parity import test_decoder_families as parity
-from tests.tiny import Checkpoints
+from tests.support import tiny, tiny_decoders
+from tests.support.tiny import Checkpoints
 
 from warmstart.errors import CheckpointError
 from warmstart.families import catalogue

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from tests import tiny_decoders
+from tests.support import tiny_decoders
 
 from warmstart.errors import CheckpointError
 from warmstart.families.catalogue import family_of

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from tests import tiny_decoders, tiny_encoders
-from tests.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained
-from tests.tiny import FAMILIES as TINY
+from tests.support import tiny_decoders, tiny_encoders
+from tests.support.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained
+from tests.support.tiny import FAMILIES as TINY
 
 from warmstart.checkpoint.rename import locate
 from warmstart.composition.variants import published_config

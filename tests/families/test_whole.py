@@ -12,8 +12,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from tests.parity.reference import examples, logits_of, reference_logits
-from tests.tiny import Checkpoints
-from tests.tiny_whole import WHOLE, save_whole, whole_model, whole_tokenizer
+from tests.support.tiny import Checkpoints
+from tests.support.tiny_whole import WHOLE, save_whole, whole_model, whole_tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding

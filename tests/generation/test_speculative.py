@@ -8,7 +8,7 @@ import torch
 from tests.generation.test_batches import SOURCES
 from tests.generation.test_search import ONE_FOR_BOTH, SPECIAL, WORDS, model_of
 from tests.parity.reference import random_pairs, teach
-from tests.tiny import SENTENCES, Checkpoints
+from tests.support.tiny import SENTENCES, Checkpoints
 
 from warmstart.errors import UsageError
 from warmstart.generation.options import Constraints, GenerationOptions

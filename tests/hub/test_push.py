@@ -3,16 +3,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.cli.conftest import pairs as pairs
-from tests.cli.conftest import recipe, warmstart
 from tests.cli.test_train import Run
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 
 from warmstart.errors import OutputError, UsageError
 from warmstart.hub.push import check_push
 from warmstart.seq2seq import Seq2Seq
-
-__all__ = ["recipe", "warmstart"]  # fixtures
 
 
 class FakeHub:

@@ -4,7 +4,7 @@ import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
 from warmstart.metrics.bleu import Bleu

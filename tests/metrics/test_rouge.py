@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
 from warmstart.metrics.catalogue import get_metric

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute

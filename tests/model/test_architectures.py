@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import transformers
-from tests.tiny import perturb
+from tests.support.tiny import perturb
 from torch import Tensor, nn
 
 from warmstart.model.config import (

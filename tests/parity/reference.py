@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from tests.tiny import SENTENCES, WORDS
+from tests.support.tiny import SENTENCES, WORDS
 from torch import Tensor
 from transformers import EncoderDecoderModel
 

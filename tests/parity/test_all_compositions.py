@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests import tiny_decoders, tiny_encoders
 from tests.parity.reference import examples, logits_of
-from tests.tiny import ENCODER_FAMILIES, Checkpoints
+from tests.support import tiny_decoders, tiny_encoders
+from tests.support.tiny import ENCODER_FAMILIES, Checkpoints
 
 from warmstart.composition.options import CrossAttentionStart
 from warmstart.families.catalogue import FAMILIES

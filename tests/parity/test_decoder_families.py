@@ -8,9 +8,9 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tests import tiny_decoders
 from tests.parity.reference import examples, rectangle, reference_logits
-from tests.tiny import SENTENCES, Checkpoints, config_of, perturb, pretrained, tokenizer_of
+from tests.support import tiny_decoders
+from tests.support.tiny import SENTENCES, Checkpoints, config_of, perturb, pretrained, tokenizer_of
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tests import tiny, tiny_encoders
 from tests.parity.reference import (
     examples,
     logits_of,
@@ -16,7 +15,8 @@ from tests.parity.reference import (
     reference_logits,
     save_for_reference,
 )
-from tests.tiny import SENTENCES, Checkpoints
+from tests.support import tiny, tiny_encoders
+from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import random_pairs, rectangle, save_for_reference, teach
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from transformers import EncoderDecoderModel, RepetitionPenaltyLogitsProcessor
 
 from warmstart.constrained.trie import Trie

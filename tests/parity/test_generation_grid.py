@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.parity.reference import random_pairs, rectangle, save_for_reference, teach
 from tests.parity.test_generation import settings, up_to_end
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 
 from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.generation.row_inputs import Guide

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.parity.reference import examples, logits_of, reference_logits, save_for_reference
-from tests.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
+from tests.support.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
 
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import random_pairs, teach
-from tests.tiny import SENTENCES, Checkpoints
+from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import examples, logits_of, reference_logits, save_for_reference
-from tests.tiny import FAMILIES, Checkpoints
+from tests.support.tiny import FAMILIES, Checkpoints
 from torch import nn
 from transformers import EncoderDecoderModel
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.parity.reference import random_pairs, rectangle, save_for_reference, teach
-from tests.tiny import FAMILIES, Checkpoints, config_of, pretrained, tokenizer_of
+from tests.support.tiny import FAMILIES, Checkpoints, config_of, pretrained, tokenizer_of
 from torch import Tensor
 from transformers import EncoderDecoderModel
 

@@ -15,7 +15,7 @@ from tests.parity.reference import (
     reference_logits,
     teach,
 )
-from tests.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_whole import WHOLE, save_whole
 from torch import Tensor
 from transformers import PreTrainedModel
 

@@ -24,7 +24,7 @@ from warmstart.recipe.schema import (
 from warmstart.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from tests.tiny import Checkpoints
+    from tests.support.tiny import Checkpoints
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SMALLEST: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.data.columns import Columns
 from warmstart.data.source import parse_source

@@ -2,7 +2,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 from warmstart.data.example import Example
 from warmstart.metrics.catalogue import get_metric

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import FAMILIES, WORDS, tokenizer_of
+from tests.support.tiny import FAMILIES, WORDS, tokenizer_of
 
 from warmstart.errors import TextError, UsageError
 from warmstart.text.long_sources import (

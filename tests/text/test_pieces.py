@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.tiny import FAMILIES, tokenizer_of
+from tests.support.tiny import FAMILIES, tokenizer_of
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 

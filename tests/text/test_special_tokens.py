@@ -1,7 +1,7 @@
 """Start, end and pad of the target, for the tokenizers of every family."""
 
 import pytest
-from tests.tiny import tokenizer_of
+from tests.support.tiny import tokenizer_of
 
 from warmstart.errors import CheckpointError
 from warmstart.text.special_tokens import SpecialTokens, resolve_special_tokens

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.tiny import FAMILIES, SENTENCES, Checkpoints, tokenizer_of
+from tests.support.tiny import FAMILIES, SENTENCES, Checkpoints, tokenizer_of
 from tokenizers import normalizers
 
 from warmstart.errors import CheckpointError

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
-from tests.tiny import WORDS
+from tests.support.tiny import WORDS
 
 from warmstart.composition.options import Share
 from warmstart.data.example import Example

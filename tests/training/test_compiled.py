@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import copying_examples, seq2seq
 from torch._dynamo.testing import CompileCounterWithBackend
 

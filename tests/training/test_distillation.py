@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
 
 from warmstart.errors import CheckpointError, UsageError

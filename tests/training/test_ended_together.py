@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import launch
 
 from warmstart.errors import OutputError, TrainingError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.step_gradients import EXAMPLES, step_gradients
 from torch import Tensor
 

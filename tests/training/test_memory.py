@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import (
     assert_same_update,
     copy_task,

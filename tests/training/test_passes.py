@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import copying_examples, seq2seq
 
 from warmstart.seq2seq import Seq2Seq

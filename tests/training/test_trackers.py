@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import Checkpoints
+from tests.support.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
 from transformers.integrations import integration_utils
 

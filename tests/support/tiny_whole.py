@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from tests.tiny import SENTENCES, WORDS, perturb
+from tests.support.tiny import SENTENCES, WORDS, perturb
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from tests import tiny_decoders, tiny_encoders
+from tests.support import tiny_decoders, tiny_encoders
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 

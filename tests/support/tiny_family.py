@@ -28,7 +28,7 @@ class TinyFamily:
     Attributes:
         config: makes its configuration.
         model: the class that it is pre-trained with, head included.
-        tokenizer: which of the tokenizers of `tests.tiny` it takes: "bert", "roberta",
+        tokenizer: which of the tokenizers of `tests.support.tiny` it takes: "bert", "roberta",
             "bert-generation", "gpt2", "opt", "llama", "qwen" or "gemma".
     """
 

@@ -5,7 +5,7 @@ caps are low enough to bend the scores.
 """
 
 import transformers
-from tests.tiny_family import TinyFamily, maker
+from tests.support.tiny_family import TinyFamily, maker
 
 __all__ = ["FAMILIES"]
 

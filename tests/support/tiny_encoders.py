@@ -1,7 +1,7 @@
 """Tiny encoder-only families, by their model_type."""
 
 import transformers
-from tests.tiny_family import TinyFamily, maker
+from tests.support.tiny_family import TinyFamily, maker
 
 __all__ = ["FAMILIES"]
 
