@@ -26,7 +26,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from warmstart.metrics.catalogue import METRICS, get_metric
+from warmstart.metrics.all_metrics import METRICS, get_metric
 from warmstart.metrics.compute import score_system
 from warmstart.metrics.metric import Metric
 from warmstart.metrics.system_outputs import SystemOutputs

@@ -107,10 +107,10 @@ def measure(path: Path, vocabulary: Path, pairs: int, tokenized: int) -> dict[st
 
         from warmstart.cache import file_digest
         from warmstart.data.hold_out import hold_out
-        from warmstart.data.pairs import read_pairs
+        from warmstart.data.read_pairs import read_pairs
         from warmstart.data.report import report_data
         from warmstart.data.stored import find_stored, keep_examples
-        from warmstart.data.tokens import tokenize_examples
+        from warmstart.data.token_rows import tokenize_examples
         from warmstart.text.tokenizer_pair import TokenizerPair
         from warmstart.training.order import shuffled
 

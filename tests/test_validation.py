@@ -1,5 +1,6 @@
 """Settings are checked against their annotations, and their docs are read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +10,7 @@ import pytest
 from annotated_types import Ge, Gt, Interval, Le, Lt
 
 from warmstart.errors import UsageError
-from warmstart.validation import Hint, field_docs, requirement, validate
+from warmstart.validation import Check, Hint, field_docs, requirement, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,3 +108,24 @@ def test_field_docs_are_the_strings_after_the_fields() -> None:
     assert list(docs)[:3] == ["beams", "penalty", "size"]
     assert docs["penalty"] == "Divides the score, and goes on in a second line."
     assert docs["text"] == "Any text."
+
+
+def test_a_check_replaces_the_sentence_and_the_value() -> None:
+    def even(number: int) -> int:
+        if number % 2:
+            raise UsageError(f"{number} is odd; give an even number.")
+        return number // 2
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Checked:
+        half: Annotated[int, Check(even)] = 0
+        several: Sequence[Annotated[int, Check(even)]] = ()
+
+        def __post_init__(self) -> None:
+            validate(self)
+
+    assert Checked(half=6, several=[2, 4]) == Checked(half=6, several=[2, 4])
+    assert (Checked(half=6).half, list(Checked(several=[2, 4]).several)) == (3, [1, 2])
+    with pytest.raises(UsageError) as caught:
+        Checked(half=3, several=[2, 5])
+    assert str(caught.value) == "3 is odd; give an even number. 5 is odd; give an even number."

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from warmstart.generation.result import Generated
     from warmstart.metrics.score import Score
     from warmstart.seq2seq import Seq2Seq
-    from warmstart.tasks.catalogue import load_task
+    from warmstart.tasks.load import load_task
     from warmstart.training.config import TrainConfig
     from warmstart.training.train import train
 else:
@@ -63,7 +63,7 @@ else:
         "Job": "warmstart.bulk.job",
         "evaluate": "warmstart.evaluation.evaluate",
         "generate_files": "warmstart.bulk.run",
-        "load_task": "warmstart.tasks.catalogue",
+        "load_task": "warmstart.tasks.load",
         "train": "warmstart.training.train",
     }
 

@@ -11,7 +11,7 @@ import inspect
 import operator
 import textwrap
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
 from functools import cache
 from numbers import Integral, Real
@@ -35,9 +35,9 @@ from warmstart.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
+    from pydantic_core import CoreSchema, ErrorDetails
 
-__all__ = ["Hint", "Settings", "field_docs", "requirement", "validate"]
+__all__ = ["Check", "Hint", "Settings", "field_docs", "requirement", "validate"]
 
 
 class Settings(Protocol):
@@ -53,6 +53,32 @@ class Hint:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Validates a field by a function: ``Annotated[str, Check(known_name)]``.
+
+    Attributes:
+        function: returns the value to take, or raises a `UsageError`, which is the whole sentence.
+    """
+
+    function: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> "CoreSchema":
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def _checked(self, value: object) -> object:
+        try:
+            return self.function(value)
+        except UsageError as error:
+            raise _Sentence(str(error)) from None
+
+
+class _Sentence(ValueError):
+    """A complete error, which pydantic collects with others."""
+
+
 # pydantic's name of an error -> what to give instead.
 _WANTED: Mapping[str, str] = {
     "bool_type": "give true or false",
@@ -60,7 +86,9 @@ _WANTED: Mapping[str, str] = {
     "float_type": "give a number",
     "int_type": "give a whole number",
     "path_type": "give a path",
+    "sequence_str": "give a list",
     "string_type": "give a text",
+    "too_short": "give at least one",
     "tuple_type": "give a list",
 }
 
@@ -99,7 +127,8 @@ def validate(settings: Settings, *, prefix: str = "") -> None:
             by_field.setdefault(str(problem["loc"][0]), problem)
         raise UsageError(
             " ".join(
-                f"{prefix}{name} is {given[name]!r:.80}; {_advice(kind, name, problem)}"
+                _own_sentence(problem)
+                or f"{prefix}{name} is {given[name]!r:.80}; {_advice(kind, name, problem)}"
                 for name, problem in by_field.items()
             )
         ) from None
@@ -155,6 +184,12 @@ def _marks(annotation: object) -> list[object]:
     return marks
 
 
+def _own_sentence(problem: "ErrorDetails") -> str | None:
+    """The error of a `Check`."""
+    error = problem.get("ctx", {}).get("error")
+    return str(error) if isinstance(error, _Sentence) else None
+
+
 def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
     """What to give in place of a wrong value."""
     annotation = _hints(kind)[name]
@@ -164,7 +199,7 @@ def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
         case "literal_error":
             choices = [str(choice) for choice in _choices(annotation)]
             return did_you_mean(str(problem["input"]), choices) + hint
-        case "tuple_type" if isinstance(problem["input"], str):
+        case "tuple_type" | "sequence_str" if isinstance(problem["input"], str):
             return f"give a list: [{problem['input']!r}].{hint}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             return f"it must be {allowed}.{hint}"

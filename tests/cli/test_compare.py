@@ -9,7 +9,7 @@ from tests.support.shared_data import shared_data
 
 import warmstart as package
 from warmstart.errors import DataError, UsageError
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.system_outputs import SystemOutputs
 
 Run = Callable[..., Finished]

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from tests.support.command_line import Finished
 
-from warmstart.tasks.catalogue import TASKS
+from warmstart.tasks.all_tasks import TASKS
 
 Run = Callable[..., Finished]
 ROWS = [{"article": "a b c", "highlights": "a b"}, {"article": "d e f", "highlights": "d e"}]

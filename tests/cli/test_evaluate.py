@@ -285,4 +285,4 @@ def test_rows_with_an_empty_text_are_left_out_when_asked(
     finished = warmstart("evaluate", composed, *arguments, "--skip-empty")
     assert finished.code == 0
     assert json.loads(finished.out)["examples"] == 2
-    assert "left out 1 with an empty text" in finished.err
+    assert "skipped 1 with an empty text" in finished.err

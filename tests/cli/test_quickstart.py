@@ -9,10 +9,10 @@ import pytest
 from tests.support.command_line import Finished
 
 from warmstart.metrics.score import Score
-from warmstart.quickstart import run as module
-from warmstart.quickstart.pairs import SplittingPairs
-from warmstart.quickstart.report import report
+from warmstart.quickstart import quickstart as module
 from warmstart.quickstart.rules import DiscoursePair
+from warmstart.quickstart.splitting import SplittingPairs
+from warmstart.quickstart.summary import report
 from warmstart.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from warmstart.data.columnar import read_arrow, read_parquet
 from warmstart.data.example import Example
-from warmstart.data.pairs import read_pairs
+from warmstart.data.read_pairs import read_pairs
 from warmstart.data.rows import Row
 from warmstart.errors import DataError
 

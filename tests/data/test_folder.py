@@ -8,7 +8,7 @@ from tests.support.shared_data import shared_data
 from warmstart.data.folder import folder_splits
 from warmstart.data.origin import Origin
 from warmstart.errors import DataError
-from warmstart.tasks.catalogue import get_task_definition
+from warmstart.tasks.all_tasks import get_task_definition
 
 Names = dict[str, list[str]]
 

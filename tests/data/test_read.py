@@ -19,7 +19,7 @@ from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
 from warmstart.data.origin import Origin
 from warmstart.data.read import read_examples, split_sources
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.skipped_rows import SkippedRows
 from warmstart.errors import DataError, UsageError
 
 # Texts that every format can hold: no line breaks, no tabs, not blank.
@@ -196,7 +196,7 @@ def test_sources_of_splits(tmp_path: Path) -> None:
 
 
 def test_turkcorpus_has_eight_references() -> None:
-    from warmstart.tasks.catalogue import load_task
+    from warmstart.tasks.load import load_task
 
     split = load_task("simplification", shared_data("turkcorpus")).split("test")
     assert len(split) == 359
@@ -221,40 +221,40 @@ def test_rows_with_an_empty_text_are_an_error_or_are_counted(tmp_path: Path, nam
         DataError, match=r"the column 'source' is empty.*left out \(skip_empty, --skip-empty\)"
     ):
         list(read_examples(path))
-    left_out = LeftOut()
-    examples = read_examples(path, left_out=left_out)
+    skipped = SkippedRows()
+    examples = read_examples(path, skipped=skipped)
     assert list(examples) == [Example("a", ("b",)), Example("e", ("f",))]
-    assert left_out.rows == 2
-    assert left_out.first in (f"{path}, line 3", f"{path}, line 2", f"{path}, row 2")
+    assert skipped.rows == 2
+    assert skipped.first in (f"{path}, line 3", f"{path}, line 2", f"{path}, row 2")
 
 
 def test_empty_lines_of_parallel_text(tmp_path: Path) -> None:
     files = [tmp_path / "a.en", tmp_path / "a.de"]
     files[0].write_text("a\n\nc\n", encoding="utf-8")
     files[1].write_text("b\nd\n \n", encoding="utf-8")
-    left_out = LeftOut()
-    assert list(read_examples(files, left_out=left_out)) == [Example("a", ("b",))]
-    assert left_out == LeftOut(rows=2, first=f"{files[0]}, line 2")
+    skipped = SkippedRows()
+    assert list(read_examples(files, skipped=skipped)) == [Example("a", ("b",))]
+    assert skipped == SkippedRows(rows=2, first=f"{files[0]}, line 2")
 
 
 def test_only_what_is_empty_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"source": "a", "target": 5}\n', encoding="utf-8")
     with pytest.raises(DataError, match="'target' is not text"):
-        list(read_examples(path, left_out=LeftOut()))
+        list(read_examples(path, skipped=SkippedRows()))
 
 
 def test_a_mixture_with_a_file_of_empty_texts(tmp_path: Path, two: tuple[Path, Path]) -> None:
     write_tsv(tmp_path / "c.tsv", [("", "x")])
     parts = [{"file": two[0], "weight": 1}, {"file": tmp_path / "c.tsv", "weight": 1}]
     with pytest.raises(DataError, match=r"c\.tsv has no examples to mix"):
-        list(read_examples(parts, left_out=LeftOut()))
+        list(read_examples(parts, skipped=SkippedRows()))
 
 
 def assert_read_or_told(path: Path, columns: ColumnMapping | None) -> None:
     error = None
     try:
-        list(read_examples(path, columns, left_out=LeftOut()))
+        list(read_examples(path, columns, skipped=SkippedRows()))
     except DataError as raised:
         error = str(raised)
     assert error is None or str(path) in error

@@ -9,7 +9,7 @@ import pytest
 
 from warmstart.data.example import Example
 from warmstart.errors import DataError
-from warmstart.tasks.catalogue import TASKS, get_task_definition
+from warmstart.tasks.all_tasks import TASKS, get_task_definition
 
 # A row of each kind, and one that may be anything's.
 ROWS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from warmstart.errors import CheckpointError
 from warmstart.evaluation.evaluate import evaluate
 from warmstart.hub.card import CardFacts, base_of
 from warmstart.seq2seq import Seq2Seq
-from warmstart.tasks.catalogue import load_task
+from warmstart.tasks.load import load_task
 from warmstart.training.train import train
 
 

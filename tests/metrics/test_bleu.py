@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.bleu import Bleu
-from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 
 SENTENCES = st.lists(st.sampled_from(["a", "b", "C", "d,", "e."]), max_size=8).map(" ".join)

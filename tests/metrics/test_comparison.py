@@ -8,7 +8,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
 
 from warmstart.errors import UsageError
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.comparison import compare_systems
 from warmstart.metrics.compute import compute
 from warmstart.metrics.system_outputs import SystemOutputs

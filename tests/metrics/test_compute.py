@@ -4,8 +4,8 @@ import pytest
 
 from warmstart.errors import UsageError
 from warmstart.metrics import bootstrap
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.bleu import Bleu
-from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.exact_match import ExactMatch
 

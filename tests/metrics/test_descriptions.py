@@ -2,8 +2,8 @@
 
 import pytest
 
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.bertscore import BertScore
-from warmstart.metrics.catalogue import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.repetition_rate import RepetitionRate
 

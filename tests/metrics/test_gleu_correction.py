@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.gleu_correction import GleuCorrection
 

@@ -7,7 +7,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.compute import compute
 from warmstart.metrics.rouge import Rouge
 

@@ -13,7 +13,7 @@ from tests.support.shared_data import shared_data
 
 from warmstart.data.example import Example
 from warmstart.errors import DataError
-from warmstart.tasks.catalogue import load_task
+from warmstart.tasks.load import load_task
 
 DISCOFUSE_HEADER = (
     "coherent_first_sentence\tcoherent_second_sentence\tincoherent_first_sentence\t"

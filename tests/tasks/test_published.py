@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from warmstart.tasks.catalogue import TASKS, get_task_definition
+from warmstart.tasks.all_tasks import TASKS, get_task_definition
 
 PAPER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "paper.md"
 Row = tuple[str, list[str]]

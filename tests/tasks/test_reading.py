@@ -11,7 +11,7 @@ from warmstart.data.example import Example
 from warmstart.data.stored import StoredExamples
 from warmstart.errors import DataError
 from warmstart.tasks import reading
-from warmstart.tasks.catalogue import load_task
+from warmstart.tasks.load import load_task
 
 
 @pytest.fixture(autouse=True)

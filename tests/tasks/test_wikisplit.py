@@ -5,9 +5,9 @@ import pytest
 from tests.support.shared_data import shared_data
 
 from warmstart.data.example import Example
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.compute import compute
-from warmstart.tasks.catalogue import load_task
+from warmstart.tasks.load import load_task
 from warmstart.tasks.wikisplit import WIKISPLIT
 
 

@@ -178,8 +178,8 @@ def pseudo_labels(
     The same command again goes on where it was interrupted. Train on the file as on any other.
     """
     from warmstart.cli.evaluate import parse_columns
-    from warmstart.data.skipped_rows import LeftOut
-    from warmstart.tasks.catalogue import get_task_definition
+    from warmstart.data.skipped_rows import SkippedRows
+    from warmstart.tasks.all_tasks import get_task_definition
     from warmstart.tasks.reading import read_split
 
     overrides = decoding(num_beams, max_length, None, length_penalty, None, None)
@@ -192,7 +192,7 @@ def pseudo_labels(
         fraction=1,
         limit=limit,
         seed=0,
-        left_out=LeftOut(),
+        skipped=SkippedRows(),
     )
     from warmstart.bulk.pseudo_labels import write_pseudo_labels
     from warmstart.seq2seq import Seq2Seq
@@ -241,7 +241,7 @@ def report(
 ) -> None:
     """Count rows, duplicates and lengths, and what evaluation data shares with training data."""
     from warmstart.data.report import report_data
-    from warmstart.tasks.catalogue import get_task_definition
+    from warmstart.tasks.all_tasks import get_task_definition
     from warmstart.tasks.reading import read_splits
 
     definition = get_task_definition(task)

@@ -76,7 +76,7 @@ def doctor(
 def _read(
     data: list[Path], columns: str | None, limit: int, *, skip_empty: bool
 ) -> list[tuple[str, str]]:
-    from warmstart.tasks.catalogue import load_task
+    from warmstart.tasks.load import load_task
 
     split = load_task(
         "pairs",

@@ -32,6 +32,7 @@ from warmstart.cli.scoring import (
     check_names,
 )
 from warmstart.data.columns import ColumnMapping
+from warmstart.data.splits import SplitName
 from warmstart.errors import DataError, OutputError, UsageError
 from warmstart.generation.options import GenerationOverrides
 
@@ -73,7 +74,7 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[
-        Literal["train", "validation", "test"],
+        SplitName,
         typer.Option(help="Which part of a folder or of the hub's data."),
     ] = "test",
     columns: Annotated[
@@ -158,7 +159,7 @@ def evaluate(
 
     from warmstart.evaluation.score import score, with_options
     from warmstart.evaluation.system_files import read_system, write_per_example
-    from warmstart.tasks.catalogue import get_task_definition
+    from warmstart.tasks.all_tasks import get_task_definition
 
     definition = get_task_definition(task or "pairs")
     examples: Split | None = None
@@ -308,14 +309,14 @@ def _check_finished(
 def _load(
     definition: "TaskDefinition",
     data: Sequence[str] | None,
-    split: Literal["train", "validation", "test"],
+    split: SplitName,
     columns: str | None,
     limit: int | None,
     *,
     skip_empty: bool,
 ) -> "Split":
     """The examples of one split: of what was given, or of the task's own data on the hub."""
-    from warmstart.tasks.catalogue import load_task
+    from warmstart.tasks.load import load_task
 
     if data:
         given: DataSource = data[0] if len(data) == 1 else list(data)
@@ -332,7 +333,7 @@ def _load(
         definition.name,
         files,
         columns=None if columns is None else parse_columns(columns),
-        limits=None if limit is None else {split: limit},
+        limits={} if limit is None else {split: limit},
         skip_empty=skip_empty,
     )
     return task.split(split)
@@ -365,7 +366,7 @@ def _choose(
 ) -> "list[Metric]":
     """The metrics that were named, or else the task's, tokenized as the task's data wants it."""
     from warmstart.evaluation.score import choose_metrics
-    from warmstart.metrics.catalogue import get_metric
+    from warmstart.metrics.all_metrics import get_metric
 
     if definition is None:
         return choose_metrics(names, system)

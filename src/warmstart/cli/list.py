@@ -40,7 +40,7 @@ def list_names(
 
 
 def _list_tasks(as_json: bool) -> None:
-    from warmstart.tasks.catalogue import TASKS
+    from warmstart.tasks.all_tasks import TASKS
 
     if as_json:
         print_json([_task_json(task) for task in TASKS])
@@ -85,7 +85,7 @@ def _families() -> list[tuple[str, str]]:
 
 
 def _list_metrics(as_json: bool) -> None:
-    from warmstart.metrics.catalogue import METRICS
+    from warmstart.metrics.all_metrics import METRICS
 
     if not as_json:
         rows = [(metric.name, metric.description, metric.source) for metric in METRICS]

@@ -9,7 +9,7 @@ from warmstart.cli.options import Json
 from warmstart.cli.output import print_json, scores_json
 
 if TYPE_CHECKING:
-    from warmstart.quickstart.run import QuickstartResult
+    from warmstart.quickstart.quickstart import QuickstartResult
 
 __all__ = ["quickstart"]
 
@@ -25,8 +25,8 @@ def quickstart(
     It learns to split sentences of the documentation on this machine, from a small encoder that
     comes with the package, and is compared with a random start and with copying the source.
     """
-    from warmstart.quickstart.report import report
-    from warmstart.quickstart.run import run
+    from warmstart.quickstart.quickstart import run
+    from warmstart.quickstart.summary import report
 
     result = run(output)
     if as_json:

@@ -84,7 +84,7 @@ def check_names(metrics: Sequence[str] | None) -> None:
     Raises:
         UsageError: It is neither a metric nor "all".
     """
-    from warmstart.metrics.catalogue import get_metric
+    from warmstart.metrics.all_metrics import get_metric
 
     for name in metrics or ():
         if name != "all":

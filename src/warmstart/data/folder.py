@@ -9,12 +9,13 @@ from typing import Final
 from warmstart.data.compressed import without_compression
 from warmstart.data.origin import Origin
 from warmstart.data.rows import FORMATS
+from warmstart.data.splits import SplitName
 from warmstart.errors import DataError, did_you_mean
 
 __all__ = ["FolderFiles", "folder_splits", "is_saved_dataset"]
 
 # What published data sets call their splits.
-_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+_WORDS: Final[Mapping[SplitName, tuple[str, ...]]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev", "development", "tune"),
     "test": ("test", "testing"),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from warmstart.data.columns import KINDS, Kind
+from warmstart.data.splits import SPLITS
 
 __all__ = ["HubData", "Origin"]
 
@@ -16,8 +17,7 @@ class HubData:
     config: str | None = None  # which of its configurations; None: it has one
     # Their names of our splits; a split that is left out is not there.
     splits: Mapping[str, str] = field(
-        default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"},
-        hash=False,
+        default_factory=lambda: {split: split for split in SPLITS}, hash=False
     )
 
     note: str = ""  # what who takes it should know

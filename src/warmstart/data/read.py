@@ -11,20 +11,20 @@ from typing import Final
 from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.example import Example
 from warmstart.data.folder import FolderFiles, folder_splits, is_saved_dataset
-from warmstart.data.hub import hub_rows, hub_splits, saved_rows, saved_splits
+from warmstart.data.hub_datasets import hub_rows, hub_splits, saved_rows, saved_splits
 from warmstart.data.mix import interleave
 from warmstart.data.origin import Origin
-from warmstart.data.pairs import Examples, examples_of_rows, read_pairs, read_parallel
+from warmstart.data.read_pairs import Examples, examples_of_rows, read_pairs, read_parallel
 from warmstart.data.rows import Row
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.source import DataSource, HubName, Part, hub_name, is_part, parse_source
+from warmstart.data.splits import TRAIN
 from warmstart.errors import DataError, UsageError, did_you_mean
 
 __all__ = ["read_examples", "split_sources"]
 
 _ANY: Final = Origin()
 _LOGGER: Final = logging.getLogger(__name__)
-_FIRST: Final = "train"
 
 
 def read_examples(
@@ -32,9 +32,9 @@ def read_examples(
     columns: ColumnMapping | None = None,
     *,
     origin: Origin = _ANY,
-    split: str = _FIRST,
+    split: str = TRAIN,
     seed: int = 0,
-    left_out: LeftOut | None = None,
+    skipped: SkippedRows | None = None,
 ) -> Examples:
     """Examples of one split, read one after the other, and anew each time they are asked for.
 
@@ -49,7 +49,7 @@ def read_examples(
         origin: What the task's data looks like.
         split: Which of a folder's or a data set's splits.
         seed: Of the order in which weighted files are mixed.
-        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+        skipped: Counts rows with an empty text, which are left out; None: they are an error.
 
     Raises:
         UsageError: `data` or `columns` are not written as they should be.
@@ -58,7 +58,7 @@ def read_examples(
     parts = parse_source(data)
     told = None if columns is None else Columns.parse(columns)
     streams = [
-        _part_examples(part, _columns_for(split, part.columns or told), origin, split, left_out)
+        _part_examples(part, _columns_for(split, part.columns or told), origin, split, skipped)
         for part in parts
     ]
     weights = [part.weight for part in parts if part.weight is not None]
@@ -69,7 +69,7 @@ def read_examples(
 
 def _columns_for(split: str, columns: Columns | None) -> Columns | None:
     """Weights are for training: a file to evaluate on needs none."""
-    return columns if columns is None or split == _FIRST else replace(columns, weight=None)
+    return columns if columns is None or split == TRAIN else replace(columns, weight=None)
 
 
 def split_sources(
@@ -98,33 +98,33 @@ def split_sources(
         if folder.is_dir():
             found = saved_splits(folder) if is_saved_dataset(folder) else None
             return dict.fromkeys(found or folder_splits(folder, origin), data)
-    return {_FIRST: data}  # a mapping of splits came back above
+    return {TRAIN: data}  # a mapping of splits came back above
 
 
 def _part_examples(
-    part: Part, columns: Columns | None, origin: Origin, split: str, left_out: LeftOut | None
+    part: Part, columns: Columns | None, origin: Origin, split: str, skipped: SkippedRows | None
 ) -> Iterable[Example]:
     wanted = part.split or split
     if isinstance(part.file, tuple):
         if columns is not None:
             raise UsageError("plain text files have no columns; leave the column mapping out.")
-        return read_parallel(part.file, left_out)
+        return read_parallel(part.file, skipped)
     name = hub_name(part.file)
     if name is not None:
         full = _with_config(name, origin)
         if origin.hub is not None and origin.hub.note and origin.hub.name == name.name:
             _warn_once(f"{full}: {origin.hub.note}")
         return _row_examples(
-            lambda: hub_rows(full, wanted), f"{full}, split {wanted}", columns, origin, left_out
+            lambda: hub_rows(full, wanted), f"{full}, split {wanted}", columns, origin, skipped
         )
     path = Path(part.file)
     if path.is_dir() and is_saved_dataset(path):
         return _row_examples(
-            lambda: saved_rows(path, wanted), f"{path}, split {wanted}", columns, origin, left_out
+            lambda: saved_rows(path, wanted), f"{path}, split {wanted}", columns, origin, skipped
         )
     if path.is_dir():
-        return _folder_examples(path, wanted, columns, origin, left_out)
-    return read_pairs(path, columns, origin, left_out)
+        return _folder_examples(path, wanted, columns, origin, skipped)
+    return read_pairs(path, columns, origin, skipped)
 
 
 def _row_examples(
@@ -132,9 +132,9 @@ def _row_examples(
     name: object,
     columns: Columns | None,
     origin: Origin,
-    left_out: LeftOut | None,
+    skipped: SkippedRows | None,
 ) -> Examples:
-    return Examples(lambda: examples_of_rows(rows(), name, columns, origin, left_out))
+    return Examples(lambda: examples_of_rows(rows(), name, columns, origin, skipped))
 
 
 @cache  # three splits are one data set
@@ -151,15 +151,15 @@ def _with_config(name: HubName, origin: Origin) -> HubName:
 
 
 def _folder_examples(
-    folder: Path, split: str, columns: Columns | None, origin: Origin, left_out: LeftOut | None
+    folder: Path, split: str, columns: Columns | None, origin: Origin, skipped: SkippedRows | None
 ) -> Iterable[Example]:
     splits = folder_splits(folder, origin)
     if split not in splits:
         raise DataError(f"{folder} has no split {split!r}; {did_you_mean(split, splits)}")
     found: FolderFiles = splits[split]
     if not found.parallel:
-        streams = [read_pairs(path, columns, origin, left_out) for path in found.files]
+        streams = [read_pairs(path, columns, origin, skipped) for path in found.files]
         return Examples(lambda: chain.from_iterable(streams))
     if columns is not None:
         raise UsageError("plain text files have no columns; leave the column mapping out.")
-    return read_parallel(found.files, left_out)
+    return read_parallel(found.files, skipped)

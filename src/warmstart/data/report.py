@@ -15,6 +15,7 @@ from warmstart.cache import cache_folder, fingerprint
 from warmstart.data.example import Example
 from warmstart.data.hashes import count_repeats, part_of, partitions
 from warmstart.data.lengths import PERCENTILES, LengthCounts, Lengths
+from warmstart.data.splits import EVALUATION_SPLITS, TRAIN
 from warmstart.data.stored import content_of, hash_blocks, in_blocks
 from warmstart.errors import OutputError
 from warmstart.writing import written_beside
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DataReport", "Overlap", "SharedExample", "SplitReport", "report_data"]
 
-EVALUATION: Final = ("validation", "test")
 _NAMED: Final = 5  # shared examples that are named, the most
 _VERSION: Final = 1  # of the kept counts
 _SOURCES, _PAIRS = 0, 1  # columns of hashes
@@ -144,10 +144,10 @@ def report_data(
         name: _with(_counts(examples), len(examples), empty.get(name, 0), tokens.get(name))
         for name, examples in splits.items()
     }
-    train = splits.get("train")
+    train = splits.get(TRAIN)
     overlaps = [
         find_overlap(name, train, splits[name])
-        for name in EVALUATION
+        for name in EVALUATION_SPLITS
         if train is not None and name in splits
     ]
     return DataReport(splits=reports, overlaps=tuple(overlaps))

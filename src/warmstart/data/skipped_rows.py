@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["LeftOut"]
+__all__ = ["SkippedRows"]
 
 
 @dataclass(slots=True)
-class LeftOut:
+class SkippedRows:
     """Counts the rows that were left out because a text in them is empty."""
 
     rows: int = 0

@@ -8,7 +8,16 @@ from typing import Any, Final
 from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.errors import UsageError, did_you_mean
 
-__all__ = ["HUB", "DataSource", "HubName", "Part", "hub_name", "is_part", "parse_source"]
+__all__ = [
+    "HUB",
+    "DataFiles",
+    "DataSource",
+    "HubName",
+    "Part",
+    "hub_name",
+    "is_part",
+    "parse_source",
+]
 
 HUB: Final = "hub:"  # before the name of a data set
 
@@ -17,6 +26,8 @@ HUB: Final = "hub:"  # before the name of a data set
 DataFile = str | Path | Sequence[str | Path]
 # Such, or as a mapping with settings of its own: {"file": "a.tsv", "weight": 2}; or several such.
 DataSource = DataFile | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+# Data to train on, of which a validation split is held out, or data for each split.
+DataFiles = DataSource | Mapping[str, DataSource]
 
 _KEYS: Final = ("file", "weight", "columns", "split")
 

@@ -1,6 +1,6 @@
 """Examples that do not fit into memory: in an Arrow file, mapped and read where they are needed.
 
-Shape legend: N examples, L examples left out.
+Shape legend: N examples, L examples dropped.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from warmstart.cache import fingerprint, kept, kept_file, kept_lock
 from warmstart.data.arrow import ArrowRows, ArrowWriter
 from warmstart.data.example import Example
 from warmstart.data.hashes import hashes_of
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.skipped_rows import SkippedRows
 
 if TYPE_CHECKING:
     import numpy
@@ -60,20 +60,20 @@ class StoredExamples(Sequence[Example]):
         self._path = path
         self._rows = ArrowRows(path)
 
-    def _view(self, first: int, last: int, left_out: "Sequence[int] | NDArray[Any]") -> None:
+    def _view(self, first: int, last: int, dropped: "Sequence[int] | NDArray[Any]") -> None:
         import numpy
 
         self._first, self._last = first, last
         # Rows of the file, in order, all of them between first and last. Shape: [L]
-        self._left_out: NDArray[numpy.int64] = numpy.asarray(left_out, numpy.int64)
+        self._dropped: NDArray[numpy.int64] = numpy.asarray(dropped, numpy.int64)
         # How many rows are kept before each of them, from the first on.
-        self._kept_before = self._left_out - first - numpy.arange(len(self._left_out))
+        self._kept_before = self._dropped - first - numpy.arange(len(self._dropped))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self._path, self._first, self._last, self._left_out)
+        return _reopen, (self._path, self._first, self._last, self._dropped)
 
     def __len__(self) -> int:
-        return self._last - self._first - len(self._left_out)
+        return self._last - self._first - len(self._dropped)
 
     @property
     def empty(self) -> int:
@@ -86,7 +86,7 @@ class StoredExamples(Sequence[Example]):
         whole = str(self._rows.meta["content"])
         if len(self) == len(self._rows):
             return whole
-        return fingerprint(whole, self._first, self._last, self._left_out.tobytes())
+        return fingerprint(whole, self._first, self._last, self._dropped.tobytes())
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -110,15 +110,15 @@ class StoredExamples(Sequence[Example]):
         if step != 1 or start >= stop:
             return tuple(self[i] for i in range(start, stop, step))
         first, last = self._row(start), self._row(stop - 1) + 1
-        return _reopen(self._path, first, last, self._left_out_between(first, last), self._rows)
+        return _reopen(self._path, first, last, self._dropped_between(first, last), self._rows)
 
     def _row(self, index: int) -> int:
         """The row of the file that holds an example."""
         return self._first + index + int(self._kept_before.searchsorted(index, side="right"))
 
-    def _left_out_between(self, first: int, last: int) -> "NDArray[numpy.int64]":
-        start, stop = self._left_out.searchsorted([first, last])
-        return self._left_out[start:stop]
+    def _dropped_between(self, first: int, last: int) -> "NDArray[numpy.int64]":
+        start, stop = self._dropped.searchsorted([first, last])
+        return self._dropped[start:stop]
 
     def without(self, indices: "Sequence[int] | NDArray[numpy.int64]") -> "StoredExamples":
         """A view without some of the examples, which takes 16 bytes for each of them.
@@ -130,7 +130,7 @@ class StoredExamples(Sequence[Example]):
 
         wanted = numpy.asarray(indices, numpy.int64)
         rows = self._first + wanted + self._kept_before.searchsorted(wanted, side="right")
-        rows = numpy.union1d(rows, self._left_out)
+        rows = numpy.union1d(rows, self._dropped)
         return _reopen(self._path, self._first, self._last, rows, self._rows)
 
     def __iter__(self) -> Iterator[Example]:
@@ -162,10 +162,10 @@ class StoredExamples(Sequence[Example]):
             if first >= last:
                 continue
             piece = block.slice(first - start, last - first)
-            left_out = self._left_out_between(first, last)
-            if len(left_out):
+            dropped = self._dropped_between(first, last)
+            if len(dropped):
                 keep = numpy.ones(last - first, bool)
-                keep[left_out - first] = False
+                keep[dropped - first] = False
                 piece = piece.filter(pyarrow.array(keep))
             yield piece
 
@@ -174,7 +174,7 @@ def _reopen(
     path: Path,
     first: int,
     last: int,
-    left_out: "Sequence[int] | NDArray[Any]",
+    dropped: "Sequence[int] | NDArray[Any]",
     rows: ArrowRows | None = None,
 ) -> StoredExamples:
     view = StoredExamples.__new__(StoredExamples)
@@ -182,7 +182,7 @@ def _reopen(
         view._open(path)
     else:
         view._path, view._rows = path, rows
-    view._view(first, last, left_out)
+    view._view(first, last, dropped)
     return view
 
 
@@ -191,7 +191,7 @@ def keep_examples(
     *,
     key: str | None = None,
     in_memory: int = IN_MEMORY,
-    left_out: LeftOut | None = None,
+    skipped: SkippedRows | None = None,
 ) -> Sequence[Example]:
     """A tuple of the examples; or, where they are too long for that, a file in the cache.
 
@@ -200,7 +200,7 @@ def keep_examples(
         key: A digest of all that they depend on, to find the file again by `find_stored`; None:
             it is found by its content.
         in_memory: Characters, the most that are kept in memory.
-        left_out: What counts while the examples are read; the file keeps it with them.
+        skipped: What counts while the examples are read; the file keeps it with them.
 
     Raises:
         OutputError: The file cannot be written.
@@ -215,7 +215,7 @@ def keep_examples(
             break
     else:
         return tuple(short)
-    return _store(chain(short, examples), key, left_out)
+    return _store(chain(short, examples), key, skipped)
 
 
 def find_stored(key: str) -> StoredExamples | None:
@@ -231,11 +231,11 @@ def find_stored(key: str) -> StoredExamples | None:
 
 
 def _store(
-    examples: Iterable[Example], key: str | None, left_out: LeftOut | None
+    examples: Iterable[Example], key: str | None, skipped: SkippedRows | None
 ) -> StoredExamples:
     # Without a key the content is it, which is only known when all is written.
     name = fingerprint(_VERSION, key) if key is not None else f"new-{uuid.uuid4().hex}"
-    path = kept_file(_KIND, name, lambda partial: _write(partial, examples, left_out))
+    path = kept_file(_KIND, name, lambda partial: _write(partial, examples, skipped))
     stored = StoredExamples(path)
     if key is None:
         kept_lock(path).unlink(missing_ok=True)  # nobody else can wait for it
@@ -248,7 +248,7 @@ def _store(
     return stored
 
 
-def _write(path: Path, examples: Iterable[Example], left_out: LeftOut | None) -> None:
+def _write(path: Path, examples: Iterable[Example], skipped: SkippedRows | None) -> None:
     import pyarrow
 
     texts = pyarrow.string()
@@ -276,7 +276,7 @@ def _write(path: Path, examples: Iterable[Example], left_out: LeftOut | None) ->
                     pyarrow.array(hashes[:, 1]),
                 ]
             )
-        empty = 0 if left_out is None else left_out.rows
+        empty = 0 if skipped is None else skipped.rows
         digests = {"content": digest.hexdigest(), "weights": weights.hexdigest()}
         writer.finish({**digests, "empty": empty})
 

@@ -12,7 +12,7 @@ from warmstart.errors import OutputError, UsageError
 from warmstart.evaluation.score import score
 from warmstart.evaluation.system_files import write_json_lines
 from warmstart.generation.options import GenerationOverrides
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.metric import Metric
 from warmstart.metrics.score import Score
 from warmstart.metrics.system_outputs import SystemOutputs

@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from typing import Any, Final
 
 from warmstart.errors import UsageError
+from warmstart.metrics.all_metrics import METRICS, get_metric
 from warmstart.metrics.bertscore import BertScore
-from warmstart.metrics.catalogue import METRICS, get_metric
 from warmstart.metrics.compute import lacks, score_system
 from warmstart.metrics.metric import Metric
 from warmstart.metrics.score import Score

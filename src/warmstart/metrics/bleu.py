@@ -10,7 +10,7 @@ import numpy as np
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, token_splitter
+from warmstart.metrics.tokenization import check_tokenization, token_splitter
 
 __all__ = ["Bleu"]
 

@@ -14,7 +14,7 @@ from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import (
+from warmstart.metrics.tokenization import (
     check_tokenization,
     split_examples,
     text_signature,

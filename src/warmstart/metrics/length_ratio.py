@@ -7,7 +7,7 @@ import numpy as np
 from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+from warmstart.metrics.tokenization import check_tokenization, text_signature, token_splitter
 
 __all__ = ["LengthRatio"]
 

@@ -7,7 +7,7 @@ from warmstart.metrics.length_ratio import LengthRatio
 from warmstart.metrics.metric import Better, FloatArray, Metric
 from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature
+from warmstart.metrics.tokenization import check_tokenization, text_signature
 
 __all__ = ["LongerOutputs"]
 

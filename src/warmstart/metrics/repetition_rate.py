@@ -9,7 +9,7 @@ from warmstart.metrics.metric import Better, FloatArray, Metric, Need
 from warmstart.metrics.ngrams import word_tables
 from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
-from warmstart.metrics.tokens import check_tokenization, text_signature, token_splitter
+from warmstart.metrics.tokenization import check_tokenization, text_signature, token_splitter
 
 __all__ = ["RepetitionRate"]
 

@@ -27,13 +27,15 @@ from pydantic import (
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
 from warmstart.composition.variants import variant
 from warmstart.data.columns import ColumnMapping, Columns
-from warmstart.data.source import is_part, parse_source
+from warmstart.data.source import DataFiles, is_part, parse_source
+from warmstart.data.splits import SPLITS
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions, GenerationOverrides
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.recipe.yaml_settings import check_settings, read_settings
-from warmstart.tasks.catalogue import DataFiles, get_task_definition, load_task
-from warmstart.tasks.task import SPLITS, Task, TaskDefinition
+from warmstart.tasks.all_tasks import get_task_definition
+from warmstart.tasks.load import load_task
+from warmstart.tasks.task import Task, TaskDefinition
 from warmstart.training.config import Lora, TrainConfig
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from warmstart.data.lengths import Lengths
 from warmstart.data.mix import draw
 from warmstart.data.read import split_sources
 from warmstart.data.report import DataReport, report_data
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.source import DataSource, Part, hub_name, parse_source
+from warmstart.data.splits import TRAIN
 from warmstart.data.stored import find_stored, keep_examples
 from warmstart.errors import DataError
 from warmstart.tasks.task import Task, TaskDefinition
@@ -37,7 +38,7 @@ def read_split(
     fraction: float,
     limit: int | None,
     seed: int,
-    left_out: LeftOut | None = None,
+    skipped: SkippedRows | None = None,
 ) -> Sequence[Example]:
     """Reads data no further than its limit; or finds it in the cache, if it was large.
 
@@ -52,30 +53,30 @@ def read_split(
         fraction: Part of the examples to draw.
         limit: How many to take of those, from the start; None: all.
         seed: Of the draws, and of the order of files that are mixed.
-        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+        skipped: Counts rows with an empty text, which are left out; None: they are an error.
 
     Raises:
         DataError: The data is not as it should be.
         OutputError: It is too large for memory, and the cache cannot be written.
     """
     parts = parse_source(data)
-    skip = left_out is not None
+    skip = skipped is not None
     settings = [definition.name, repr(columns), split, fraction, limit, seed, skip]
     key = _key(definition, parts, settings)
     found = None if key is None else find_stored(key)
     if found is not None:
         _LOGGER.info("%s: found %d examples that were read before", split, len(found))
-        if left_out is not None:
-            left_out.rows = found.empty
+        if skipped is not None:
+            skipped.rows = found.empty
         return found
-    examples = definition.read(data, columns, split=split, seed=seed, left_out=left_out)
+    examples = definition.read(data, columns, split=split, seed=seed, skipped=skipped)
     drawn: Iterable[Example] = draw(examples, fraction, seed=seed)
-    read = keep_examples(islice(drawn, limit), key=key, left_out=left_out)
-    if left_out is not None and left_out.rows:
-        where = f"{left_out.rows} with an empty text, the first at {left_out.first}"
+    read = keep_examples(islice(drawn, limit), key=key, skipped=skipped)
+    if skipped is not None and skipped.rows:
+        where = f"{skipped.rows} with an empty text, the first at {skipped.first}"
         if not read:
             raise DataError(f"every row for {split} is empty: {where}; look at the columns taken.")
-        _LOGGER.warning("%s: left out %s", split, where)
+        _LOGGER.warning("%s: skipped %s", split, where)
     return read
 
 
@@ -95,13 +96,13 @@ def read_splits(
     Raises:
         DataError: The data is not as it should be.
     """
-    sources: dict[str, DataSource] = {"train": [{"file": str(path)} for path in train]}
+    sources: dict[str, DataSource] = {TRAIN: [{"file": str(path)} for path in train]}
     if len(train) == 1:
         sources = split_sources(train[0], definition.origin)
     sources |= evaluation
     read = {}
     for split, source in sources.items():
-        left_out = LeftOut()
+        skipped = SkippedRows()
         examples = read_split(
             definition,
             source,
@@ -110,9 +111,9 @@ def read_splits(
             fraction=1,
             limit=None,
             seed=0,
-            left_out=left_out,
+            skipped=skipped,
         )
-        read[split] = (examples, left_out.rows)
+        read[split] = (examples, skipped.rows)
     return read
 
 

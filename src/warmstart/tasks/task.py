@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
 from warmstart.data.origin import Origin
-from warmstart.data.pairs import Examples
 from warmstart.data.read import read_examples
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.read_pairs import Examples
+from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.source import DataSource
+from warmstart.data.splits import TRAIN, VALIDATION
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.generation.options import GenerationOptions
 
-__all__ = ["SPLITS", "Split", "Task", "TaskDefinition"]
-
-SPLITS: Final = ("train", "validation", "test")
+__all__ = ["Split", "Task", "TaskDefinition"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,7 @@ class TaskDefinition:
     description: str  # one line
     max_source_length: int  # tokens, with special tokens; longer sources are truncated
     max_target_length: int  # tokens, with start and end
-    metrics: tuple[str, ...]  # names in `metrics.catalogue.METRICS`
+    metrics: tuple[str, ...]  # names in `METRICS`
     tokenize: str | None = None  # how metrics split texts; None is each metric's default
     origin: Origin = field(default_factory=Origin)  # where its data is from, and how it looks
     prepare: Callable[[Example], Example] | None = None  # what is done to each; None: nothing
@@ -58,13 +56,13 @@ class TaskDefinition:
         data: DataSource,
         columns: ColumnMapping | None = None,
         *,
-        split: str = "train",
+        split: str = TRAIN,
         seed: int = 0,
-        left_out: LeftOut | None = None,
+        skipped: SkippedRows | None = None,
     ) -> Examples:
         """Examples of one split, prepared for this task; see `read_examples`."""
         examples = read_examples(
-            data, columns, origin=self.origin, split=split, seed=seed, left_out=left_out
+            data, columns, origin=self.origin, split=split, seed=seed, skipped=skipped
         )
         prepare = self.prepare
         return examples if prepare is None else Examples(lambda: map(prepare, examples))
@@ -141,6 +139,6 @@ class Task:
         if name not in self.splits:
             raise UsageError(
                 f"this data has no split {name!r}; {did_you_mean(name, self.splits)} "
-                f'Others are given as files: data={{"{SPLITS[0]}": ..., "{SPLITS[1]}": ...}}.'
+                f'Give others as files: data={{"{TRAIN}": ..., "{VALIDATION}": ...}}.'
             )
         return self.splits[name]

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from warmstart.data.example import Example
 from warmstart.data.lengths import Lengths
-from warmstart.data.tokens import TokenRows, tokenize_examples
+from warmstart.data.token_rows import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 from warmstart.text.long_sources import shorter
@@ -55,7 +55,7 @@ class TokenizedExamples(Dataset[TokenizedExample]):
     """Examples tokenized once, with a counted warning for those that were cut.
 
     Token ids lie in a file of the cache, which is mapped into memory, or in memory where they are
-    few; see `warmstart.data.tokens.tokenize_examples`.
+    few; see `warmstart.data.token_rows.tokenize_examples`.
 
     Attributes:
         rows: the token ids.

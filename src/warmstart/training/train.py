@@ -18,7 +18,7 @@ from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
 from warmstart.errors import UsageError, alike, did_you_mean
 from warmstart.inference.convert import refuse_reduced
-from warmstart.metrics.catalogue import get_metric
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq

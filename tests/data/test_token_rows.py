@@ -11,10 +11,10 @@ import pytest
 from tests.support.tiny import WORDS, tokenizer_of
 from tests.training.runs import copying_examples
 
-from warmstart.data import tokens
+from warmstart.data import token_rows
 from warmstart.data.example import Example
 from warmstart.data.stored import keep_examples
-from warmstart.data.tokens import TokenRows, tokenize_examples, tokenizer_fingerprint
+from warmstart.data.token_rows import TokenRows, tokenize_examples, tokenizer_fingerprint
 from warmstart.text.tokenizer_pair import TokenizerPair
 
 
@@ -22,7 +22,7 @@ from warmstart.text.tokenizer_pair import TokenizerPair
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, in which even a few examples are kept."""
     monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tokens, "_WORTH_A_FILE", 1)
+    monkeypatch.setattr(token_rows, "_WORTH_A_FILE", 1)
     return tmp_path / "cache" / "tokens"
 
 
@@ -47,7 +47,7 @@ def expected(
 def test_rows_are_those_of_the_tokenizers(
     limits: tuple[int | None, int | None], pair: TokenizerPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_BLOCK_TOKENS", 2000)  # many blocks
+    monkeypatch.setattr(token_rows, "_BLOCK_TOKENS", 2000)  # many blocks
     rows = tokenize_examples(pair, EXAMPLES, *limits)
     wanted = expected(pair, *limits)
     assert [(row.source, row.target) for row in rows] == wanted
@@ -125,10 +125,10 @@ def test_a_damaged_file_is_made_again(pair: TokenizerPair, folder: Path) -> None
 def test_few_examples_stay_in_memory(
     pair: TokenizerPair, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokens, "_WORTH_A_FILE", 10**6)
+    monkeypatch.setattr(token_rows, "_WORTH_A_FILE", 10**6)
     rows = tokenize_examples(pair, EXAMPLES, 9, 9)
     assert not folder.exists()
-    monkeypatch.setattr(tokens, "_WORTH_A_FILE", 1)
+    monkeypatch.setattr(token_rows, "_WORTH_A_FILE", 1)
     assert list(tokenize_examples(pair, EXAMPLES, 9, 9)) == list(rows)
 
 

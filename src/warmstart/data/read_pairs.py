@@ -26,7 +26,7 @@ from warmstart.data.rows import (
     read_json_lines,
     read_tsv,
 )
-from warmstart.data.skipped_rows import LeftOut
+from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.texts import EmptyTextError, source_of, targets_of, value_of, weight_of
 from warmstart.errors import DataError, UsageError
 
@@ -50,7 +50,7 @@ def read_pairs(
     path: str | Path,
     columns: ColumnMapping | Columns | None = None,
     origin: Origin = _ANY,
-    left_out: LeftOut | None = None,
+    skipped: SkippedRows | None = None,
 ) -> Examples:
     """Examples of a TSV, CSV, JSON Lines, Parquet or Arrow file, the first three also compressed.
 
@@ -67,7 +67,7 @@ def read_pairs(
         path: The file; its name says its format.
         columns: Which columns to take, for example ``{"source": "complex", "target": "simple"}``.
         origin: What the task's data looks like.
-        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+        skipped: Counts rows with an empty text, which are left out; None: they are an error.
 
     Raises:
         UsageError: `columns` is not a mapping of a source and a target to columns.
@@ -77,15 +77,15 @@ def read_pairs(
     path = Path(path)
     if columns is not None and not isinstance(columns, Columns):
         columns = Columns.parse(columns)
-    return Examples(lambda: _file_examples(path, columns, origin, left_out))
+    return Examples(lambda: _file_examples(path, columns, origin, skipped))
 
 
-def read_parallel(paths: Sequence[str | Path], left_out: LeftOut | None = None) -> Examples:
+def read_parallel(paths: Sequence[str | Path], skipped: SkippedRows | None = None) -> Examples:
     """Examples of text files, plain or compressed, in which equal lines belong together.
 
     Args:
         paths: The source's file, then one or more files of targets.
-        left_out: Counts lines of which one is empty, which are left out; None: they are an error.
+        skipped: Counts lines of which one is empty, which are left out; None: they are an error.
 
     Raises:
         UsageError: Fewer than two files.
@@ -95,7 +95,7 @@ def read_parallel(paths: Sequence[str | Path], left_out: LeftOut | None = None) 
         raise UsageError(
             f"parallel text needs two files, the source's and the target's; {len(paths)} given."
         )
-    return Examples(lambda: _parallel_examples([Path(path) for path in paths], left_out))
+    return Examples(lambda: _parallel_examples([Path(path) for path in paths], skipped))
 
 
 def examples_of_rows(
@@ -103,7 +103,7 @@ def examples_of_rows(
     name: object,
     columns: Columns | None,
     origin: Origin,
-    left_out: LeftOut | None = None,
+    skipped: SkippedRows | None = None,
 ) -> Iterator[Example]:
     """Examples of rows that have names for their columns.
 
@@ -112,7 +112,7 @@ def examples_of_rows(
         name: Where they are from, for logs and errors.
         columns: Those to take; None: well-known ones.
         origin: What the task's data looks like.
-        left_out: Counts rows with an empty text, which are left out; None: they are an error.
+        skipped: Counts rows with an empty text, which are left out; None: they are an error.
 
     Raises:
         DataError: A row is not as it should be, or no columns are found.
@@ -120,7 +120,7 @@ def examples_of_rows(
     rows = iter(rows)
     first = next(rows)
     columns = _columns_of(first, name, columns, origin)
-    return _examples(chain([first], rows), name, columns, left_out)
+    return _examples(chain([first], rows), name, columns, skipped)
 
 
 def _columns_of(row: Row, name: object, columns: Columns | None, origin: Origin) -> Columns:
@@ -141,7 +141,7 @@ def _checked_columns(row: Row, path: Path, columns: Columns | None, origin: Orig
 
 
 def _file_examples(
-    path: Path, columns: Columns | None, origin: Origin, left_out: LeftOut | None
+    path: Path, columns: Columns | None, origin: Origin, skipped: SkippedRows | None
 ) -> Iterator[Example]:
     match file_format(path):
         case "tsv":
@@ -149,7 +149,7 @@ def _file_examples(
             if columns is None and not has_known_columns(fields, origin):
                 columns = first_two_columns(fields, path)
                 check_first_row(fields, path, origin)
-                return _examples(read_tsv(path, header=False), path, columns, left_out)
+                return _examples(read_tsv(path, header=False), path, columns, skipped)
             header = columns is None or not columns.numbered
             rows = read_tsv(path, header=header)
         case "csv":
@@ -162,7 +162,7 @@ def _file_examples(
         case "arrow":
             columns = _checked_columns(next(read_arrow(path)), path, columns, origin)
             rows = read_arrow(path, _top_level(columns))
-    return examples_of_rows(rows, path, columns, origin, left_out)
+    return examples_of_rows(rows, path, columns, origin, skipped)
 
 
 def _top_level(columns: Columns) -> list[str]:
@@ -171,7 +171,7 @@ def _top_level(columns: Columns) -> list[str]:
     return [part for name in names for part in (name, name.partition(".")[0])]
 
 
-def _parallel_examples(paths: list[Path], left_out: LeftOut | None) -> Iterator[Example]:
+def _parallel_examples(paths: list[Path], skipped: SkippedRows | None) -> Iterator[Example]:
     for number, lines in enumerate(zip_longest(*map(read_lines, paths)), start=1):
         if None in lines:
             lengths = ", ".join(f"{path} {sum(1 for _ in read_lines(path))}" for path in paths)
@@ -183,8 +183,8 @@ def _parallel_examples(paths: list[Path], left_out: LeftOut | None) -> Iterator[
         )
         if empty is None:
             yield Example(lines[0], tuple(lines[1:]))
-        elif left_out is not None:
-            left_out.add(f"{empty}, line {number}")
+        elif skipped is not None:
+            skipped.add(f"{empty}, line {number}")
         else:
             raise DataError(
                 f"{empty}, line {number} is empty; take that line out of all of the files."
@@ -192,16 +192,16 @@ def _parallel_examples(paths: list[Path], left_out: LeftOut | None) -> Iterator[
 
 
 def _examples(
-    rows: Iterable[Row], name: object, columns: Columns, left_out: LeftOut | None
+    rows: Iterable[Row], name: object, columns: Columns, skipped: SkippedRows | None
 ) -> Iterator[Example]:
     for row in rows:
         try:
             source = source_of(row, columns.source, name)
             targets = [text for column in columns.targets for text in targets_of(row, column, name)]
         except EmptyTextError:
-            if left_out is None:
+            if skipped is None:
                 raise
-            left_out.add(f"{name}, {row.place}")
+            skipped.add(f"{name}, {row.place}")
         else:
             weight = 1.0 if columns.weight is None else weight_of(row, columns.weight, name)
             yield Example(source, tuple(targets), weight)

@@ -4,9 +4,7 @@ import pytest
 
 from warmstart.errors import OutputError
 from warmstart.quickstart.corpus import Corpus
-from warmstart.quickstart.pairs import splitting_pairs
-from warmstart.quickstart.report import report
-from warmstart.quickstart.run import (
+from warmstart.quickstart.quickstart import (
     COPY,
     RANDOM_START,
     WARM_START,
@@ -14,6 +12,8 @@ from warmstart.quickstart.run import (
     QuickstartResult,
     run,
 )
+from warmstart.quickstart.splitting import splitting_pairs
+from warmstart.quickstart.summary import report
 from warmstart.seq2seq import Seq2Seq
 
 TINY = QuickstartConfig(

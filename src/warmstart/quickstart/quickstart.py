@@ -21,7 +21,7 @@ from warmstart.evaluation.evaluate import rewrite, score_outputs, target_loss
 from warmstart.metrics.score import Score
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR
-from warmstart.quickstart.pairs import SplittingPairs, splitting_pairs
+from warmstart.quickstart.splitting import SplittingPairs, splitting_pairs
 from warmstart.seq2seq import RANDOM, Seq2Seq
 from warmstart.training.config import TrainConfig
 from warmstart.training.train import train

@@ -8,8 +8,8 @@ from tests.support.shared_data import shared_data
 
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.example import Example
-from warmstart.data.pairs import read_pairs, read_parallel
 from warmstart.data.read import read_examples
+from warmstart.data.read_pairs import read_pairs, read_parallel
 from warmstart.errors import DataError, UsageError
 
 TWO = [Example("a", ("b",)), Example("c", ("d",))]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from warmstart.quickstart.run import QuickstartResult, System
+from warmstart.quickstart.quickstart import QuickstartResult, System
 
 __all__ = ["report"]
 

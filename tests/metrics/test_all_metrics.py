@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmstart.errors import UsageError
-from warmstart.metrics.catalogue import METRICS, get_metric
+from warmstart.metrics.all_metrics import METRICS, get_metric
 from warmstart.metrics.comparison import compare_systems
 from warmstart.metrics.compute import compute
 from warmstart.metrics.metric import Metric
@@ -145,7 +145,7 @@ def test_options_change_the_metrics_that_have_them() -> None:
 
 def test_the_catalogue_loads_nothing_heavy() -> None:
     code = (
-        "import sys, warmstart.metrics.catalogue; "
+        "import sys, warmstart.metrics.all_metrics; "
         "print([name for name in ('torch', 'transformers', 'nltk', 'sacrebleu') "
         "if name in sys.modules])"
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warmstart.data.columnar import batch_rows
 from warmstart.data.rows import Row
 from warmstart.data.source import HubName
+from warmstart.data.splits import SplitName
 from warmstart.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _LOGGER: Final = logging.getLogger(__name__)
 _ROWS: Final = 1024  # that become Python values at once
 # Where the hub keeps its own conversion of data sets that are published as a program.
 _CONVERTED: Final = "refs/convert/parquet"
-_SPLIT_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+_SPLIT_NAMES: Final[Mapping[SplitName, tuple[str, ...]]] = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
@@ -117,7 +118,7 @@ def _our_splits(loaded: Any, name: str) -> dict[str, str]:
 
     if isinstance(loaded, datasets.Dataset):
         return {"train": "train"}
-    found = {
+    found: dict[str, str] = {
         split: next(theirs for theirs in names if theirs in loaded)
         for split, names in _SPLIT_NAMES.items()
         if not {*names}.isdisjoint(loaded)

@@ -8,11 +8,12 @@ from typing import Any
 import datasets
 import pytest
 
-from warmstart.data import hub
+from warmstart.data import hub_datasets
 from warmstart.data.example import Example
 from warmstart.data.read import read_examples, split_sources
 from warmstart.errors import DataError
-from warmstart.tasks.catalogue import get_task_definition, load_task
+from warmstart.tasks.all_tasks import get_task_definition
+from warmstart.tasks.load import load_task
 
 ROWS = [{"document": "a", "summary": "b", "id": "1"}, {"document": "c", "summary": "d", "id": "2"}]
 Load = Callable[..., Any]
@@ -20,9 +21,9 @@ Load = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    hub._load_hub.cache_clear()
+    hub_datasets._load_hub.cache_clear()
     yield
-    hub._load_hub.cache_clear()
+    hub_datasets._load_hub.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_split_of_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="hub:a/b has no split 'train'; did you mean 'train_sft'"):
         list(read_examples("hub:a/b"))
     del made["val"]
-    hub._load_hub.cache_clear()
+    hub_datasets._load_hub.cache_clear()
     with pytest.raises(DataError, match=r"has the splits train_sft; say which to take, for"):
         split_sources("hub:a/b")
 
