@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may depend on a network
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warn after a fork
-os.environ["OMP_NUM_THREADS"] = "1"  # tiny models: a second thread costs more than it brings
+# Tiny models: a second thread costs more than it brings. scripts/numeric_sweep tries several.
+os.environ["OMP_NUM_THREADS"] = os.environ.get("WARMSTART_TEST_THREADS", "1")
 os.environ["NO_COLOR"] = "1"  # the output of commands is compared as plain text
 os.environ["COLUMNS"] = "100"  # and must not wrap with the width of a developer's terminal
 os.environ.pop("FORCE_COLOR", None)

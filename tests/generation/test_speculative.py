@@ -103,17 +103,24 @@ def test_what_is_nearly_a_tie_is_decided_by_greedy_steps(always: None) -> None:
 
 
 def test_the_margin_is_above_what_kernels_differ_by() -> None:
-    worst = 0.0
+    """However a kernel sums, it stays this near to the exact scores; two, twice as near.
+
+    Half of the margin is what rounding may move a score by, and a quarter of that is allowed here.
+    How far this processor's kernels differ is left open: on some they do not.
+    """
     for seed in range(4):
         model = model_of(seed)
+        exact = deepcopy(model).double()
+        written = torch.randint(WORDS, (12, 8), generator=torch.manual_seed(seed))
         with torch.inference_mode():
-            written = torch.randint(WORDS, (12, 8), generator=torch.manual_seed(seed))
             cache = model.start(Sequences.of(SOURCES), 8)
             single = torch.cat([model.step(written[:, i : i + 1], cache) for i in range(8)], 1)
             together = model.step(written, model.start(Sequences.of(SOURCES), 8))
-            apart = (single - together).abs().amax(-1) / margin(single.flatten(0, 1)).view(12, 8)
-            worst = max(worst, apart.max().item())
-    assert 0 < worst < 0.25
+            reference = exact.step(written, exact.start(Sequences.of(SOURCES), 8))
+        allowed = margin(single.flatten(0, 1)).view(12, 8) / 8
+        for scores in (single, together):
+            assert bool(((scores - reference).abs().amax(-1) < allowed).all())
+    assert margin(torch.tensor([[-4.0, 2.0]])).item() == 256 * 4 * 2.0**-23
 
 
 def test_what_stands_behind_the_newest_tokens_is_proposed() -> None:
