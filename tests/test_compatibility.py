@@ -86,7 +86,8 @@ def test_interrupted_outputs_are_resumed(tmp_path: Path) -> None:
         batch_size=1,
         input_format="jsonl",
         output_format="jsonl",
-        overrides={"max_length": 12, "num_beams": 2},
+        max_length=12,
+        num_beams=2,
         scores=True,
     )
     generate_files(job, [tmp_path / "sources.jsonl"], output=output, resume=True)

@@ -21,9 +21,13 @@ TORCH_FREE = (
     "evaluation/system_files.py",
     "tasks",
     "cli",
-    "generation/options.py",
+    "generation/config.py",
+    "generation/types.py",
+    "decoding/request.py",
+    "evaluation/options.py",
     "errors.py",
 )
+RENAMED = {"GenerationOptions": "GenerationConfig"}  # names that stay for older code
 LOADED_TORCH = "import sys; sys.exit('torch was loaded' if 'torch' in sys.modules else 0)"
 
 
@@ -89,7 +93,7 @@ def test_these_modules_load_no_torch(place: str) -> None:
 def test_every_public_name_resolves(name: str) -> None:
     value = getattr(warmstart, name)
     assert name in dir(warmstart)
-    assert name == "__version__" or value.__name__ == name
+    assert name == "__version__" or value.__name__ == name or value.__name__ == RENAMED[name]
 
 
 def test_a_misspelt_name_is_an_attribute_error() -> None:

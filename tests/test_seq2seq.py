@@ -20,7 +20,7 @@ from warmstart.errors import (
     UsageError,
     WarmstartError,
 )
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.inference.convert import reduced
 from warmstart.seq2seq import Seq2Seq, default_device
 from warmstart.text.long_sources import shorter
@@ -139,18 +139,18 @@ def test_settings_of_the_model_of_the_call_and_single_ones(taught: Seq2Seq) -> N
     def words(text: str) -> int:
         return len(text.split())
 
-    short = GenerationOptions(max_length=3)
-    assert max(map(words, taught.generate(SOURCES, options=short))) <= 2
+    short = GenerationConfig(max_length=3)
+    assert max(map(words, taught.generate(SOURCES, config=short))) <= 2
     # A single setting changes the ones that the call gives.
-    longer = taught.generate(SOURCES, options=short, max_length=12)
+    longer = taught.generate(SOURCES, config=short, max_length=12)
     assert max(map(words, longer)) > 2
     beams = taught.generate(SOURCES, num_beams=4, length_penalty=2.0)
     assert beams != taught.generate(SOURCES)
-    assert taught.generation == GenerationOptions()
+    assert taught.generation == GenerationConfig()
 
 
 def test_settings_that_do_not_exist_or_are_not_allowed(taught: Seq2Seq) -> None:
-    with pytest.raises(UsageError, match="no decoding setting 'num_beam'; did you mean 'num_be"):
+    with pytest.raises(UsageError, match="generate has no option 'num_beam'; did you mean 'num_be"):
         taught.generate(SOURCES, num_beam=4)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="num_beams is 0"):
         taught.generate(SOURCES, num_beams=0)
@@ -241,7 +241,7 @@ def test_a_saved_folder_says_all_there_is(taught: Seq2Seq, tmp_path: Path) -> No
 
 def test_settings_are_saved_with_the_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
     model = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("gpt2"))
-    model.generation = GenerationOptions(num_beams=3, max_length=17, early_stopping="never")
+    model.generation = GenerationConfig(num_beams=3, max_length=17, early_stopping="never")
     model.save_pretrained(tmp_path / "model")
     assert Seq2Seq.from_pretrained(tmp_path / "model").generation == model.generation
 
@@ -393,9 +393,9 @@ def test_weights_rounded_as_they_are_read_are_those_of_the_whole_model(
     whole.save_pretrained(tmp_path / "model")
     read = Seq2Seq.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
     whole.model = reduced(whole.model, dtype)
-    settings = GenerationOptions(max_length=8, min_length=8)
+    settings = GenerationConfig(max_length=8, min_length=8)
     (one,), (other,) = (
-        model.generate_detailed(["the cat sat"], options=settings) for model in (read, whole)
+        model.generate_detailed(["the cat sat"], config=settings) for model in (read, whole)
     )
     assert one[0].tokens == other[0].tokens
     assert one[0].token_scores == other[0].token_scores

@@ -13,6 +13,7 @@ from warmstart._version import __version__
 __all__ = [
     "Constraints",
     "Generated",
+    "GenerationConfig",
     "GenerationOptions",
     "Job",
     "Provenance",
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from warmstart.errors import WarmstartError
     from warmstart.evaluation.compare import compare
     from warmstart.evaluation.evaluate import evaluate
-    from warmstart.generation.options import Constraints, GenerationOptions
+    from warmstart.generation.config import Constraints, GenerationConfig
+    from warmstart.generation.config import GenerationConfig as GenerationOptions
     from warmstart.generation.result import Generated
     from warmstart.metrics.score import Score
     from warmstart.seq2seq import Seq2Seq
@@ -51,9 +53,10 @@ if TYPE_CHECKING:
     from warmstart.training.train import train
 else:
     _HOMES = {
-        "Constraints": "warmstart.generation.options",
+        "Constraints": "warmstart.generation.config",
         "Generated": "warmstart.generation.result",
-        "GenerationOptions": "warmstart.generation.options",
+        "GenerationConfig": "warmstart.generation.config",
+        "GenerationOptions": "warmstart.generation.config",
         "Provenance": "warmstart.composition.provenance",
         "Score": "warmstart.metrics.score",
         "Seq2Seq": "warmstart.seq2seq",
@@ -67,11 +70,14 @@ else:
         "train": "warmstart.training.train",
     }
 
+    # Former names.
+    _RENAMED = {"GenerationOptions": "GenerationConfig"}
+
     # Hidden from type checkers: they would take any misspelt name for an attribute.
     def __getattr__(name: str) -> object:
         if name not in _HOMES:
             raise AttributeError(f"module 'warmstart' has no attribute {name!r}")
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(_HOMES[name]), _RENAMED.get(name, name))
         globals()[name] = value  # the next look-up is an ordinary one
         return value
 

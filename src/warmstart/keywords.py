@@ -51,33 +51,41 @@ class options(Generic[P, S]):
         return _signed(wrapper, leading, cast(type, self.settings))
 
 
-def changes(
-    settings: Callable[P, object],
-) -> Callable[[Callable[[A, B, Mapping[str, Any]], R]], Callable[Concatenate[A, B, P], R]]:
+class changes(Generic[P]):
     """Gives a function the fields of a dataclass as keywords, and calls it with those given.
 
     For a function whose defaults are not the dataclass's, such as decoding with the settings that
-    were saved with a model. It takes two positional parameters before them.
+    were saved with a model. It takes one or two positional parameters before them.
 
     >>> @changes(RequestOptions)
     ... def generate(self, texts: Iterable[str], changed: Mapping[str, Any]) -> list[str]: ...
     >>> model.generate(texts, num_beams=4)
     """
 
-    def decorate(
-        function: Callable[[A, B, Mapping[str, Any]], R],
-    ) -> Callable[Concatenate[A, B, P], R]:
+    def __init__(self, settings: Callable[P, object]) -> None:
+        self.settings = settings
+
+    @overload
+    def __call__(
+        self, function: Callable[[A, Mapping[str, Any]], R]
+    ) -> Callable[Concatenate[A, P], R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[A, B, Mapping[str, Any]], R]
+    ) -> Callable[Concatenate[A, B, P], R]: ...
+    def __call__(self, function: Callable[..., R]) -> Callable[..., R]:
+        """Decorates a function."""
         *leading, last = inspect.signature(function).parameters.values()
+        settings = cast(type, self.settings)
+        name = function.__qualname__.split(".")[0 if function.__name__ == "__init__" else -1]
 
         @functools.wraps(function)
         def wrapper(*positional: Any, **named: Any) -> R:
             own = {part.name: named.pop(part.name) for part in leading if part.name in named}
-            check_names(named, cast(type, settings), function.__name__)
-            return cast(R, cast(Any, function)(*positional, **own, **{last.name: named}))
+            check_names(named, settings, name)
+            return function(*positional, **own, **{last.name: named})
 
-        return _signed(wrapper, leading, cast(type, settings))
-
-    return decorate
+        return _signed(wrapper, leading, settings)
 
 
 def check_names(names: Iterable[str], settings: type, function: str) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Literal
 
 import torch
 
@@ -25,10 +25,9 @@ from warmstart.composition.saved import (
     save_model,
 )
 from warmstart.decoding.decoder import Decoding
-from warmstart.decoding.request import Request, settled
-from warmstart.errors import CompositionError
-from warmstart.generation.alignment import AlignmentLayers
-from warmstart.generation.options import Constraints, GenerationOptions, GenerationOverrides
+from warmstart.decoding.request import RequestOptions, resolve_request
+from warmstart.errors import CompositionError, UsageError
+from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.generation.result import Generated
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.generation.saved import (
@@ -41,9 +40,10 @@ from warmstart.generation.saved import (
 from warmstart.hub.card import CardFacts, base_of, read_card, write_card
 from warmstart.hub.push import check_push, push_folder
 from warmstart.inference.convert import converted, refuse_reduced
+from warmstart.keywords import changes
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.text.checks import check_ids
-from warmstart.text.long_sources import Long, shorter
+from warmstart.text.long_sources import shorter
 from warmstart.text.tokenizer_pair import (
     TARGET_FOLDER,
     TokenizerPair,
@@ -81,7 +81,7 @@ class Seq2Seq:
         tokenizers: TokenizerPair,
         composition: Composition,
         *,
-        generation: GenerationOptions | None = None,
+        generation: GenerationConfig | None = None,
         constraints: Constraints | None = None,
         provenance: Provenance | None = None,
         card: CardFacts | None = None,
@@ -89,7 +89,7 @@ class Seq2Seq:
         self.model = model
         self.tokenizers = tokenizers
         self.composition = composition
-        self.generation = generation or GenerationOptions()
+        self.generation = generation or GenerationConfig()
         self.constraints = constraints or Constraints()
         self.provenance = provenance
         self.card = card or CardFacts()
@@ -338,94 +338,33 @@ class Seq2Seq:
             self.write_card(folder, name=repo_id)
             return push_folder(folder, repo_id, private=private)
 
-    def generate(
-        self,
-        texts: Iterable[str],
-        *,
-        batch_size: int = 32,
-        max_source_length: int | None = None,
-        long: Long = "truncate",
-        chunk_overlap: int = 0,
-        prefix: str | Sequence[str] | None = None,
-        choices: Sequence[str] | None = None,
-        regex: str | None = None,
-        options: GenerationOptions | None = None,
-        constraints: Constraints | None = None,
-        **overrides: Unpack[GenerationOverrides],
-    ) -> list[str]:
-        """Writes an output for each text, in order.
+    @changes(RequestOptions)
+    def generate(self, texts: Iterable[str], changed: Mapping[str, Any]) -> list[str]:
+        """Decodes each text, in order.
 
         Args:
-            texts: the sources; of what is no sequence, as many are held at a time as 32 batches.
-            batch_size: texts decoded side by side; texts of like length go together.
-            max_source_length: tokens, if sources are to be cut below what the positions allow.
-            long: what becomes of longer sources: "truncate" cuts them, with one warning that counts
-                them; "chunk" decodes them in pieces that end where sentences do, and joins the
-                outputs with spaces; "error" refuses them.
-            chunk_overlap: tokens of a piece's last sentences that the next begins with, at most.
-            prefix: what each output begins with, a text for all or one for each; end it with a
-                whole word and without a space.
-            choices: the outputs that are allowed. Default: any.
-            regex: a regular expression as Python's `re` takes it, without look-arounds and
-                back-references, that each output matches as a whole. Default: none.
-            options: decoding settings; default: `generation`.
-            constraints: forced first and last tokens, and bad words; default: `constraints`.
-            **overrides: single settings to change, such as ``num_beams=4``.
+            texts: the sources; an iterable that is no sequence is read 32 batches at a time.
+            changed: see `RequestOptions`; settings that are left out are those of `generation`.
 
         Returns:
             `num_return_sequences` outputs of the first text, best first, then of the second, and
-            so on. An output is empty if there are not as many.
+            so on; empty texts where a beam search has fewer.
 
         Raises:
-            UsageError: if a setting is unknown or not allowed, or contradicts another.
+            UsageError: if an option is unknown or not allowed, or contradicts another.
         """
-        request = Request(
-            self._settings(options, overrides),
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            long=long,
-            chunk_overlap=chunk_overlap,
-            prefix=prefix,
-            choices=choices,
-            regex=regex,
-            constraints=constraints or self.constraints,
-        )
-        found = dict(self._decoding.generate(texts, request))
+        found = dict(self._decoding.generate(texts, self._request(changed, text_only=True)))
         return [output.text for index in range(len(found)) for output in found[index]]
 
+    @changes(RequestOptions)
     def generate_detailed(
-        self,
-        texts: Iterable[str],
-        *,
-        batch_size: int = 32,
-        max_source_length: int | None = None,
-        long: Long = "truncate",
-        chunk_overlap: int = 0,
-        prefix: str | Sequence[str] | None = None,
-        choices: Sequence[str] | None = None,
-        regex: str | None = None,
-        alignments: AlignmentLayers | None = None,
-        options: GenerationOptions | None = None,
-        constraints: Constraints | None = None,
-        **overrides: Unpack[GenerationOverrides],
+        self, texts: Iterable[str], changed: Mapping[str, Any]
     ) -> list[list[Generated]]:
-        """Like `generate`, but gives tokens, scores and alignments, too.
+        """Like `generate`, with tokens, scores and alignments.
 
         Args:
-            texts: the sources.
-            batch_size: see `generate`.
-            max_source_length: see `generate`.
-            long: see `generate`.
-            chunk_overlap: see `generate`.
-            prefix: see `generate`.
-            choices: see `generate`.
-            regex: see `generate`.
-            alignments: "mean" (over heads and layers) or "last" (over the last layer's heads):
-                which cross-attention tells the source tokens that an output token came from.
-                Default: none.
-            options: see `generate`.
-            constraints: see `generate`.
-            **overrides: see `generate`.
+            texts: see `generate`.
+            changed: see `RequestOptions`.
 
         Returns:
             The outputs of each text, best first.
@@ -433,135 +372,57 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
-        request = Request(
-            self._settings(options, overrides),
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            long=long,
-            chunk_overlap=chunk_overlap,
-            prefix=prefix,
-            choices=choices,
-            regex=regex,
-            constraints=constraints or self.constraints,
-            alignments=alignments,
-            scored=True,
-        )
+        request = self._request({**changed, "scores": True})
         found = dict(self._decoding.generate(texts, request))
         return [found[index] for index in range(len(found))]
 
+    @changes(RequestOptions)
     def generate_each(
-        self,
-        texts: Iterable[str],
-        *,
-        batch_size: int = 32,
-        max_source_length: int | None = None,
-        long: Long = "truncate",
-        chunk_overlap: int = 0,
-        prefix: str | Sequence[str] | None = None,
-        choices: Sequence[str] | None = None,
-        regex: str | None = None,
-        scores: bool = False,
-        alignments: AlignmentLayers | None = None,
-        options: GenerationOptions | None = None,
-        constraints: Constraints | None = None,
-        **overrides: Unpack[GenerationOverrides],
+        self, texts: Iterable[str], changed: Mapping[str, Any]
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Like `generate_detailed`, but gives (index, outputs) as batches finish.
 
-        The longest texts come first; of what is no sequence, the longest of 32 batches. Scores are
-        left out unless asked for. Nothing is logged of sources that were cut: each output says it.
-        """
-        request = Request(
-            self._settings(options, overrides),
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            long=long,
-            chunk_overlap=chunk_overlap,
-            prefix=prefix,
-            choices=choices,
-            regex=regex,
-            constraints=constraints or self.constraints,
-            alignments=alignments,
-            scored=scores,
-            warn=False,
-        )
-        return self._decoding.generate(texts, request)
+        The longest texts come first; of an iterable that is no sequence, the longest of 32 batches.
+        Outputs have scores only with ``scores=True``. Truncated sources are not logged:
+        `Generated.source_cut` marks them.
 
-    def stream(
-        self,
-        text: str,
-        *,
-        max_source_length: int | None = None,
-        long: Long = "truncate",
-        chunk_overlap: int = 0,
-        prefix: str | None = None,
-        choices: Sequence[str] | None = None,
-        regex: str | None = None,
-        options: GenerationOptions | None = None,
-        constraints: Constraints | None = None,
-        **overrides: Unpack[GenerationOverrides],
-    ) -> Generator[str, None, None]:
-        """Gives the output for one text in pieces, while it is written: greedy or a sample.
+        Args:
+            texts: see `generate`.
+            changed: see `RequestOptions`.
+        """
+        return self._decoding.generate(texts, self._request(changed), warn=False)
+
+    @changes(RequestOptions)
+    def stream(self, text: str, changed: Mapping[str, Any]) -> Generator[str, None, None]:
+        """Yields the output for one text in pieces while it is written: greedy or a sample.
 
         Together the pieces are exactly what `generate` gives. A piece comes as soon as no later
-        token can change it, which is one token behind what is written. Who stops taking them stops
-        the search.
+        token can change it, one token late. Closing the iterator stops the search.
 
         Args:
             text: the source.
-            max_source_length: see `generate`.
-            long: see `generate`; outputs of pieces of the source follow each other.
-            chunk_overlap: see `generate`.
-            prefix: what the output begins with; it comes as part of the pieces.
-            choices: see `generate`.
-            regex: see `generate`.
-            options: see `generate`.
-            constraints: see `generate`.
-            **overrides: see `generate`.
+            changed: see `RequestOptions`; outputs of a long source's chunks follow each other.
 
         Raises:
-            UsageError: as `generate`; and if beams or several outputs are asked for.
+            UsageError: as `generate`; and if there are beams or several outputs.
         """
-        request = Request(
-            self._settings(options, overrides),
-            max_source_length=max_source_length,
-            long=long,
-            chunk_overlap=chunk_overlap,
-            prefix=prefix,
-            choices=choices,
-            regex=regex,
-            constraints=constraints or self.constraints,
-        )
-        return self._decoding.stream(text, request)
+        return self._decoding.stream(text, self._request(changed, text_only=True))
 
+    @changes(RequestOptions)
     def generate_tokens(
-        self,
-        texts: Sequence[str],
-        *,
-        batch_size: int = 32,
-        max_source_length: int | None = None,
-        prefix: str | Sequence[str] | None = None,
-        choices: Sequence[str] | None = None,
-        regex: str | None = None,
-        options: GenerationOptions | None = None,
-        constraints: Constraints | None = None,
-        **overrides: Unpack[GenerationOverrides],
+        self, texts: Sequence[str], changed: Mapping[str, Any]
     ) -> Iterator[tuple[int, list[int], bool]]:
-        """Gives (index, token ids, whether they hit the length limit) as batches finish.
+        """Yields (index, token ids, whether they hit the length limit) as batches finish.
 
-        Of the first output, if there are several. The token ids are those behind the start token,
-        up to the end token.
+        Of the first output, if there are several, and of truncated sources. The token ids start
+        after the start token and include the end token.
+
+        Args:
+            texts: the sources.
+            changed: see `RequestOptions`.
         """
-        request = Request(
-            replace(self._settings(options, overrides), num_return_sequences=1),
-            batch_size=batch_size,
-            max_source_length=max_source_length,
-            prefix=prefix,
-            choices=choices,
-            regex=regex,
-            constraints=constraints or self.constraints,
-        )
-        return self._decoding.tokens(texts, request)
+        request = self._request(changed)
+        return self._decoding.tokens(texts, replace(request, num_return_sequences=1))
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
@@ -620,10 +481,14 @@ class Seq2Seq:
     def _decoding(self) -> Decoding:
         return Decoding(self.model, self.tokenizers)
 
-    def _settings(
-        self, options: GenerationOptions | None, overrides: GenerationOverrides
-    ) -> GenerationOptions:
-        return settled(options or self.generation, overrides, self.target_limit)
+    def _request(self, changed: Mapping[str, Any], *, text_only: bool = False) -> RequestOptions:
+        """A request with the model's own settings where a call gives none."""
+        for name in ("scores", "alignments"):
+            if text_only and changed.get(name):
+                raise UsageError(
+                    f"{name} is given, but the outputs are texts alone; use generate_detailed."
+                )
+        return resolve_request(changed, self.generation, self.constraints, self.target_limit)
 
 
 def _card_of(blueprint: Blueprint) -> CardFacts:

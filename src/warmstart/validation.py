@@ -37,7 +37,17 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from pydantic_core import CoreSchema, ErrorDetails
 
-__all__ = ["Check", "Hint", "Settings", "field_docs", "requirement", "validate"]
+__all__ = [
+    "UNCHECKED",
+    "Changes",
+    "Check",
+    "Hint",
+    "Settings",
+    "checked_values",
+    "field_docs",
+    "requirement",
+    "validate",
+]
 
 
 class Settings(Protocol):
@@ -79,6 +89,30 @@ class _Sentence(ValueError):
     """A complete error, which pydantic collects with others."""
 
 
+UNCHECKED = Check(lambda value: value)
+"""Leaves a field to other checks, such as any number of texts: ``Annotated[..., UNCHECKED]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Annotates a mapping from names of some fields of a settings dataclass to their values.
+
+    pydantic checks the mapping in a file's schema: ``Annotated[Mapping[str, Any], Changes(Lora)]``.
+    """
+
+    settings: type
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Called by pydantic."""
+        from pydantic import ConfigDict
+        from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
+
+        typed_dict: Any = TypedDict
+        names = typed_dict(self.settings.__name__, _field_hints(self.settings), total=False)
+        names.__pydantic_config__ = ConfigDict(extra="forbid")
+        return handler.generate_schema(names)
+
+
 # pydantic's name of an error -> what to give instead.
 _WANTED: Mapping[str, str] = {
     "bool_type": "give true or false",
@@ -107,20 +141,36 @@ def validate(settings: Settings, *, prefix: str = "") -> None:
     Raises:
         UsageError: naming every field that is not as annotated.
     """
-    given = {field.name: getattr(settings, field.name) for field in fields(settings)}
     # Defaults are right by themselves, and `--help` need not load pydantic for them.
     changed = {
-        name: _plain_number(value)
-        for name, value in given.items()
-        if value is not settings.__dataclass_fields__[name].default
+        field.name: value
+        for field in fields(settings)
+        if (value := getattr(settings, field.name)) is not field.default
     }
-    if not changed:
-        return
+    for name, value in checked_values(type(settings), changed, prefix=prefix).items():
+        object.__setattr__(settings, name, value)
+
+
+def checked_values(
+    kind: type, given: Mapping[str, object], *, prefix: str = ""
+) -> dict[str, object]:
+    """Values of some fields of a settings dataclass, checked as in `validate`.
+
+    Args:
+        kind: the dataclass.
+        given: values by field.
+        prefix: goes before the field's name in errors.
+
+    Raises:
+        UsageError: naming every field that is not as annotated.
+    """
+    if not given:
+        return {}
     from pydantic import ValidationError
 
-    kind = type(settings)
+    plain = {name: _plain_number(value) for name, value in given.items()}
     try:
-        checked = _model(kind).model_validate(changed)
+        checked = _model(kind).model_validate(plain)
     except ValidationError as error:
         by_field: dict[str, ErrorDetails] = {}
         for problem in error.errors(include_url=False):
@@ -132,8 +182,7 @@ def validate(settings: Settings, *, prefix: str = "") -> None:
                 for name, problem in by_field.items()
             )
         ) from None
-    for name in changed:
-        object.__setattr__(settings, name, getattr(checked, name))
+    return {name: getattr(checked, name) for name in given}
 
 
 def requirement(annotation: object) -> str:
@@ -220,15 +269,18 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind, include_extras=True)
 
 
+def _field_hints(kind: type) -> dict[str, Any]:
+    """The annotation of each field."""
+    return {field.name: _hints(kind)[field.name] for field in fields(kind)}
+
+
 @cache
 def _model(kind: type) -> "type[BaseModel]":
     """A pydantic model with the fields of a dataclass, each of which may be left out."""
     from pydantic import ConfigDict, create_model
 
     members: dict[str, Any] = {
-        name: (_lenient(annotation), None)
-        for name, annotation in _hints(kind).items()
-        if name in kind.__dataclass_fields__  # type: ignore[attr-defined]
+        name: (_lenient(annotation), None) for name, annotation in _field_hints(kind).items()
     }
     # Strict: "3" is no number here, and 1 is not true.
     config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)

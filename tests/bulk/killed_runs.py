@@ -62,7 +62,7 @@ def main() -> None:
     source = folder / "in.txt"
     texts = [" ".join(dice.choices(WORDS, k=dice.randint(0, 7))) for _ in range(300)]
     source.write_text("\n".join(texts))
-    job = Job(model=model, batch_size=1, overrides={"max_length": 4})
+    job = Job(model=model, batch_size=1, max_length=4)
     Seq2Seq.from_pretrained(model).generate(texts[:3], max_length=4)
     expected, lengths = {}, {}
     for name in ("out.txt", "out.gz"):

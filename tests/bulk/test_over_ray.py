@@ -61,7 +61,7 @@ def test_one_killed_in_the_middle(
     source = tmp_path / "in.txt"
     texts = [" ".join(dice.choices(WORDS, k=dice.randint(0, 7))) for _ in range(400)]
     source.write_text("\n".join(texts) + "\n")
-    job = Job(model=str(composed), batch_size=1, overrides={"max_length": 4})
+    job = Job(model=str(composed), batch_size=1, max_length=4)
     generate_files(job, [source], output=tmp_path / "whole.txt")
     killed: list[int] = []
 

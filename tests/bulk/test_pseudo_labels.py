@@ -30,7 +30,10 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def test_the_targets_are_the_models_outputs(model: Seq2Seq, tmp_path: Path) -> None:
     output = tmp_path / "pseudo.jsonl"
     made = write_pseudo_labels(
-        model, EXAMPLES, output, batch_size=4, num_beams=3, max_length=9, max_source_length=5
+        model,
+        EXAMPLES,
+        output,
+        {"batch_size": 4, "num_beams": 3, "max_length": 9, "max_source_length": 5},
     )
     expected = model.generate(
         [example.source for example in EXAMPLES], num_beams=3, max_length=9, max_source_length=5
@@ -49,7 +52,7 @@ def test_the_targets_are_the_models_outputs(model: Seq2Seq, tmp_path: Path) -> N
 
 def test_weights_are_kept(model: Seq2Seq, tmp_path: Path) -> None:
     examples = [Example("the cat", ("the dog",), 0.5), Example("a dog", ("a cat",))]
-    write_pseudo_labels(model, examples, tmp_path / "a.jsonl", max_length=9, min_length=5)
+    write_pseudo_labels(model, examples, tmp_path / "a.jsonl", {"max_length": 9, "min_length": 5})
     assert [row.get("weight", 1) for row in lines_of(tmp_path / "a.jsonl")] == [0.5, 1]
 
 
@@ -58,14 +61,16 @@ def test_an_interrupted_run_goes_on(
 ) -> None:
     monkeypatch.setattr(pseudo_labels, "_BATCHES", 1)
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
-    write_pseudo_labels(model, EXAMPLES, whole, batch_size=4, max_length=9)
+    write_pseudo_labels(model, EXAMPLES, whole, {"batch_size": 4, "max_length": 9})
 
     def interrupt(done: int) -> None:
         if done >= 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_pseudo_labels(model, EXAMPLES, broken, batch_size=4, max_length=9, tell=interrupt)
+        write_pseudo_labels(
+            model, EXAMPLES, broken, {"batch_size": 4, "max_length": 9}, tell=interrupt
+        )
     assert not broken.exists()
     partial = tmp_path / ".broken.jsonl.partial"
     with partial.open("ab") as file:
@@ -78,7 +83,7 @@ def test_an_interrupted_run_goes_on(
         return generate(texts, **settings)
 
     monkeypatch.setattr(model, "generate_each", counted)
-    made = write_pseudo_labels(model, EXAMPLES, broken, batch_size=4, max_length=9)
+    made = write_pseudo_labels(model, EXAMPLES, broken, {"batch_size": 4, "max_length": 9})
     assert made.resumed == 12
     assert sum(decoded) == 23 - 12
     assert broken.read_bytes() == whole.read_bytes()
@@ -100,11 +105,13 @@ def test_a_run_of_something_else_is_not_gone_on_with(
 
     output = tmp_path / "a.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        write_pseudo_labels(model, EXAMPLES, output, batch_size=4, max_length=9, tell=interrupt)
+        write_pseudo_labels(
+            model, EXAMPLES, output, {"batch_size": 4, "max_length": 9}, tell=interrupt
+        )
     other = seq2seq(checkpoints("bert"), seed=4) if changed == "model" else model
     examples = EXAMPLES[1:] if changed == "data" else EXAMPLES
     length = 8 if changed == "settings" else 9
-    made = write_pseudo_labels(other, examples, output, batch_size=4, max_length=length)
+    made = write_pseudo_labels(other, examples, output, {"batch_size": 4, "max_length": length})
     assert made.resumed == 0
     assert made.examples == len(examples)
 
@@ -113,4 +120,4 @@ def test_what_is_refused(model: Seq2Seq, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"give a name that ends in .jsonl"):
         write_pseudo_labels(model, EXAMPLES, tmp_path / "a.tsv")
     with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
-        write_pseudo_labels(model, EXAMPLES, tmp_path / "nowhere" / "a.jsonl", max_length=3)
+        write_pseudo_labels(model, EXAMPLES, tmp_path / "nowhere" / "a.jsonl", {"max_length": 3})

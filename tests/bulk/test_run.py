@@ -34,7 +34,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def job(model: Path, **changes: object) -> Job:
-    return Job(model=str(model), batch_size=1, overrides={"max_length": 4}, **changes)
+    return Job(model=str(model), batch_size=1, max_length=4, **changes)
 
 
 def whole(model: Path, source: Path) -> bytes:
@@ -146,7 +146,7 @@ def test_a_run_that_fails_leaves_what_was_there(
 ) -> None:
     target = tmp_path / "out.txt"
     target.write_text("precious\n")
-    wrong = Job(model=str(composed), overrides={"num_beams": 2, "do_sample": True})
+    wrong = Job(model=str(composed), num_beams=2, do_sample=True)
     for processes in (1, 2):
         with pytest.raises(UsageError, match="do_sample is set and num_beams is 2"):
             generate_files(wrong, [source], output=target, overwrite=True, processes=processes)
@@ -216,7 +216,7 @@ def test_contradictions(
     ("settings", "words"),
     [
         ({"scores": True}, "scores needs the output format jsonl"),
-        ({"overrides": {"num_return_sequences": 2}}, "num_return_sequences above 1 needs"),
+        ({"decoding": {"num_return_sequences": 2}}, "num_return_sequences above 1 needs"),
         ({"output_column": "x"}, "output_column needs"),
         ({"source_column": "x"}, "lines of text have no columns"),
         ({"batch_size": 0}, "batch_size is 0"),

@@ -16,7 +16,7 @@ from tests.support.tiny_whole import save_whole
 from tests.text.tokenizers import KINDS
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import Constraints
+from warmstart.generation.config import Constraints
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]

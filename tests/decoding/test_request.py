@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.model import attention as attention_module
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_scores
 from warmstart.seq2seq import Seq2Seq
@@ -250,12 +251,12 @@ def test_constraints_of_a_call(taught: Seq2Seq) -> None:
         ({"max_source_length": 1}, "max_source_length is 1, and every source has 2 special"),
         ({"max_source_length": "9"}, "max_source_length is '9'; give a whole number"),
         ({"batch_size": True}, "batch_size is True; give a whole number"),
-        ({"regex": ["a"]}, "give the regular expression as a text"),
-        ({"temperature": 0.5}, "temperature is given, which only sampling looks at"),
+        ({"regex": ["a"]}, "regex is ['a']; give a text"),
+        ({"temperature": 0.5}, "temperature is given, which only sampling uses"),
         ({"do_sample": True, "num_beams": 2}, "do_sample is set and num_beams is 2"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"num_return_sequences": 2}, "as many outputs as it has beams"),
-        ({"top_q": 1}, "no decoding setting 'top_q'; did you mean 'top_p'"),
+        ({"num_return_sequences": 2}, "as many outputs as beams"),
+        ({"top_q": 1}, "has no option 'top_q'; did you mean 'top_p'"),
     ],
 )
 def test_what_cannot_be(taught: Seq2Seq, given: dict[str, object], reason: str) -> None:
@@ -355,7 +356,7 @@ def test_wrong_use_of_the_command_line(warmstart: Run, composed: Path, tmp_path:
     for arguments, words in (
         (("--top-p", 1.5, "--do-sample"), "top_p is 1.5"),
         (("--do-sample", "--num-beams", 3), "do_sample is set and num_beams is 3"),
-        (("--seed", 3), "which only sampling looks at"),
+        (("--seed", 3), "which only sampling uses"),
         (("--draft", "source", "--do-sample"), "draft is 'source' and do_sample is True"),
         (("--draft", "source", "--num-beams", 3), "draft is 'source' and num_beams is 3"),
         (("--draft", "none", "--draft-length", 3), "draft_length is given, but draft is 'none'"),
@@ -383,8 +384,8 @@ def test_the_decoding_page(
     names: dict[str, object] = {}
     exec(code.replace("out/final", str(composed)), names)
     assert len(names["samples"]) == 6  # type: ignore[arg-type]
-    for name in GenerationOptions.__dataclass_fields__:
-        assert f"`{name}`" in text, f"{name} is not documented"
+    for field in fields(GenerationConfig):
+        assert f"`{field.name}`" in text, f"{field.name} is not documented"
     assert math.isfinite(names["best"].score)  # type: ignore[attr-defined]
     streamed = text.split("```python\n", 2)[2].split("```", 1)[0]
     capsys.readouterr()

@@ -14,7 +14,7 @@ from tests.support.tiny import Checkpoints
 from warmstart.data.example import Example
 from warmstart.errors import OutputError, UsageError
 from warmstart.evaluation.evaluate import evaluate, score_outputs, target_loss, write_outputs
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.pairs import PAIRS
@@ -23,7 +23,7 @@ from warmstart.tasks.task import Split
 DEFINITION = replace(
     PAIRS,
     metrics=("exact_match", "rouge1"),
-    generation=GenerationOptions(max_length=14),
+    generation=GenerationConfig(max_length=14),
 )
 
 
@@ -64,7 +64,7 @@ def test_metrics_and_settings_can_be_chosen(model: Seq2Seq, split: Split) -> Non
     assert scores["bleu"].value < evaluate(model, split, metrics=["bleu"])["bleu"].value
     with pytest.raises(UsageError, match="did you mean 'rouge1'"):
         evaluate(model, split, metrics=["rouge-1"])
-    with pytest.raises(UsageError, match="no decoding setting 'beams'"):
+    with pytest.raises(UsageError, match="evaluate has no option 'beams'"):
         evaluate(model, split, beams=2)  # type: ignore[call-arg]
 
 
@@ -132,7 +132,7 @@ def test_outputs_that_decoding_cut_off_are_told(
 ) -> None:
     file = tmp_path / "outputs.jsonl"
     scores = evaluate(model, split, metrics=["length_limit"], outputs_file=file, max_length=5)
-    found = list(model.generate_tokens(split.sources, options=split.generation, max_length=5))
+    found = list(model.generate_tokens(split.sources, config=split.generation, max_length=5))
     end = model.tokenizers.special.end
     cut = {index for index, tokens, _ in found if end not in tokens}
     assert cut

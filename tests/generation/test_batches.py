@@ -7,18 +7,18 @@ import torch
 from tests.generation.test_search import SPECIAL, WORDS, model_of
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search_all
 from warmstart.model.sequences import Sequences
 
 SOURCES = [[(3 * row + place * place) % WORDS for place in range(1 + row % 7)] for row in range(12)]
 SETTINGS = (
-    GenerationOptions(max_length=9),
-    GenerationOptions(max_length=9, repetition_penalty=1.7),
-    GenerationOptions(max_length=9, no_repeat_ngram_size=2, encoder_no_repeat_ngram_size=2),
-    GenerationOptions(max_length=9, num_beams=3, num_return_sequences=2, repetition_penalty=1.3),
-    GenerationOptions(
+    GenerationConfig(max_length=9),
+    GenerationConfig(max_length=9, repetition_penalty=1.7),
+    GenerationConfig(max_length=9, no_repeat_ngram_size=2, encoder_no_repeat_ngram_size=2),
+    GenerationConfig(max_length=9, num_beams=3, num_return_sequences=2, repetition_penalty=1.3),
+    GenerationConfig(
         max_length=9,
         num_beams=4,
         num_beam_groups=2,
@@ -26,13 +26,13 @@ SETTINGS = (
         num_return_sequences=4,
         encoder_no_repeat_ngram_size=3,
     ),
-    GenerationOptions(max_length=9, do_sample=True, top_p=0.9, num_return_sequences=2),
+    GenerationConfig(max_length=9, do_sample=True, top_p=0.9, num_return_sequences=2),
 )
 
 
 @pytest.mark.parametrize("options", SETTINGS)
 @pytest.mark.parametrize("prefix", [False, True])
-def test_batches_of_any_shape(options: GenerationOptions, prefix: bool) -> None:
+def test_batches_of_any_shape(options: GenerationConfig, prefix: bool) -> None:
     guides = [
         lambda rows: Guide(source_rows=rows),
         lambda rows: Guide(source_rows=rows, prefixes=[row[: len(row) // 3] for row in rows]),
@@ -66,7 +66,7 @@ def test_batches_of_any_shape(options: GenerationOptions, prefix: bool) -> None:
 
 def test_how_far_scores_of_different_batches_lie_apart() -> None:
     """What the documentation says of near ties: rounding, and no more."""
-    options, apart = GenerationOptions(max_length=9), 0.0
+    options, apart = GenerationConfig(max_length=9), 0.0
     for seed in range(3):
         model = model_of(seed)
         together = search_all(model, Sequences.of(SOURCES), SPECIAL, options, scored=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import GenerationMixin
 
 from warmstart.generation.beam import Finished
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 
 MAX_LENGTH, BEAMS = 4, 3
 log_probabilities = st.integers(1, 40).map(lambda tenths: -tenths / 10)
@@ -36,7 +36,7 @@ def test_a_source_is_done_when_no_beam_can_do_better(
     scores = sorted((s / n**penalty for s, n in finished), reverse=True)[:BEAMS]
     for reach in (length, MAX_LENGTH - 1):  # a tie may be rounded either way
         assume(abs(running / reach**penalty - scores[-1]) > 1e-6)
-    options = GenerationOptions(
+    options = GenerationConfig(
         num_beams=BEAMS, max_length=MAX_LENGTH, length_penalty=penalty, early_stopping=early
     )
     ours = finished_of(options)
@@ -61,7 +61,7 @@ def test_a_source_is_done_when_no_beam_can_do_better(
 
 
 def test_early_stopping_ends_with_the_last_place_filled() -> None:
-    options = GenerationOptions(num_beams=2, max_length=MAX_LENGTH, early_stopping=True)
+    options = GenerationConfig(num_beams=2, max_length=MAX_LENGTH, early_stopping=True)
     ours = finished_of(options)
     add(ours, -9.0, 1)
     ours.update_done(torch.tensor([-0.1]), 2)
@@ -74,13 +74,13 @@ def test_early_stopping_ends_with_the_last_place_filled() -> None:
 
 
 def test_given_tokens_do_not_count_as_length() -> None:
-    options = GenerationOptions(num_beams=2, max_length=9)
+    options = GenerationConfig(num_beams=2, max_length=9)
     ours = finished_of(options, given=3)
     add(ours, -8.0, 5)
     assert ours.scores_BK[0, 0] == -4.0
 
 
-def finished_of(options: GenerationOptions, given: int = 0) -> Finished:
+def finished_of(options: GenerationConfig, given: int = 0) -> Finished:
     return Finished(options.num_beams, options, torch.tensor([given]))
 
 

@@ -19,7 +19,7 @@ from tests.generation.test_search import (
 )
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search, search_all
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -33,7 +33,7 @@ def next_logs(model: EncoderDecoder, source: list[int], row: list[int]) -> list[
 
 
 def diverse_beams(
-    model: EncoderDecoder, source: list[int], options: GenerationOptions
+    model: EncoderDecoder, source: list[int], options: GenerationConfig
 ) -> list[tuple[float, list[int]]]:
     """Vijayakumar et al. 2016, algorithm 1, on lists, each step from scratch.
 
@@ -76,7 +76,7 @@ def diverse_beams(
 def test_groups_of_beams(
     beams: int, groups: int, penalty: float, early_stopping: bool | Literal["never"]
 ) -> None:
-    options = GenerationOptions(
+    options = GenerationConfig(
         num_beams=beams,
         num_beam_groups=groups,
         diversity_penalty=penalty,
@@ -98,7 +98,7 @@ def test_groups_of_beams(
 
 def test_a_group_by_itself_is_beam_search() -> None:
     """With a penalty that matters to nobody the groups find the same."""
-    options = GenerationOptions(num_beams=4, max_length=7, num_return_sequences=2)
+    options = GenerationConfig(num_beams=4, max_length=7, num_return_sequences=2)
     grouped = replace(options, num_beam_groups=2, diversity_penalty=1e-9)
     two = replace(options, num_beams=2)
     for seed in range(3):
@@ -110,7 +110,7 @@ def test_a_group_by_itself_is_beam_search() -> None:
 
 
 def test_a_high_penalty_makes_groups_begin_differently() -> None:
-    options = GenerationOptions(
+    options = GenerationConfig(
         num_beams=4,
         num_beam_groups=4,
         diversity_penalty=50.0,
@@ -125,7 +125,7 @@ def test_a_high_penalty_makes_groups_begin_differently() -> None:
 @pytest.mark.parametrize("length_penalty", [0.0, 1.0, 2.0])
 def test_the_best_of_all_outputs_in_their_order(length_penalty: float) -> None:
     model = model_of(1)
-    options = GenerationOptions(
+    options = GenerationConfig(
         max_length=4,
         num_beams=MOST,
         num_return_sequences=20,
@@ -160,7 +160,7 @@ PREFIXES = [[2, 4], [], [3], [4, 4, 4]]
 
 @pytest.mark.parametrize("beams", [1, 3])
 def test_outputs_begin_with_what_is_given(beams: int) -> None:
-    options = GenerationOptions(num_beams=beams, max_length=8, early_stopping="never")
+    options = GenerationConfig(num_beams=beams, max_length=8, early_stopping="never")
     for seed in range(4):
         model = model_of(seed)
         guide = Guide(prefixes=PREFIXES)
@@ -176,7 +176,7 @@ def test_outputs_begin_with_what_is_given(beams: int) -> None:
 
 def test_the_best_continuation_of_what_is_given() -> None:
     model, prefix = model_of(1), [2, 4]
-    options = GenerationOptions(max_length=6, num_beams=MOST, length_penalty=0.7)
+    options = GenerationConfig(max_length=6, num_beams=MOST, length_penalty=0.7)
     rows = [
         [*prefix, *row]
         for length in range(1, 4)
@@ -199,7 +199,7 @@ CHOICES = [[2, 3, END], [4, END], [2, 2, 2, END], [END], [3, 4, 3, 4, END]]
 def test_the_best_of_the_allowed_outputs() -> None:
     for seed in range(3):
         model = model_of(seed)
-        options = GenerationOptions(
+        options = GenerationConfig(
             num_beams=8, num_return_sequences=8, max_length=8, early_stopping="never"
         )
         guide = Guide(allowed=Trie(CHOICES, END, WORDS))
@@ -221,7 +221,7 @@ def test_the_best_of_the_allowed_outputs() -> None:
     "changes", [{}, {"num_beams": 2}, {"do_sample": True}, {"no_repeat_ngram_size": 1}]
 )
 def test_nothing_but_the_allowed_outputs(changes: dict[str, int]) -> None:
-    options = GenerationOptions(max_length=8, **changes)
+    options = GenerationConfig(max_length=8, **changes)
     guide = Guide(allowed=Trie(CHOICES, END, WORDS))
     found = [
         tuple(tokens)

@@ -18,8 +18,8 @@ from transformers import (
 )
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.logits import NONE, Rules
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.logits import Rules
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 
 WORDS = 4
@@ -29,8 +29,8 @@ def constrain(
     scores: torch.Tensor,
     written: list[list[int]],
     end: int,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
 ) -> torch.Tensor:
     rules = Rules(end, options, constraints, guide, sources=len(written))
@@ -50,7 +50,7 @@ def rows(draw: st.DrawFn) -> list[list[int]]:
 def test_repeated_ngrams(written: list[list[int]], size: int) -> None:
     scores = torch.randn(len(written), WORDS)
     theirs = NoRepeatNGramLogitsProcessor(size)(torch.tensor(written), scores.clone())
-    options = GenerationOptions(no_repeat_ngram_size=size)
+    options = GenerationConfig(no_repeat_ngram_size=size)
     ours = constrain(scores.clone(), written, 0, options)
     assert torch.equal(ours, theirs)
 
@@ -60,13 +60,13 @@ def test_the_end_before_the_least_length(written: list[list[int]], least: int, e
     scores = torch.randn(len(written), WORDS)
     processor = MinLengthLogitsProcessor(least, end)
     theirs = processor(torch.tensor(written), scores.clone())
-    ours = constrain(scores.clone(), written, end, GenerationOptions(min_length=least))
+    ours = constrain(scores.clone(), written, end, GenerationConfig(min_length=least))
     assert torch.equal(ours, theirs)
 
 
 def test_nothing_is_forbidden_by_default() -> None:
     scores = torch.randn(2, WORDS)
-    assert torch.equal(constrain(scores.clone(), [[1, 1], [1, 1]], 1, GenerationOptions()), scores)
+    assert torch.equal(constrain(scores.clone(), [[1, 1], [1, 1]], 1, GenerationConfig()), scores)
 
 
 SEQUENCES = st.lists(
@@ -86,7 +86,7 @@ def test_words_that_are_never_written(
     processor = NoBadWordsLogitsProcessor(words, eos_token_id=end)
     theirs = processor(torch.tensor(written), scores.clone())
     constraints = Constraints(bad_words_ids=tuple(map(tuple, words)))
-    ours = constrain(scores.clone(), written, end, GenerationOptions(), constraints)
+    ours = constrain(scores.clone(), written, end, GenerationConfig(), constraints)
     assert torch.equal(ours, theirs)
 
 
@@ -100,7 +100,7 @@ def test_forced_tokens(written: list[list[int]], longest: int, renormalize: bool
     theirs = ForcedEOSTokenLogitsProcessor(longest, 3, device="cpu")(tokens, theirs)
     if renormalize:
         theirs = LogitNormalization()(tokens, theirs)
-    options = GenerationOptions(max_length=longest, min_length=longest)
+    options = GenerationConfig(max_length=longest, min_length=longest)
     constraints = Constraints(
         forced_bos_token_id=2, forced_eos_token_id=3, renormalize_logits=renormalize
     )
@@ -115,7 +115,7 @@ def test_tokens_that_are_written_cost_the_repetition_penalty(
     scores = torch.randn(len(written), WORDS)
     scores[0, 1] = -math.inf
     theirs = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor(written), scores.clone())
-    ours = constrain(scores.clone(), written, 0, GenerationOptions(repetition_penalty=penalty))
+    ours = constrain(scores.clone(), written, 0, GenerationConfig(repetition_penalty=penalty))
     assert torch.equal(ours, theirs)
 
 
@@ -131,7 +131,7 @@ def test_ngrams_of_the_source(
     theirs = processor(torch.tensor(written), scores.clone())
     rules = Rules(
         0,
-        GenerationOptions(encoder_no_repeat_ngram_size=size),
+        GenerationConfig(encoder_no_repeat_ngram_size=size),
         guide=Guide(source_rows=sources),
         sources=len(sources),
         rows=of_each,
@@ -140,13 +140,17 @@ def test_ngrams_of_the_source(
 
 
 def test_sources_of_different_lengths_and_none_of_the_size() -> None:
-    options = GenerationOptions(encoder_no_repeat_ngram_size=3)
+    options = GenerationConfig(encoder_no_repeat_ngram_size=3)
     guide = Guide(source_rows=[[1, 2, 3, 0], [1], [2, 1, 2]])
-    found = constrain(torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NONE, guide)
+    found = constrain(
+        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, guide
+    )
     banned = [(0, 3), (2, 2)]
     assert [tuple(place) for place in found.isneginf().nonzero().tolist()] == banned
     guide = Guide(source_rows=[[1], [2], [3]])
-    found = constrain(torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NONE, guide)
+    found = constrain(
+        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, guide
+    )
     assert not found.isneginf().any()
 
 
@@ -170,8 +174,10 @@ def test_only_what_is_allowed_may_follow(data: st.DataObject) -> None:
         theirs = MinLengthLogitsProcessor(longest, 0)(torch.tensor(written), theirs)
     theirs = PrefixConstrainedLogitsProcessor(follow, 1)(torch.tensor(written), theirs)
     guide = Guide(allowed=Trie(ALLOWED, 0, WORDS))
-    options = GenerationOptions(min_length=longest)
-    assert torch.equal(constrain(scores.clone(), written, 0, options, NONE, guide), theirs)
+    options = GenerationConfig(min_length=longest)
+    assert torch.equal(
+        constrain(scores.clone(), written, 0, options, NO_CONSTRAINTS, guide), theirs
+    )
 
 
 def test_behind_an_allowed_output_only_the_end_follows() -> None:
@@ -188,7 +194,7 @@ def test_behind_an_allowed_output_only_the_end_follows() -> None:
 def test_what_is_given_is_certain_and_goes_before_all_else() -> None:
     guide = Guide(prefixes=[[3, 1], [], [2]])
     constraints = Constraints(forced_bos_token_id=1, bad_words_ids=((3,),))
-    options = GenerationOptions(max_length=9)
+    options = GenerationConfig(max_length=9)
     first = constrain(torch.randn(3, WORDS), [[0]] * 3, 0, options, constraints, guide)
     assert first.argmax(-1).tolist() == [3, 1, 2]
     assert first.exp().sum(-1).tolist() == [1, 1, 1]

@@ -17,7 +17,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.sampling import draw, narrow, uniform_numbers
 from warmstart.generation.search import search_all
 from warmstart.model.sequences import Sequences
@@ -44,7 +44,7 @@ def test_the_tokens_left_are_those_that_transformers_leaves(
     warpers += [TopPLogitsWarper(top_p)] if top_p < 1 else []
     warpers += [MinPLogitsWarper(min_p)]
     warpers += [TypicalLogitsWarper(typical_p)] if typical_p < 1 else []
-    options = GenerationOptions(
+    options = GenerationConfig(
         do_sample=True,
         temperature=temperature,
         top_k=top_k,
@@ -69,15 +69,15 @@ def chi_squared(drawn: list[int], shares: list[float]) -> tuple[float, int]:
 @pytest.mark.parametrize(
     "options",
     [
-        GenerationOptions(do_sample=True),
-        GenerationOptions(do_sample=True, temperature=0.6),
-        GenerationOptions(do_sample=True, top_k=3),
-        GenerationOptions(do_sample=True, top_p=0.7),
-        GenerationOptions(do_sample=True, temperature=1.5, min_p=0.2),
-        GenerationOptions(do_sample=True, typical_p=0.6),
+        GenerationConfig(do_sample=True),
+        GenerationConfig(do_sample=True, temperature=0.6),
+        GenerationConfig(do_sample=True, top_k=3),
+        GenerationConfig(do_sample=True, top_p=0.7),
+        GenerationConfig(do_sample=True, temperature=1.5, min_p=0.2),
+        GenerationConfig(do_sample=True, typical_p=0.6),
     ],
 )
-def test_first_tokens_are_drawn_by_their_probability(options: GenerationOptions) -> None:
+def test_first_tokens_are_drawn_by_their_probability(options: GenerationConfig) -> None:
     model = model_of(1)
     options = replace(options, max_length=2, num_return_sequences=4000, seed=3)
     with torch.no_grad():
@@ -91,7 +91,7 @@ def test_first_tokens_are_drawn_by_their_probability(options: GenerationOptions)
 
 def test_second_tokens_follow_their_first() -> None:
     model = model_of(2)
-    options = GenerationOptions(do_sample=True, max_length=3, num_return_sequences=6000, top_k=0)
+    options = GenerationConfig(do_sample=True, max_length=3, num_return_sequences=6000, top_k=0)
     found = search_all(model, Sequences.of([ROWS[3]]), SPECIAL, options)[0]
     tested = 0
     for first in range(WORDS):
@@ -117,11 +117,11 @@ def test_numbers_become_tokens_by_their_place_among_the_added_probabilities() ->
 
 
 def test_a_sample_depends_on_seed_and_source_alone() -> None:
-    options = GenerationOptions(do_sample=True, max_length=9, num_return_sequences=3, top_k=0)
+    options = GenerationConfig(do_sample=True, max_length=9, num_return_sequences=3, top_k=0)
     for seed in range(3):
         model = model_of(seed)
 
-        def samples(rows: list[list[int]], settings: GenerationOptions) -> list[list[list[int]]]:
+        def samples(rows: list[list[int]], settings: GenerationConfig) -> list[list[list[int]]]:
             found = search_all(model, Sequences.of(rows), SPECIAL, settings)  # noqa: B023
             return [[output.tokens for output in outputs] for outputs in found]
 
@@ -146,9 +146,9 @@ def test_numbers_of_sources_seeds_and_rows_differ() -> None:
 
 def test_the_likeliest_alone_is_greedy() -> None:
     model = model_of(1)
-    greedy = search_all(model, Sequences.of(ROWS), SPECIAL, GenerationOptions(max_length=9))
+    greedy = search_all(model, Sequences.of(ROWS), SPECIAL, GenerationConfig(max_length=9))
     for changes in ({"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}, {"temperature": 1e-4}):
-        options = GenerationOptions(do_sample=True, max_length=9, **changes)
+        options = GenerationConfig(do_sample=True, max_length=9, **changes)
         assert search_all(model, Sequences.of(ROWS), SPECIAL, options)[0][0].tokens == (
             greedy[0][0].tokens
         )
@@ -156,7 +156,7 @@ def test_the_likeliest_alone_is_greedy() -> None:
 
 def test_scores_are_those_of_the_filtered_distribution() -> None:
     model = model_of(3)
-    options = GenerationOptions(do_sample=True, max_length=7, top_k=3, temperature=0.8)
+    options = GenerationConfig(do_sample=True, max_length=7, top_k=3, temperature=0.8)
     found = search_all(model, Sequences.of(ROWS), SPECIAL, options, scored=True)
     for source, (output,) in zip(ROWS, found, strict=True):
         with torch.no_grad():

@@ -12,8 +12,8 @@ from tests.model.stacks import CONFIGS
 from torch import nn
 
 from warmstart.generation.beam import beam_search
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.options import GenerationOptions
 from warmstart.generation.search import search
 from warmstart.generation.token_by_token import greedy_search
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig
@@ -73,7 +73,7 @@ def tokens(found: list[list[Hypothesis]]) -> list[list[int]]:
     return [outputs[0].tokens for outputs in found]
 
 
-def possible(row: list[int], start: int, end: int, options: GenerationOptions) -> bool:
+def possible(row: list[int], start: int, end: int, options: GenerationConfig) -> bool:
     """Whether an output may be: the rules, told of finished outputs instead of steps."""
     if end in row[:-1]:
         return False
@@ -87,7 +87,7 @@ def possible(row: list[int], start: int, end: int, options: GenerationOptions) -
 
 
 def best_of_all(
-    model: EncoderDecoder, source: list[int], special: SpecialTokens, options: GenerationOptions
+    model: EncoderDecoder, source: list[int], special: SpecialTokens, options: GenerationConfig
 ) -> list[int]:
     """The output with the highest score among all that are possible."""
     rows = [
@@ -109,16 +109,16 @@ def best_of_all(
 @pytest.mark.parametrize(
     "options",
     [
-        GenerationOptions(max_length=4),
-        GenerationOptions(max_length=4, length_penalty=0.0),
-        GenerationOptions(max_length=4, length_penalty=3.0),
-        GenerationOptions(max_length=4, min_length=3),
-        GenerationOptions(max_length=4, no_repeat_ngram_size=1),
-        GenerationOptions(max_length=4, no_repeat_ngram_size=2, length_penalty=2.0),
+        GenerationConfig(max_length=4),
+        GenerationConfig(max_length=4, length_penalty=0.0),
+        GenerationConfig(max_length=4, length_penalty=3.0),
+        GenerationConfig(max_length=4, min_length=3),
+        GenerationConfig(max_length=4, no_repeat_ngram_size=1),
+        GenerationConfig(max_length=4, no_repeat_ngram_size=2, length_penalty=2.0),
     ],
 )
 def test_with_enough_beams_the_best_of_all_outputs_is_found(
-    options: GenerationOptions, prefix: bool
+    options: GenerationConfig, prefix: bool
 ) -> None:
     for seed, special in ((1, SPECIAL), (2, ONE_FOR_BOTH)):
         model = model_of(seed, prefix=prefix)
@@ -132,10 +132,10 @@ def test_with_enough_beams_the_best_of_all_outputs_is_found(
 def test_one_beam_is_greedy(seed: int) -> None:
     model = model_of(seed)
     for options in (
-        GenerationOptions(max_length=9),
-        GenerationOptions(max_length=9, early_stopping=True),
-        GenerationOptions(max_length=9, min_length=5),
-        GenerationOptions(max_length=9, no_repeat_ngram_size=2),
+        GenerationConfig(max_length=9),
+        GenerationConfig(max_length=9, early_stopping=True),
+        GenerationConfig(max_length=9, min_length=5),
+        GenerationConfig(max_length=9, no_repeat_ngram_size=2),
     ):
         greedy = greedy_search(model, SOURCES, SPECIAL, options)
         assert tokens(beam_search(model, SOURCES, SPECIAL, options)) == tokens(greedy)
@@ -144,7 +144,7 @@ def test_one_beam_is_greedy(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_greedy_takes_the_likeliest_token_at_each_step(seed: int) -> None:
     model = model_of(seed)
-    found = greedy_search(model, SOURCES, SPECIAL, GenerationOptions(max_length=7))
+    found = greedy_search(model, SOURCES, SPECIAL, GenerationConfig(max_length=7))
     for source, output in zip(ROWS, tokens(found), strict=True):
         row: list[int] = []
         while len(row) < 6 and SPECIAL.end not in row:
@@ -160,7 +160,7 @@ def test_an_output_does_not_depend_on_its_batch(beams: int, prefix: bool) -> Non
     lengths = set()
     for seed in range(5):
         model = model_of(seed, prefix=prefix)
-        options = GenerationOptions(num_beams=beams, max_length=9, length_penalty=0.7)
+        options = GenerationConfig(num_beams=beams, max_length=9, length_penalty=0.7)
         together = search(model, SOURCES, SPECIAL, options)
         alone = [search(model, Sequences.of([row]), SPECIAL, options)[0] for row in ROWS]
         assert together == alone
@@ -171,7 +171,7 @@ def test_an_output_does_not_depend_on_its_batch(beams: int, prefix: bool) -> Non
 def test_outputs_end_with_the_end_token_or_at_the_limit() -> None:
     for seed in range(5):
         for beams in (1, 3):
-            options = GenerationOptions(num_beams=beams, max_length=6)
+            options = GenerationConfig(num_beams=beams, max_length=6)
             for output in search(model_of(seed), SOURCES, ONE_FOR_BOTH, options):
                 assert ONE_FOR_BOTH.end not in output[:-1]
                 assert output[-1] == ONE_FOR_BOTH.end or len(output) == 5
@@ -183,7 +183,7 @@ def test_search_puts_the_models_mode_back(train: bool) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.9
-    options = GenerationOptions(max_length=6)
+    options = GenerationConfig(max_length=6)
     found = search(model, SOURCES, SPECIAL, options)
     assert model.training is train
     assert all(module.training is train for module in model.modules())
@@ -197,7 +197,7 @@ def test_search_puts_the_models_mode_back_after_an_error(monkeypatch: pytest.Mon
     model = deepcopy(model_of(0)).train()
     monkeypatch.setattr(model, "start", fail)
     with pytest.raises(RuntimeError, match="in the middle"):
-        search(model, SOURCES, SPECIAL, GenerationOptions())
+        search(model, SOURCES, SPECIAL, GenerationConfig())
     assert model.training
 
 
@@ -215,7 +215,7 @@ def test_no_step_is_made_behind_the_last_output(
 
     monkeypatch.setattr(model, "step", counted)
     beams = 1 if find is greedy_search else 2
-    options = GenerationOptions(num_beams=beams, max_length=30, early_stopping=True)
+    options = GenerationConfig(num_beams=beams, max_length=30, early_stopping=True)
     with torch.inference_mode():
         found = find(model, SOURCES, SPECIAL, options)
     if find is greedy_search:

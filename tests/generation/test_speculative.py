@@ -11,7 +11,7 @@ from tests.parity.reference import random_pairs, teach
 from tests.support.tiny import SENTENCES, Checkpoints
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.generation.prompt_lookup import Drafts, Pace
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.speculative import drafted_search, margin
@@ -25,23 +25,23 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(
     ("options", "constraints"),
     [
-        (GenerationOptions(max_length=9), Constraints()),
-        (GenerationOptions(max_length=2), Constraints()),
-        (GenerationOptions(max_length=14, min_length=6, draft_length=3), Constraints()),
-        (GenerationOptions(max_length=14, draft_length=1, no_repeat_ngram_size=2), Constraints()),
+        (GenerationConfig(max_length=9), Constraints()),
+        (GenerationConfig(max_length=2), Constraints()),
+        (GenerationConfig(max_length=14, min_length=6, draft_length=3), Constraints()),
+        (GenerationConfig(max_length=14, draft_length=1, no_repeat_ngram_size=2), Constraints()),
         (
-            GenerationOptions(max_length=14, repetition_penalty=1.6),
+            GenerationConfig(max_length=14, repetition_penalty=1.6),
             Constraints(forced_bos_token_id=3, forced_eos_token_id=1),
         ),
         (
-            GenerationOptions(max_length=14, encoder_no_repeat_ngram_size=2, draft_length=20),
+            GenerationConfig(max_length=14, encoder_no_repeat_ngram_size=2, draft_length=20),
             Constraints(bad_words_ids=((2, 2), (3, 4, 3), (0,)), renormalize_logits=True),
         ),
     ],
 )
 @pytest.mark.parametrize("prefix", [False, True])
 def test_drafts_equal_greedy(
-    options: GenerationOptions, constraints: Constraints, prefix: bool, always: None
+    options: GenerationConfig, constraints: Constraints, prefix: bool, always: None
 ) -> None:
     saved = 0
     for seed, special, given in product(range(2), (SPECIAL, ONE_FOR_BOTH), (False, True)):
@@ -94,7 +94,7 @@ def test_what_is_nearly_a_tie_is_decided_by_greedy_steps(always: None) -> None:
         assert model.head.bias is not None
         model.head.bias[3:] = torch.tensor([9.0, 9.0 + 1e-6])
     guide = Guide(draft_rows=SOURCES)
-    arguments = (model, Sequences.of(SOURCES), SPECIAL, GenerationOptions(max_length=12))
+    arguments = (model, Sequences.of(SOURCES), SPECIAL, GenerationConfig(max_length=12))
     with torch.inference_mode():
         greedy = greedy_search(*arguments)
         drafted = drafted_search(*arguments, guide=guide)

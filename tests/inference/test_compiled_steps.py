@@ -16,7 +16,7 @@ from torch import Tensor
 
 from warmstart.cache import CACHE_VARIABLE
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.search import search
 from warmstart.inference import compiled_steps
 from warmstart.inference.convert import converted, laid_out
@@ -84,7 +84,7 @@ def test_compiled_searches_find_what_searches_find(
     plain, model = random_model().eval(), random_model().eval()
     model.compile_steps = "wait"
     # As long as can be, so that no source leaves the others: one by itself has another form.
-    options = GenerationOptions(num_beams=2, max_length=12, min_length=12)
+    options = GenerationConfig(num_beams=2, max_length=12, min_length=12)
     expected = search(plain, SOURCES, SPECIAL, options)
     assert search(model, SOURCES, SPECIAL, options) == expected
     steps: compiled_steps.CompiledSteps = laid_out(model).compiled_step.__self__  # type: ignore[union-attr]
@@ -106,7 +106,7 @@ def test_a_reduced_model_is_compiled_for_one_source() -> None:
     model = converted(random_model().eval(), "cpu", "int8", "wait")
     assert model.compiled_step is not None
     steps: compiled_steps.CompiledSteps = model.compiled_step.__self__  # type: ignore[attr-defined]
-    options = GenerationOptions(num_beams=2, max_length=6, min_length=6)
+    options = GenerationConfig(num_beams=2, max_length=6, min_length=6)
     search(model, SOURCES, SPECIAL, options)
     assert not steps._ready  # several sources are left to the libraries
     form = StepForm(beams=2, many_sources=False, many_tokens=False)
@@ -126,7 +126,7 @@ def decoded_without(
     model: EncoderDecoder, caplog: pytest.LogCaptureFixture, *, batches: int = 2
 ) -> str:
     """What is said while a model decodes as it does uncompiled."""
-    options = GenerationOptions(max_length=8)
+    options = GenerationConfig(max_length=8)
     expected = search(random_model().eval(), SOURCES, SPECIAL, options)
     with caplog.at_level(logging.WARNING):
         for _ in range(batches):
@@ -195,7 +195,7 @@ def test_wide_batches_are_left_to_the_libraries(cache: Path) -> None:
     model = random_model().eval()
     model.compile_steps = "wait"
     many = Sequences.of([[3, 4, 5]] * 65)
-    options = GenerationOptions(max_length=4)
+    options = GenerationConfig(max_length=4)
     expected = search(random_model().eval(), many, SPECIAL, options)
     assert search(model, many, SPECIAL, options) == expected
     assert not cache.exists()

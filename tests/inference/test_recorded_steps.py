@@ -11,7 +11,7 @@ from tests.model.test_encoder_decoder import random_model
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search
 from warmstart.inference.convert import converted, laid_out
@@ -134,7 +134,7 @@ def test_a_cache_that_moves_is_recorded_anew() -> None:
 
 @pytest.mark.parametrize("options", [*SEARCHES, {"do_sample": True}])
 def test_searches_with_recorded_steps_find_what_searches_find(options: dict[str, Any]) -> None:
-    settings = GenerationOptions(max_length=30, **options)
+    settings = GenerationConfig(max_length=30, **options)
     guide = Guide(draft_rows=ROWS) if options.get("draft") else Guide()
     for name in ("plain", "prefix"):
         expected = search(model_of(name).eval(), SOURCES, SPECIAL, settings, guide=guide)
@@ -161,7 +161,7 @@ def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureF
         raise RuntimeError("operation not permitted.\nMore of it")
 
     refused: list[int] = []
-    options = GenerationOptions(max_length=12)
+    options = GenerationConfig(max_length=12)
     expected = search(random_model().eval(), SOURCES, SPECIAL, options)
     model = recorded(random_model().eval(), refuse)
     with caplog.at_level(logging.WARNING):
@@ -176,7 +176,7 @@ def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureF
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
 @pytest.mark.parametrize("options", SEARCHES)
 def test_on_a_gpu(options: dict[str, Any], dtype: str) -> None:
-    settings = GenerationOptions(max_length=30, **options)
+    settings = GenerationConfig(max_length=30, **options)
     guide = Guide(draft_rows=ROWS) if options.get("draft") and dtype == "float32" else Guide()
     source = Sequences.of(ROWS, "cuda")
     plain, model = (

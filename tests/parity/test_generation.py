@@ -10,8 +10,8 @@ from tests.support.tiny import Checkpoints
 from transformers import EncoderDecoderModel, RepetitionPenaltyLogitsProcessor
 
 from warmstart.constrained.trie import Trie
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.options import GenerationOptions
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search, search_all
 from warmstart.model.sequences import Sequences
@@ -21,15 +21,15 @@ SOURCES = [source for source, _ in random_pairs(seed=1, count=6)]
 LONGEST = 20  # tokens, with the start token
 
 GREEDY = (
-    GenerationOptions(max_length=LONGEST),
-    GenerationOptions(max_length=5),
-    GenerationOptions(max_length=2),
-    GenerationOptions(max_length=LONGEST, min_length=9),
-    GenerationOptions(max_length=LONGEST, no_repeat_ngram_size=1),
-    GenerationOptions(max_length=LONGEST, min_length=14, no_repeat_ngram_size=2),
+    GenerationConfig(max_length=LONGEST),
+    GenerationConfig(max_length=5),
+    GenerationConfig(max_length=2),
+    GenerationConfig(max_length=LONGEST, min_length=9),
+    GenerationConfig(max_length=LONGEST, no_repeat_ngram_size=1),
+    GenerationConfig(max_length=LONGEST, min_length=14, no_repeat_ngram_size=2),
 )
 BEAMS = tuple(
-    GenerationOptions(
+    GenerationConfig(
         max_length=LONGEST, num_beams=beams, length_penalty=penalty, early_stopping=early
     )
     for beams in (2, 4)
@@ -37,16 +37,16 @@ BEAMS = tuple(
     for early in (False, True, "never")
 )
 BEAMS_AND_RULES = (
-    GenerationOptions(max_length=6, num_beams=4),
-    GenerationOptions(max_length=2, num_beams=3),
-    GenerationOptions(max_length=LONGEST, num_beams=3, min_length=9),
-    GenerationOptions(max_length=LONGEST, num_beams=3, min_length=LONGEST),
-    GenerationOptions(max_length=LONGEST, num_beams=3, no_repeat_ngram_size=1),
-    GenerationOptions(max_length=LONGEST, num_beams=4, no_repeat_ngram_size=2, min_length=12),
-    GenerationOptions(max_length=LONGEST, num_beams=4, length_penalty=0.0),
-    GenerationOptions(max_length=LONGEST, num_beams=4, length_penalty=-1.0),
-    GenerationOptions(max_length=LONGEST, num_beams=4, length_penalty=-1.0, early_stopping="never"),
-    GenerationOptions(
+    GenerationConfig(max_length=6, num_beams=4),
+    GenerationConfig(max_length=2, num_beams=3),
+    GenerationConfig(max_length=LONGEST, num_beams=3, min_length=9),
+    GenerationConfig(max_length=LONGEST, num_beams=3, min_length=LONGEST),
+    GenerationConfig(max_length=LONGEST, num_beams=3, no_repeat_ngram_size=1),
+    GenerationConfig(max_length=LONGEST, num_beams=4, no_repeat_ngram_size=2, min_length=12),
+    GenerationConfig(max_length=LONGEST, num_beams=4, length_penalty=0.0),
+    GenerationConfig(max_length=LONGEST, num_beams=4, length_penalty=-1.0),
+    GenerationConfig(max_length=LONGEST, num_beams=4, length_penalty=-1.0, early_stopping="never"),
+    GenerationConfig(
         max_length=12,
         num_beams=4,
         length_penalty=2.0,
@@ -57,13 +57,13 @@ BEAMS_AND_RULES = (
 )
 
 RULES = (
-    GenerationOptions(max_length=LONGEST, repetition_penalty=1.6),
-    GenerationOptions(max_length=LONGEST, repetition_penalty=0.7, no_repeat_ngram_size=3),
-    GenerationOptions(max_length=LONGEST, encoder_no_repeat_ngram_size=1, min_length=6),
-    GenerationOptions(max_length=LONGEST, encoder_no_repeat_ngram_size=2, repetition_penalty=1.2),
-    GenerationOptions(max_length=LONGEST, num_beams=4, repetition_penalty=1.6),
-    GenerationOptions(max_length=LONGEST, num_beams=3, encoder_no_repeat_ngram_size=2),
-    GenerationOptions(
+    GenerationConfig(max_length=LONGEST, repetition_penalty=1.6),
+    GenerationConfig(max_length=LONGEST, repetition_penalty=0.7, no_repeat_ngram_size=3),
+    GenerationConfig(max_length=LONGEST, encoder_no_repeat_ngram_size=1, min_length=6),
+    GenerationConfig(max_length=LONGEST, encoder_no_repeat_ngram_size=2, repetition_penalty=1.2),
+    GenerationConfig(max_length=LONGEST, num_beams=4, repetition_penalty=1.6),
+    GenerationConfig(max_length=LONGEST, num_beams=3, encoder_no_repeat_ngram_size=2),
+    GenerationConfig(
         max_length=LONGEST,
         num_beams=4,
         repetition_penalty=1.3,
@@ -133,8 +133,8 @@ def test_several_outputs_with_their_scores(pair: Pair) -> None:
     special, sources = model.tokenizers.special, model.encode_sources(SOURCES)
     ids, mask = rectangle(sources, model.tokenizers.source.pad_token_id)
     for options in (
-        GenerationOptions(max_length=LONGEST, num_beams=4, num_return_sequences=4),
-        GenerationOptions(
+        GenerationConfig(max_length=LONGEST, num_beams=4, num_return_sequences=4),
+        GenerationConfig(
             max_length=12, num_beams=3, num_return_sequences=2, length_penalty=0.4,
             repetition_penalty=1.2, early_stopping="never",
         ),
@@ -164,7 +164,7 @@ def test_greedy_scores(pair: Pair) -> None:
     model, reference = pair
     special, sources = model.tokenizers.special, model.encode_sources(SOURCES)
     ids, mask = rectangle(sources, model.tokenizers.source.pad_token_id)
-    options = GenerationOptions(max_length=LONGEST, repetition_penalty=1.2)
+    options = GenerationConfig(max_length=LONGEST, repetition_penalty=1.2)
     theirs = reference.generate(
         input_ids=ids,
         attention_mask=mask,
@@ -187,10 +187,10 @@ def test_given_beginnings(pair: Pair) -> None:
     special, sources = model.tokenizers.special, model.encode_sources(SOURCES)
     prefixes = [row[: 1 + place] for place, row in enumerate(model.encode_targets(SOURCES[:3]))]
     for options in (
-        GenerationOptions(max_length=LONGEST, min_length=8),
-        GenerationOptions(max_length=LONGEST, num_beams=3, length_penalty=2.0),
-        GenerationOptions(max_length=LONGEST, num_beams=3, early_stopping="never"),
-        GenerationOptions(max_length=9, num_beams=2, repetition_penalty=1.3),
+        GenerationConfig(max_length=LONGEST, min_length=8),
+        GenerationConfig(max_length=LONGEST, num_beams=3, length_penalty=2.0),
+        GenerationConfig(max_length=LONGEST, num_beams=3, early_stopping="never"),
+        GenerationConfig(max_length=9, num_beams=2, repetition_penalty=1.3),
     ):
         ours = search(
             model.model, Sequences.of(sources[:3]), special, options, guide=Guide(prefixes=prefixes)
@@ -218,7 +218,7 @@ def test_allowed_outputs(pair: Pair) -> None:
     ids, mask = rectangle(sources, model.tokenizers.source.pad_token_id)
     vocabulary = model.model.config.decoder.embedding.vocabulary
     for beams in (1, 4):
-        options = GenerationOptions(max_length=1 + max(map(len, allowed)), num_beams=beams)
+        options = GenerationConfig(max_length=1 + max(map(len, allowed)), num_beams=beams)
         written = reference.generate(
             input_ids=ids,
             attention_mask=mask,
@@ -265,7 +265,7 @@ def test_a_llama_with_its_source_as_prefix(
     model.save_pretrained(tmp_path / "model")
     reference = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "model").eval()
     special, sources = model.tokenizers.special, model.encode_sources(SOURCES[:4])
-    options = GenerationOptions(
+    options = GenerationConfig(
         max_length=12, num_beams=beams, repetition_penalty=1.4, early_stopping="never"
     )
     ours = search(model.model, Sequences.of(sources), special, options)
@@ -291,7 +291,7 @@ def flat(found: list[list[Hypothesis]]) -> list[Hypothesis]:
     return [output for outputs in found for output in outputs]
 
 
-def settings(options: GenerationOptions, model: Seq2Seq) -> dict[str, object]:
+def settings(options: GenerationConfig, model: Seq2Seq) -> dict[str, object]:
     """What transformers is told."""
     special = model.tokenizers.special
     return {
@@ -311,7 +311,7 @@ def settings(options: GenerationOptions, model: Seq2Seq) -> dict[str, object]:
 
 
 def outputs(
-    pair: Pair, options: GenerationOptions, sources: list[list[int]] | None = None
+    pair: Pair, options: GenerationConfig, sources: list[list[int]] | None = None
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Ours and theirs, without the start token and up to the end token."""
     model, reference = pair
@@ -335,7 +335,7 @@ def test_the_saved_settings_are_the_ones_that_transformers_uses(
 ) -> None:
     model = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("roberta"))
     teach(model, steps=25)
-    model.generation = GenerationOptions(num_beams=3, max_length=15, length_penalty=0.5)
+    model.generation = GenerationConfig(num_beams=3, max_length=15, length_penalty=0.5)
     reference = save_for_reference(model, tmp_path / "model")
     sources = model.encode_sources(SOURCES)
     ids, mask = rectangle(sources, model.tokenizers.source.pad_token_id)

@@ -9,7 +9,7 @@ from tests.parity.reference import random_pairs, rectangle, save_for_reference, 
 from tests.parity.test_generation import settings, up_to_end
 from tests.support.tiny import Checkpoints
 
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search_all
 from warmstart.model.sequences import Sequences
@@ -54,7 +54,7 @@ def test_pairs_of_rules(
             padded = number % 2 == 0 and "encoder_no_repeat_ngram_size" not in rules
             sources = (uneven if padded else even)[number : number + size]
             of_model = {key: rules[key] for key in rules if key in Constraints.__slots__}
-            options = GenerationOptions(
+            options = GenerationConfig(
                 max_length=LONGEST,
                 **{key: rules[key] for key in rules if key not in of_model},
                 **way,

@@ -10,7 +10,7 @@ from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.search import search
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
@@ -66,7 +66,7 @@ def test_gpt2_writes_what_transformers_writes_after_each_source(
         model.model,
         Sequences.of(sources),
         special,
-        GenerationOptions(num_beams=beams, max_length=longest, early_stopping="never"),
+        GenerationConfig(num_beams=beams, max_length=longest, early_stopping="never"),
     )
     for source, output in zip(sources, ours, strict=True):
         prompt = torch.tensor([[*source, special.start]])

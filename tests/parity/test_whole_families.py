@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.checkpoint.rename import locate, to_theirs
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.search import search
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
@@ -30,11 +30,11 @@ LONGEST = 16  # tokens, with the start token
 SOURCES = [source for source, _ in random_pairs(seed=1, count=5)]
 
 OPTIONS = (
-    GenerationOptions(max_length=LONGEST),
-    GenerationOptions(max_length=6, min_length=4),
-    GenerationOptions(max_length=LONGEST, num_beams=3, length_penalty=2.0),
-    GenerationOptions(max_length=LONGEST, num_beams=4, early_stopping=True, min_length=5),
-    GenerationOptions(max_length=7, num_beams=4, no_repeat_ngram_size=2, length_penalty=0.5),
+    GenerationConfig(max_length=LONGEST),
+    GenerationConfig(max_length=6, min_length=4),
+    GenerationConfig(max_length=LONGEST, num_beams=3, length_penalty=2.0),
+    GenerationConfig(max_length=LONGEST, num_beams=4, early_stopping=True, min_length=5),
+    GenerationConfig(max_length=7, num_beams=4, no_repeat_ngram_size=2, length_penalty=0.5),
 )
 ASKED = {
     "forced_bos_token_id": 7,
@@ -254,7 +254,7 @@ def losses(model: Seq2Seq, reference: PreTrainedModel) -> tuple[Tensor, Tensor]:
 def outputs(
     model: Seq2Seq,
     reference: PreTrainedModel,
-    options: GenerationOptions,
+    options: GenerationConfig,
     asked: Mapping[str, object],
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Ours and theirs, without the start token and up to the end token."""

@@ -12,7 +12,7 @@ from warmstart.data.columns import Columns
 from warmstart.data.source import parse_source
 from warmstart.data.stored import keep_examples
 from warmstart.errors import DataError, UsageError
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.tasks import reading
 from warmstart.tasks.all_tasks import TASKS, get_task_definition
@@ -138,7 +138,7 @@ def test_split_holds_what_evaluation_needs(tmp_path: Path) -> None:
     assert split.metrics == ("exact_match", "sari", "bleu")
     assert split.tokenize == "none"
     assert (split.max_source_length, split.max_target_length) == (128, 128)
-    assert split.generation == GenerationOptions(max_length=128)
+    assert split.generation == GenerationConfig(max_length=128)
 
 
 def test_unknown_split_suggests_the_nearest(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_lengths_and_metrics_can_be_changed(tmp_path: Path) -> None:
         metrics=["chrf"],
     ).split("test")
     assert (split.max_source_length, split.max_target_length) == (40, 30)
-    assert split.generation == GenerationOptions(num_beams=4, length_penalty=0.6, max_length=30)
+    assert split.generation == GenerationConfig(num_beams=4, length_penalty=0.6, max_length=30)
     assert split.metrics == ("chrf",)
 
 

@@ -16,7 +16,7 @@ from tests.support.tiny import WORDS
 
 from warmstart.composition.options import Share
 from warmstart.data.example import Example
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.pairs import PAIRS
@@ -64,7 +64,7 @@ def copy_task(
         metrics=metrics,
         max_source_length=20,
         max_target_length=20,
-        generation=GenerationOptions(max_length=12),
+        generation=GenerationConfig(max_length=12),
     )
     parts = {
         "train": copying_examples(train, words=words, longest=longest),

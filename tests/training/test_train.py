@@ -253,7 +253,7 @@ def test_samples_are_kept_and_three_are_shown(
         (step, example) for step in (3, 6) for example in (0, 1, 3, 5, 7)
     ]
     split = task.split("validation")
-    outputs = model.generate(split.sources, options=split.generation)
+    outputs = model.generate(split.sources, config=split.generation)
     for row in rows[5:]:  # the best model is the last
         example = split.examples[row["example"]]
         assert (row["source"], row["targets"]) == (example.source, list(example.targets))

@@ -84,7 +84,8 @@ def decode_block(
             raise  # a prefix or a choice, which is of no line
         file, number = block.place(filled[error.place - 1])
         raise DataError(f"{file}, line {number} {error.problem}") from None
-    several = job.overrides.get("num_return_sequences", model.generation.num_return_sequences)
+    config = job.decoding.get("config") or model.generation
+    several = job.decoding.get("num_return_sequences", config.num_return_sequences)
     written = [
         _line(job, source, outputs.get(number), several, block, number)
         for number, source in enumerate(lines)
@@ -102,19 +103,7 @@ def decode_block(
 def _outputs(
     model: "Seq2Seq", job: Job, texts: Sequence[str]
 ) -> "Iterator[tuple[int, list[Generated]]]":
-    return model.generate_each(
-        texts,
-        batch_size=job.batch_size,
-        max_source_length=job.max_source_length,
-        long=job.long,
-        chunk_overlap=job.chunk_overlap,
-        prefix=job.prefix,
-        choices=job.choices,
-        regex=job.regex,
-        scores=job.scores,
-        alignments=job.alignments,
-        **job.overrides,
-    )
+    return model.generate_each(texts, **job.decoding)
 
 
 def _line(
@@ -148,9 +137,9 @@ def _fields(job: Job, text: str, found: "Sequence[Generated]", several: int) -> 
         job.output_column: [output.text for output in found] or [""] * several,
         "at_limit": [output.at_limit for output in found] or [False] * several,
     }
-    if job.scores:
+    if job.option("scores"):
         columns["score"] = [_finite(output.score) for output in found] or [None] * several
-    if job.alignments is not None:
+    if job.option("alignments") is not None:
         columns["alignment"] = [
             [] if output.alignment is None else output.alignment.words(text) for output in found
         ] or [[]] * several

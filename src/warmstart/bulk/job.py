@@ -1,57 +1,98 @@
-"""What is to be written for each source: all that an output depends on, but for the input."""
+"""A bulk job: everything that the outputs depend on, except the input."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+from warmstart.decoding.request import RequestOptions
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOverrides
-from warmstart.text.long_sources import Long
+from warmstart.generation.config import GenerationConfig
+from warmstart.keywords import changes, check_names
+from warmstart.validation import UNCHECKED, checked_values, validate
 
-__all__ = ["Job", "TextErrors", "TextFormat"]
+__all__ = ["Job", "JobOptions", "TextErrors", "TextFormat"]
 
 TextFormat: TypeAlias = Literal["text", "jsonl"]
-# What becomes of bytes that are no UTF-8, and of half a character in JSON: an error, or U+FFFD.
 TextErrors: TypeAlias = Literal["strict", "replace"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """How sources become outputs. It goes to every process as it is."""
+@dataclass(frozen=True, kw_only=True)
+class JobOptions:
+    """Options of a bulk job, except those of decoding."""
 
-    model: str  # folder or hub id
-    dtype: Literal["float32", "bfloat16", "float16", "int8", "float8"] = "float32"  # of the weights
-    compile: Literal["no", "background", "wait"] = "no"  # steps of decoding
-    batch_size: int = 32  # texts decoded side by side, >= 1
-    max_source_length: int | None = None  # tokens; None: what the positions allow
-    long: Long = "truncate"  # what becomes of longer sources
-    chunk_overlap: int = 0  # tokens, with long "chunk"
-    prefix: str | None = None  # what each output begins with
-    choices: tuple[str, ...] | None = None  # the outputs that are allowed
-    regex: str | None = None  # what each output matches as a whole
-    overrides: GenerationOverrides = field(default_factory=GenerationOverrides)
+    model: str
+    """Model folder or hub id."""
+    dtype: Literal["float32", "bfloat16", "float16", "int8", "float8"] = "float32"
+    """Type of the weights: fewer bits take less memory, and mostly less time."""
+    compile: Literal["no", "background", "wait"] = "no"
+    """Compile the steps of decoding: not, while decoding without, or before. On a GPU, background
+    and wait record the steps as a CUDA graph."""
     input_format: TextFormat = "text"
+    """Lines of text, or JSON Lines."""
     output_format: TextFormat = "text"
-    source_column: str | None = None  # JSON Lines: which field is the source
-    output_column: str = "output"  # JSON Lines: the field that is added
-    scores: bool = False  # JSON Lines: whether a score is added, too
-    alignments: Literal["mean", "last"] | None = None  # JSON Lines: the source word of each token
+    """Lines of text, or JSON Lines."""
+    source_column: str | None = None
+    """JSON Lines: the field that holds the source; default: a well-known name."""
+    output_column: str = "output"
+    """JSON Lines: the field that is added."""
     errors: TextErrors = "strict"
+    """Invalid UTF-8, and lone surrogates in JSON: an error with file and line, or U+FFFD, with
+    the lines counted."""
 
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UsageError(f"batch_size is {self.batch_size}; it must be 1 or more.")
+
+@dataclass(frozen=True, kw_only=True)
+class _JobKeywords(JobOptions, RequestOptions):
+    KEYWORD_HINTS: ClassVar[Mapping[str, str]] = {
+        **RequestOptions.KEYWORD_HINTS,
+        "overrides": "give each setting as a keyword, or all of them as decoding={...}.",
+    }
+
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    """Options of `RequestOptions`, as a mapping; single keywords come before it."""
+
+
+@dataclass(frozen=True, kw_only=True, init=False)
+class Job(JobOptions):
+    """How sources become outputs. Every worker process gets it.
+
+    Options of decoding are given as keywords, ``Job(model="out/final", num_beams=4)``, and kept in
+    `decoding`; those that are left out are the model's own.
+    """
+
+    decoding: Annotated[Mapping[str, Any], UNCHECKED] = field(default_factory=dict)
+
+    @changes(_JobKeywords)
+    def __init__(self, changed: Mapping[str, Any]) -> None:
+        """Sorts the keywords: options of the job, and of decoding."""
+        own = {name: changed[name] for name in changed if name in _OWN}
+        JobOptions.__init__(self, **own)
+        single = {name: changed[name] for name in changed if name not in (*_OWN, "decoding")}
+        decoding = {**changed.get("decoding", {}), **single}
+        check_names(decoding, RequestOptions, "decoding")
+        object.__setattr__(self, "decoding", checked_values(RequestOptions, decoding))
+        self._check()
+
+    def option(self, name: str) -> Any:
+        """An option of decoding; where it is not given, the default of `RequestOptions`."""
+        return self.decoding.get(name, RequestOptions.__dataclass_fields__[name].default)
+
+    def _check(self) -> None:
+        validate(self)
         if not self.output_column:
             raise UsageError("output_column is empty; give the field a name, such as output.")
-        wanted = {
-            "scores": self.scores,
-            "alignments": self.alignments is not None,
-            "num_return_sequences above 1": self.overrides.get("num_return_sequences", 1) > 1,
+        prefix = self.option("prefix")
+        if not isinstance(prefix, str | None):
+            raise UsageError(f"prefix is {prefix!r:.80}; give one text for all outputs of a job.")
+        json_only = {
+            "scores": self.option("scores"),
+            "alignments": self.option("alignments") is not None,
+            "num_return_sequences above 1": self.option("num_return_sequences") > 1,
             "output_column": self.output_column != "output",
         }
-        unheard = [name for name, given in wanted.items() if given]
-        if self.output_format == "text" and unheard:
+        ignored = [name for name, given in json_only.items() if given]
+        if self.output_format == "text" and ignored:
             raise UsageError(
-                f"{unheard[0]} needs the output format jsonl: text has one output a line and "
+                f"{ignored[0]} needs the output format jsonl: text has one output a line and "
                 "nothing else. Give the output a name in .jsonl, or set the format."
             )
         if self.input_format == "text" and self.source_column is not None:
@@ -61,13 +102,29 @@ class Job:
             )
 
     def settings(self) -> dict[str, object]:
-        """What an interrupted file's rest must have in common with its beginning, as JSON values.
+        """What the rest of an unfinished file must have in common with its beginning, as JSON.
 
         Not the model's name, which may have moved, nor `compile`, which changes no output but by
-        rounding, nor `errors`: what was written had none.
+        rounding, nor `errors`: what was written had none. Of the settings that models save only
+        those that were given.
         """
-        values = asdict(self)
+        values = {name: getattr(self, name) for name in _OWN}
         del values["model"], values["errors"], values["compile"]
-        overrides = values.pop("overrides")
-        choices = values.pop("choices")
-        return {**values, "choices": None if choices is None else list(choices), **overrides}
+        values |= {name: self.option(name) for name in _REQUEST}
+        values |= self.decoding
+        for name in ("config", "constraints"):
+            if name in self.decoding:
+                values[name] = asdict(self.decoding[name])
+        if values["choices"] is not None:
+            values["choices"] = list(values["choices"])
+        return values
+
+
+_OWN = tuple(option.name for option in fields(JobOptions))
+# Options of requests that no model saves.
+_REQUEST = tuple(
+    option.name
+    for option in fields(RequestOptions)
+    if option.name not in {setting.name for setting in fields(GenerationConfig)}
+    and option.name not in ("config", "constraints")
+)

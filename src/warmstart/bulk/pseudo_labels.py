@@ -8,17 +8,16 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 
 from warmstart.cache import fingerprint
 from warmstart.data.example import Example
 from warmstart.data.stored import content_of
 from warmstart.errors import OutputError, UsageError
-from warmstart.generation.options import GenerationOverrides
 from warmstart.writing import written_beside
 
 if TYPE_CHECKING:
@@ -63,11 +62,9 @@ def write_pseudo_labels(
     model: "Seq2Seq",
     examples: Sequence[Example],
     output: Path,
+    decoding: Mapping[str, Any] | None = None,
     *,
-    batch_size: int = 32,
-    max_source_length: int | None = None,
     tell: Callable[[int], None] = lambda done: None,
-    **generation: Unpack[GenerationOverrides],
 ) -> PseudoLabels:
     """Writes JSON Lines to train on: source, the model's output as target, and the first target.
 
@@ -78,10 +75,8 @@ def write_pseudo_labels(
         model: the teacher.
         examples: at least one.
         output: a file in ``.jsonl``; one of that name is replaced.
-        batch_size: texts decoded side by side.
-        max_source_length: tokens; longer sources are cut. None: as the model allows.
+        decoding: options of `Seq2Seq.generate_each`, but for `config` and `constraints`.
         tell: called with the number of examples that are done.
-        **generation: decoding settings that differ from the model's.
 
     Raises:
         OutputError: if it cannot be written.
@@ -89,8 +84,11 @@ def write_pseudo_labels(
     """
     if output.suffix != ".jsonl":
         raise UsageError(f"{output} is to hold JSON Lines; give a name that ends in .jsonl.")
+    options = dict(decoding or {})
+    changed = {name: value for name, value in options.items() if name != "batch_size"}
+    max_source_length = changed.pop("max_source_length", None)
     key = fingerprint(
-        _digest(model), content_of(examples), repr(model.generation), max_source_length, generation
+        _digest(model), content_of(examples), repr(model.generation), max_source_length, changed
     )
     rows = output.with_name(f".{output.name}.partial")
     note = output.with_name(f".{output.name}.progress")
@@ -100,15 +98,12 @@ def write_pseudo_labels(
         with rows.open("r+b" if rows.exists() else "w+b") as file:
             file.truncate(progress.bytes)
             file.seek(progress.bytes)
-            block = _BATCHES * batch_size
+            block = _BATCHES * options.get("batch_size", 32)
             for start in range(resumed, len(examples), block):
                 part = examples[start : start + block]
                 outputs = [""] * len(part)
                 for index, found in model.generate_each(
-                    [example.source for example in part],
-                    batch_size=batch_size,
-                    max_source_length=max_source_length,
-                    **generation,
+                    [example.source for example in part], **options
                 ):
                     outputs[index] = found[0].text
                     progress.cut += found[0].source_cut

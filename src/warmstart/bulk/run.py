@@ -68,7 +68,7 @@ def generate_files(
     _check_apart(job.model, files, output)
     column = job.source_column
     # What goes to a file can be gone on with, and so needs the same blocks each time.
-    blocks = read_blocks(files, job.batch_size, pauses=output is None)
+    blocks = read_blocks(files, job.option("batch_size"), pauses=output is None)
     if job.input_format == "jsonl" and column is None:
         column, blocks = choose_column(blocks, job.errors)
     job = replace(job, source_column=column)

@@ -203,10 +203,12 @@ def pseudo_labels(
             loaded,
             examples,
             output,
-            batch_size=batch_size,
-            max_source_length=definition.max_source_length,
+            {
+                "batch_size": batch_size,
+                "max_source_length": definition.max_source_length,
+                **overrides,
+            },
             tell=lambda done: status.update(f"{done:,} of {len(examples):,} examples"),
-            **overrides,
         )
     if as_json:
         print_json({"output": str(output), **asdict(made)})

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,7 +34,6 @@ from warmstart.cli.scoring import (
 from warmstart.data.columns import ColumnMapping
 from warmstart.data.splits import SplitName
 from warmstart.errors import DataError, OutputError, UsageError
-from warmstart.generation.options import GenerationOverrides
 
 if TYPE_CHECKING:
     from warmstart.data.source import DataSource
@@ -239,7 +238,7 @@ def _with_model(
     batch_size: int,
     outputs: Path | None,
     per_example: bool,
-    overrides: GenerationOverrides,
+    overrides: dict[str, Any],
 ) -> "dict[str, Score]":
     """Scores what a model writes, or finished outputs against what it could write."""
     from warmstart.evaluation.evaluate import evaluate as decode_and_score

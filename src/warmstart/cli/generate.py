@@ -247,7 +247,7 @@ def generate(
         prefix=prefix,
         choices=None if choices is None else _read_choices(choices, output),
         regex=regex,
-        overrides=overrides,
+        **overrides,
         input_format=read,
         output_format=output_format or _format_of_output(output) or read,
         source_column=source_column,

@@ -1,11 +1,10 @@
 """Options that several verbs have, each with its help, and what they stand for in Python."""
 
-from typing import Annotated, Literal, TypeAlias, cast
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOverrides
 
 __all__ = [
     "BatchSize",
@@ -223,7 +222,7 @@ def decoding(
     draft: Literal["none", "source", "auto"] | None = None,
     draft_length: int | None = None,
     num_return_sequences: int | None = None,
-) -> GenerationOverrides:
+) -> dict[str, Any]:
     """The decoding settings that were given."""
     early: bool | Literal["never"] | None = None
     if early_stopping is not None:
@@ -250,8 +249,7 @@ def decoding(
         "draft_length": draft_length,
         "num_return_sequences": num_return_sequences,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
-    return cast(GenerationOverrides, changes)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def layers(given: str | None, option: str) -> int | list[int] | None:

@@ -9,17 +9,11 @@ from itertools import islice
 import torch
 
 from warmstart.constrained.trie import Trie
+from warmstart.decoding.allowed_outputs import chosen_outputs, matching_outputs
 from warmstart.decoding.output import Decoded, align, join_pieces
-from warmstart.decoding.request import (
-    Request,
-    allowed_outputs,
-    check_request,
-    check_streamable,
-    matching_outputs,
-    prefix_rows,
-)
+from warmstart.decoding.prefixes import prefix_rows
+from warmstart.decoding.request import RequestOptions, check_model, check_streamable
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOptions
 from warmstart.generation.result import Alignment, Generated
 from warmstart.generation.row_inputs import Allowed, Guide
 from warmstart.generation.search import search_all
@@ -55,26 +49,31 @@ class Decoding:
     tokenizers: TokenizerPair
 
     def generate(
-        self, texts: Iterable[str], request: Request
+        self, texts: Iterable[str], request: RequestOptions, *, warn: bool = True
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Outputs of each text with its index, as batches finish.
 
         Of what is no sequence, so many texts are taken at a time that those of like length can go
         together.
 
+        Args:
+            texts: the sources.
+            request: its options, resolved.
+            warn: whether truncated sources are counted in the log.
+
         Raises:
             UsageError: if the request contradicts itself, the model or the texts.
             TextError: if a text is none, or too long where that is refused.
         """
         if not isinstance(texts, Sequence):
-            yield from self._of_stream(texts, request)
+            yield from self._of_stream(texts, request, warn=warn)
             return
         check_texts(texts, "Text")
-        check_request(self.model, request)
+        check_model(self.model, request)
         pieces, choices = self._pieces(texts, request), self._choices(request)
         request = replace(request, prefix=first_pieces(request.prefix, pieces))
         waiting: dict[int, list[list[Generated] | None]] = {}
-        for decoded in self._decode(pieces.texts, request, choices):
+        for decoded in self._decode(pieces.texts, request, choices, warn=warn):
             place, owner = decoded.index, pieces.owners[decoded.index]
             found = self._in_words(pieces.texts[place], decoded, request, choices)
             first, count = pieces.span(owner)
@@ -86,12 +85,12 @@ class Decoding:
                 yield owner, join_pieces(whole)
 
     def _of_stream(
-        self, texts: Iterable[str], request: Request
+        self, texts: Iterable[str], request: RequestOptions, *, warn: bool
     ) -> Iterator[tuple[int, list[Generated]]]:
         given: object = texts
         if not isinstance(given, Iterable):
             raise UsageError(f"generate takes a list of texts, not {given!r:.40}.")
-        check_request(self.model, request)
+        check_model(self.model, request)
         if not isinstance(request.prefix, str | None):
             raise UsageError(
                 "prefix has a text for each of the texts, which are no list; give a list, or one "
@@ -99,19 +98,19 @@ class Decoding:
             )
         following, first = iter(texts), 0
         while some := list(islice(following, _BATCHES_AHEAD * request.batch_size)):
-            for place, found in self.generate(some, request):
+            for place, found in self.generate(some, request, warn=warn):
                 yield first + place, found
             first += len(some)
 
-    def stream(self, text: str, request: Request) -> Generator[str, None, None]:
+    def stream(self, text: str, request: RequestOptions) -> Generator[str, None, None]:
         """The output for one text in pieces, while it is written. Raises as `generate`."""
         # Drafts write several tokens at once, and the same ones.
-        request = replace(request, settings=replace(request.settings, draft="none"))
-        check_streamable(request.settings)
+        request = replace(request, draft="none")
+        check_streamable(request)
         if not isinstance(text, str):
             raise UsageError("stream takes one text, not several; call it for each.")
         check_texts([text], "Text")
-        check_request(self.model, request)
+        check_model(self.model, request)
         if request.choices is not None:
             # Which one it is shows with its last token, and then it stands as it was given.
             return (found[0].text for _, found in self.generate([text], request))
@@ -122,7 +121,7 @@ class Decoding:
 
         def search(part: str, begun: str, listener: Listener) -> None:
             given = replace(request, prefix=begun or None)
-            for _ in self._decode([part], given, {}, listener):
+            for _ in self._decode([part], given, {}, listener=listener):
                 pass
 
         return joined_pieces(
@@ -133,11 +132,11 @@ class Decoding:
         )
 
     def tokens(
-        self, texts: Sequence[str], request: Request
+        self, texts: Sequence[str], request: RequestOptions
     ) -> Iterator[tuple[int, list[int], bool]]:
         """(index, token ids, whether the limit ended them) of each text's first output."""
         check_texts(texts, "Text")
-        check_request(self.model, request)
+        check_model(self.model, request)
         for decoded in self._decode(texts, request, self._choices(request)):
             tokens = decoded.outputs[0].tokens
             yield decoded.index, tokens, self._at_limit(tokens, request)
@@ -176,7 +175,7 @@ class Decoding:
             check_limit(max_length, self.tokenizers.count_sources([""])[0])
         return shorter(max_length, self.model.source_limit)
 
-    def _pieces(self, texts: Sequence[str], request: Request) -> Pieces:
+    def _pieces(self, texts: Sequence[str], request: RequestOptions) -> Pieces:
         """Texts, long ones in pieces if that is asked for."""
         limit, count = self._source_limit(request.max_source_length), self.tokenizers.count_sources
         check_long(request.long, request.chunk_overlap, limit)
@@ -189,27 +188,29 @@ class Decoding:
     def _decode(
         self,
         texts: Sequence[str],
-        request: Request,
+        request: RequestOptions,
         choices: Mapping[tuple[int, ...], str],
+        *,
         listener: Listener | None = None,
+        warn: bool = True,
     ) -> Iterator[Decoded]:
         """What is found for each text, as batches finish."""
-        size, settings = request.batch_size, request.settings
+        size = request.batch_size
         words = self.model.config.decoder.embedding.vocabulary
-        prefixes = prefix_rows(request.prefix, len(texts), settings, self.tokenizers, words)
+        prefixes = prefix_rows(request.prefix, len(texts), request, self.tokenizers, words)
         allowed = self._allowed(request, choices, prefixes)
-        encoded = self.encode_sources(texts, request.max_source_length, warn=request.warn)
+        encoded = self.encode_sources(texts, request.max_source_length, warn=warn)
         rows, cut = encoded.rows, {*encoded.cut}
-        drafted = self._drafted(settings, allowed)
+        drafted = self._drafted(request, allowed)
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
         for start in range(0, len(order), size):
             batch = order[start : start + size]
             as_targets: list[list[int]] = []
-            if drafted or settings.encoder_no_repeat_ngram_size:
+            if drafted or request.encoder_no_repeat_ngram_size:
                 as_targets = self._as_targets(batch, texts, rows)
             guide = Guide(
                 prefixes=[prefixes[index] for index in batch] if prefixes else (),
-                source_rows=as_targets if settings.encoder_no_repeat_ngram_size else (),
+                source_rows=as_targets if request.encoder_no_repeat_ngram_size else (),
                 draft_rows=[
                     # No more than the model has read of it, by and large.
                     [*row[: 2 * len(rows[index])], self.tokenizers.special.end]
@@ -224,17 +225,17 @@ class Decoding:
                 self.model,
                 Sequences.of([rows[index] for index in batch], self._device),
                 self.tokenizers.special,
-                settings,
+                request,
                 request.constraints,
                 guide,
-                scored=request.scored,
+                scored=request.scores,
             )
             for index, outputs in zip(batch, found, strict=True):
                 yield Decoded(index, outputs, rows[index], index in cut)
 
     def _allowed(
         self,
-        request: Request,
+        request: RequestOptions,
         choices: Collection[Sequence[int]],
         prefixes: Sequence[Sequence[int]],
     ) -> Allowed | None:
@@ -245,26 +246,26 @@ class Decoding:
         if request.regex is None:
             return None
         return matching_outputs(
-            request.regex, request.settings, request.constraints, self.tokenizers, words, prefixes
+            request.regex, request, request.constraints, self.tokenizers, words, prefixes
         )
 
-    def _choices(self, request: Request) -> dict[tuple[int, ...], str]:
+    def _choices(self, request: RequestOptions) -> dict[tuple[int, ...], str]:
         """The texts that are allowed, by their tokens; nothing without choices."""
-        return allowed_outputs(
+        return chosen_outputs(
             request.choices,
-            request.settings,
+            request,
             request.constraints,
             self.tokenizers,
             self.model.config.decoder.embedding.vocabulary,
             prefix=bool(request.prefix),
         )
 
-    def _drafted(self, settings: GenerationOptions, allowed: Allowed | None) -> bool:
+    def _drafted(self, request: RequestOptions, allowed: Allowed | None) -> bool:
         """Whether outputs are guessed from their sources."""
-        if settings.draft == "none" or settings.do_sample or settings.num_beams > 1:
+        if request.draft == "none" or request.do_sample or request.num_beams > 1:
             return False
         reason = undraftable(self.model, Guide(allowed=allowed))
-        if reason is not None and settings.draft == "source":
+        if reason is not None and request.draft == "source":
             logger.warning("Decoding goes on without drafts: %s.", reason)
         return reason is None
 
@@ -281,7 +282,7 @@ class Decoding:
         self,
         text: str,
         decoded: Decoded,
-        request: Request,
+        request: RequestOptions,
         choices: Mapping[tuple[int, ...], str],
     ) -> list[Generated]:
         """What was found for a text, in its own words."""
@@ -312,11 +313,11 @@ class Decoding:
             for output, written, alignment in zip(found, texts, aligned, strict=True)
         ]
 
-    def _at_limit(self, tokens: Sequence[int], request: Request) -> bool:
+    def _at_limit(self, tokens: Sequence[int], request: RequestOptions) -> bool:
         """Whether the limit ended an output. An end token does before, unless it is forced."""
         if not tokens:
             return False  # there is none
         forced = request.constraints.forced_eos_token_id is not None
         return self.tokenizers.special.end not in tokens or (
-            forced and len(tokens) >= request.settings.max_length - 1
+            forced and len(tokens) >= request.max_length - 1
         )

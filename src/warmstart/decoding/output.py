@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from warmstart.generation.alignment import AlignmentLayers, cross_attention_weights
+from warmstart.generation.alignment import cross_attention_weights
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.result import Alignment, Generated
+from warmstart.generation.types import AlignmentLayers
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.tokenizer_pair import TokenizerPair

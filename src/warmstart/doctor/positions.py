@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from warmstart.doctor.finding import Check, Complaint, Verdict, judge
 from warmstart.doctor.subject import Side, Subject
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.generation.saved import FILE as GENERATION
 
 __all__ = ["POSITIONS"]
@@ -73,7 +73,7 @@ def _longest(subject: Subject) -> int:
     for values in (subject.settings, subject.checkpoint.config):
         if isinstance(values.get("max_length"), int):
             return int(values["max_length"])
-    return GenerationOptions().max_length
+    return GenerationConfig().max_length
 
 
 def _tokenizer_limit(side: Side) -> int | None:

@@ -1,17 +1,19 @@
 """A model and examples to scores with confidence intervals."""
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any
 
 import torch
 
 from warmstart.errors import OutputError, UsageError
+from warmstart.evaluation.options import EvaluationOptions
 from warmstart.evaluation.score import score
 from warmstart.evaluation.system_files import write_json_lines
-from warmstart.generation.options import GenerationOverrides
+from warmstart.generation.config import GenerationConfig
+from warmstart.keywords import changes
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.metric import Metric
 from warmstart.metrics.score import Score
@@ -22,7 +24,6 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
 
 __all__ = [
-    "ReferenceText",
     "decode_split",
     "evaluate",
     "rewrite",
@@ -33,33 +34,17 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-ReferenceText = Literal["as_given", "round_trip"]
+_DECODING = {field.name for field in fields(GenerationConfig)}
 
 
-def evaluate(
-    model: Seq2Seq,
-    split: Split,
-    *,
-    metrics: Sequence[str | Metric] | None = None,
-    reference_text: ReferenceText = "as_given",
-    batch_size: int = 32,
-    outputs_file: str | os.PathLike[str] | None = None,
-    per_example: bool = False,
-    **generation: Unpack[GenerationOverrides],
-) -> dict[str, Score]:
+@changes(EvaluationOptions)
+def evaluate(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> dict[str, Score]:
     """Decodes every source of a split and scores the outputs.
 
     Args:
         model: what to evaluate.
         split: examples, with their task's metrics and decoding settings.
-        metrics: names of metrics, or metrics with options; default: the task's.
-        reference_text: "as_given", or "round_trip": sources and references as the target
-            tokenizer writes them back, so that an uncased model is compared with uncased text.
-            The signatures name it.
-        batch_size: examples decoded side by side.
-        outputs_file: where to keep source, output and references, a JSON object a line.
-        per_example: whether to give each example's values, too.
-        **generation: decoding settings that differ from the task's.
+        changed: see `EvaluationOptions`.
 
     Returns:
         A score by metric.
@@ -68,42 +53,44 @@ def evaluate(
         UsageError: if a metric or setting is unknown.
         OutputError: if the file cannot be written.
     """
+    settings = {name: changed[name] for name in changed if name in _DECODING}
+    options = EvaluationOptions(
+        **{name: value for name, value in changed.items() if name not in settings}
+    )
+    outputs_file = options.outputs_file
     if outputs_file is not None and not Path(outputs_file).parent.is_dir():
         raise OutputError(  # now, and not after an hour of decoding
             f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
         )
+    settings["batch_size"] = options.batch_size
     with counted("decoding", len(split)) as advance:
-        outputs, at_limit = decode_split(
-            model, split, batch_size=batch_size, advance=advance, **generation
-        )
+        outputs, at_limit = decode_split(model, split, settings, advance=advance)
     if outputs_file is not None:
         write_outputs(Path(outputs_file), split, outputs, at_limit=at_limit)
     return score_outputs(
         split,
         outputs,
-        metrics=metrics,
-        round_trip=model if reference_text == "round_trip" else None,
+        metrics=options.metrics,
+        round_trip=model if options.reference_text == "round_trip" else None,
         at_limit=at_limit,
-        per_example=per_example,
+        per_example=options.per_example,
     )
 
 
 def decode_split(
     model: Seq2Seq,
     split: Split,
+    changed: Mapping[str, Any] | None = None,
     *,
-    batch_size: int = 32,
     advance: Advance | None = None,
-    **generation: Unpack[GenerationOverrides],
 ) -> tuple[list[str], list[bool]]:
-    """Writes an output for every source of a split.
+    """Decodes every source of a split.
 
     Args:
-        model: that writes them.
+        model: decodes them.
         split: examples, with their task's decoding settings.
-        batch_size: examples decoded side by side.
-        advance: is told of outputs as they are finished.
-        **generation: decoding settings that differ from the task's.
+        changed: options of `RequestOptions` that differ from the task's.
+        advance: called with the number of outputs as they are finished.
 
     Returns:
         The outputs, and whether each hit the length limit.
@@ -112,13 +99,12 @@ def decode_split(
         UsageError: if a setting is unknown.
     """
     outputs, at_limit = [""] * len(split), [False] * len(split)
-    for index, tokens, limited in model.generate_tokens(
-        split.sources,
-        batch_size=batch_size,
-        max_source_length=split.max_source_length,
-        options=split.generation,
-        **generation,
-    ):
+    options = {
+        "config": split.generation,
+        "max_source_length": split.max_source_length,
+        **(changed or {}),
+    }
+    for index, tokens, limited in model.generate_tokens(split.sources, **options):
         outputs[index] = model.tokenizers.decode([tokens])[0]
         at_limit[index] = limited
         if advance is not None:

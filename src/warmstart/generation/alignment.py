@@ -6,20 +6,19 @@ heads, D head size, H hidden size.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from warmstart.generation.types import AlignmentLayers
 from warmstart.model.attend import attend_scores
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.config import AttentionConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 
-__all__ = ["AlignmentLayers", "cross_attention_weights"]
-
-AlignmentLayers = Literal["mean", "last"]  # of all layers, or the last one's
+__all__ = ["cross_attention_weights"]
 
 
 @torch.inference_mode()

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from warmstart.generation.compaction import staying
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis, up_to_end
-from warmstart.generation.logits import NONE, Rules
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.logits import Rules
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 from warmstart.generation.topk import best as of_row
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -52,7 +52,7 @@ class Finished:
         done_B: whether the search has ended for a source. Shape: [B]
     """
 
-    def __init__(self, beams: int, options: GenerationOptions, given_B: Tensor) -> None:
+    def __init__(self, beams: int, options: GenerationConfig, given_B: Tensor) -> None:
         """Nothing yet.
 
         Args:
@@ -138,8 +138,8 @@ def beam_search(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
 ) -> list[list[Hypothesis]]:
     """Keeps the likeliest beginnings of each output.
@@ -269,7 +269,7 @@ def _set_aside(
     written_RN: Tensor,
     own_RL: Tensor,
     end: int,
-    options: GenerationOptions,
+    options: GenerationConfig,
 ) -> None:
     """Keeps what ends among the K best, with the end token or at the limit."""
     sources, beams = found.scores_BK.shape
@@ -316,7 +316,7 @@ def _hand_over(
     found: list[Finished],
     gone_B: Tensor,
     end: int,
-    options: GenerationOptions,
+    options: GenerationConfig,
 ) -> None:
     """Writes down the best of all groups for sources whose search has ended."""
     by_source = zip(*(group.outputs(gone_B, end) for group in found), strict=True)

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 
-__all__ = ["NONE", "Rules"]
+__all__ = ["Rules"]
 
-NONE = Constraints()
 _NEVER = float("-inf")
 
 
@@ -30,8 +29,8 @@ class Rules:
     def __init__(
         self,
         end: int,
-        options: GenerationOptions,
-        constraints: Constraints = NONE,
+        options: GenerationConfig,
+        constraints: Constraints = NO_CONSTRAINTS,
         guide: Guide = NO_GUIDE,
         *,
         sources: int,

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.model.sequences import Sequences
 
 __all__ = ["draw", "narrow", "uniform_numbers"]
@@ -17,7 +17,7 @@ __all__ = ["draw", "narrow", "uniform_numbers"]
 _NEVER = float("-inf")
 
 
-def narrow(scores_RV: Tensor, options: GenerationOptions) -> Tensor:
+def narrow(scores_RV: Tensor, options: GenerationConfig) -> Tensor:
     """Leaves the tokens that may be drawn, by transformers' rules and in their order.
 
     Each rule looks at what the rules before have left, and always leaves the likeliest token.

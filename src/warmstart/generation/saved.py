@@ -9,8 +9,7 @@ from typing import Any
 from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
 from warmstart.errors import UsageError
-from warmstart.generation.logits import NONE
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.text.special_tokens import SpecialTokens
 
 __all__ = [
@@ -66,23 +65,23 @@ def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str
 
 
 def write_generation(
-    options: GenerationOptions, special: SpecialTokens, constraints: Constraints = NONE
+    options: GenerationConfig, special: SpecialTokens, constraints: Constraints = NO_CONSTRAINTS
 ) -> dict[str, Any]:
     """What transformers reads too: its names are ours."""
-    asked, settings, usual = asdict(constraints), asdict(options), asdict(GenerationOptions())
+    asked, settings, usual = asdict(constraints), asdict(options), asdict(GenerationConfig())
     return {
         "decoder_start_token_id": special.start,
         "bos_token_id": special.start,
         "eos_token_id": special.end,
         "pad_token_id": special.pad,
-        **{key: asked[key] for key in asked if asked[key] != getattr(NONE, key)},
+        **{key: asked[key] for key in asked if asked[key] != getattr(NO_CONSTRAINTS, key)},
         **{key: settings[key] for key in settings if key in _ALWAYS or settings[key] != usual[key]},
     }
 
 
 def read_generation(
     config: Mapping[str, Any], special: SpecialTokens
-) -> tuple[GenerationOptions, SpecialTokens]:
+) -> tuple[GenerationConfig, SpecialTokens]:
     """The inverse of `write_generation`; what the file does not say stays as it was.
 
     Args:
@@ -95,7 +94,7 @@ def read_generation(
     if "max_length" not in values:
         # A minimum above our default maximum would contradict it.
         values.pop("min_length", None)
-    return GenerationOptions(**values), SpecialTokens(
+    return GenerationConfig(**values), SpecialTokens(
         start=_id(config, "decoder_start_token_id", special.start),
         end=_id(config, "eos_token_id", special.end),
         pad=_id(config, "pad_token_id", special.pad),
@@ -143,7 +142,7 @@ def _known(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for new, ours in (("max_new_tokens", "max_length"), ("min_new_tokens", "min_length")):
         if isinstance(named.get(new), int):
             named[ours] = named[new] + 1
-    known = {field.name for field in fields(GenerationOptions)} & named.keys()
+    known = {field.name for field in fields(GenerationConfig)} & named.keys()
     unusable = [key for key in named if key in known and not _allowed(key, named[key])]
     return {key: named[key] for key in named if key in known and key not in unusable}, unusable
 
@@ -204,7 +203,7 @@ def _allowed(key: str, value: Any) -> bool:
         case ("diversity_penalty", int() | float()) if value > 0:
             beside = {"num_beams": 2, "num_beam_groups": 2}
     try:
-        GenerationOptions(**{**beside, key: value})
+        GenerationConfig(**{**beside, key: value})
     except UsageError:
         return False
     return True

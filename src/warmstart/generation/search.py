@@ -3,9 +3,8 @@
 import torch
 
 from warmstart.generation.beam import beam_search
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.logits import NONE
-from warmstart.generation.options import Constraints, GenerationOptions
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 from warmstart.generation.speculative import drafted_search
 from warmstart.generation.token_by_token import greedy_search, sample
@@ -22,8 +21,8 @@ def search(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
 ) -> list[list[int]]:
     """The first output of each source; arguments as `search_all`.
@@ -40,8 +39,8 @@ def search_all(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
     *,
     scored: bool = False,

@@ -23,9 +23,9 @@ import torch
 from torch import Tensor
 
 from warmstart.generation.compaction import staying
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis, hypothesis, up_to_end
-from warmstart.generation.logits import NONE, Rules
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.logits import Rules
 from warmstart.generation.prompt_lookup import Drafts, Pace
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 from warmstart.generation.token_by_token import greedy_search
@@ -70,8 +70,8 @@ def drafted_search(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
     *,
     scored: bool = False,

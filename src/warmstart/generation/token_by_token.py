@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from warmstart.generation.compaction import staying
+from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis, hypotheses
-from warmstart.generation.logits import NONE, Rules
-from warmstart.generation.options import Constraints, GenerationOptions
+from warmstart.generation.logits import Rules
 from warmstart.generation.row_inputs import NO_GUIDE, Guide
 from warmstart.generation.sampling import draw, narrow, uniform_numbers
 from warmstart.generation.topk import likeliest
@@ -32,8 +32,8 @@ def greedy_search(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
     *,
     scored: bool = False,
@@ -65,8 +65,8 @@ def sample(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
-    constraints: Constraints = NONE,
+    options: GenerationConfig,
+    constraints: Constraints = NO_CONSTRAINTS,
     guide: Guide = NO_GUIDE,
     *,
     scored: bool = False,
@@ -95,7 +95,7 @@ def _write(
     model: EncoderDecoder,
     source: Sequences,
     special: SpecialTokens,
-    options: GenerationOptions,
+    options: GenerationConfig,
     constraints: Constraints,
     guide: Guide,
     choose: _Choose,

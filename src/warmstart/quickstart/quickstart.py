@@ -150,7 +150,7 @@ def _train_and_evaluate(
             raise KeyboardInterrupt from None  # its checkpoint is not kept
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
-        outputs = tuple(model.generate(split.sources, options=split.generation))
+        outputs = tuple(model.generate(split.sources, config=split.generation))
         scores = score_outputs(split, outputs, round_trip=model)
         loss = target_loss(model, split)
         say(f"SARI {scores['sari'].value:.1f}")

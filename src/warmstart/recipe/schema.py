@@ -30,13 +30,14 @@ from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.source import DataFiles, is_part, parse_source
 from warmstart.data.splits import SPLITS
 from warmstart.errors import UsageError, did_you_mean
-from warmstart.generation.options import GenerationOptions, GenerationOverrides
+from warmstart.generation.config import GenerationConfig
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.recipe.yaml_settings import check_settings, read_settings
 from warmstart.tasks.all_tasks import get_task_definition
 from warmstart.tasks.load import load_task
 from warmstart.tasks.task import Task, TaskDefinition
 from warmstart.training.config import Lora, TrainConfig
+from warmstart.validation import Changes
 
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
@@ -234,7 +235,9 @@ class Recipe:
     ]
     task: TaskData
     training: Annotated[TrainConfig, WrapValidator(lambda v, check: _checked(v, check))]
-    generation: GenerationOverrides = field(default_factory=GenerationOverrides)
+    generation: Annotated[Mapping[str, Any], Changes(GenerationConfig)] = field(
+        default_factory=dict
+    )
     evaluation: EvaluationSettings | None = None
 
     def __post_init__(self) -> None:
@@ -283,7 +286,7 @@ def _keys() -> dict[str, list[str]]:
         "task": TaskData,
         "training": TrainConfig,
         "training.lora": Lora,
-        "generation": GenerationOptions,
+        "generation": GenerationConfig,
         "evaluation": EvaluationSettings,
     }
     sections |= {f"model.{form.__name__}": form for form in _FORMS.values()}
@@ -362,7 +365,7 @@ def build_task(recipe: Recipe) -> Task:
         validation_size=source.validation_size,
         seed=source.seed,
     )
-    generation: GenerationOptions = replace(task.definition.generation, **recipe.generation)
+    generation: GenerationConfig = replace(task.definition.generation, **recipe.generation)
     definition = replace(task.definition, generation=generation)
     splits = {name: replace(split, definition=definition) for name, split in task.splits.items()}
     return replace(task, definition=definition, splits=splits)

@@ -10,7 +10,7 @@ are lines; ROUGE-Lsum counts line by line, ROUGE-L does not.
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 
@@ -28,7 +28,7 @@ CNN_DAILYMAIL: Final = TaskDefinition(
         sides=(("article", "highlights"),),
         subfolders=("3.0.0",),
     ),
-    generation=GenerationOptions(
+    generation=GenerationConfig(
         num_beams=4,
         min_length=56,
         max_length=142,  # longer than what it is trained on, as the article has it

@@ -10,7 +10,7 @@ train.tgt.txt or train.article.txt and train.title.txt.
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 
@@ -28,7 +28,7 @@ GIGAWORD: Final = TaskDefinition(
         sides=(("src", "tgt"), ("article", "title")),
         subfolders=("org_data", "ggw_data/org_data", "default", "train"),
     ),
-    generation=GenerationOptions(max_length=32),
+    generation=GenerationConfig(max_length=32),
     published={
         "rnd2rnd": rouge_figures(36.94, 18.71, 34.45),
         "bert2rnd": rouge_figures(37.71, 19.26, 35.26),

@@ -12,7 +12,7 @@ from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.source import DataSource
 from warmstart.data.splits import TRAIN, VALIDATION
 from warmstart.errors import UsageError, did_you_mean
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 
 __all__ = ["Split", "Task", "TaskDefinition"]
 
@@ -32,7 +32,7 @@ class TaskDefinition:
     # What may stand behind the name and a slash, as in "wmt14/de-en", and the task that it makes.
     variants: tuple[str, ...] = ()  # those to list; there may be more
     variant: Callable[[str], "TaskDefinition"] | None = None  # raises UsageError for others
-    generation: GenerationOptions = field(default_factory=GenerationOptions)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
     # Reported figures: variant -> metric -> value, 0 to 100. Where a figure is of one of several
     # test sets, the metric's name is followed by a space and the set's.
     published: Mapping[str, Mapping[str, float]] = field(
@@ -101,7 +101,7 @@ class Split:
         return self.definition.tokenize
 
     @property
-    def generation(self) -> GenerationOptions:
+    def generation(self) -> GenerationConfig:
         """How outputs are decoded."""
         return self.definition.generation
 

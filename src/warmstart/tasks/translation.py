@@ -10,7 +10,7 @@ from typing import Final
 
 from warmstart.data.origin import Origin
 from warmstart.errors import UsageError
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.tasks.task import TaskDefinition
 
 __all__ = ["TRANSLATION", "language_pair"]
@@ -60,5 +60,5 @@ TRANSLATION: Final = TaskDefinition(
     variant=_of_languages,
     # Beam and penalty of Rothe et al. (2020). It gives alpha of Wu et al. (2016), where a beam's
     # score is divided by ((5 + length) / 6) ** alpha; ours is divided by length ** alpha.
-    generation=GenerationOptions(num_beams=4, length_penalty=0.6, max_length=128),
+    generation=GenerationConfig(num_beams=4, length_penalty=0.6, max_length=128),
 )

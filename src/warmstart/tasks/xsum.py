@@ -9,7 +9,7 @@ Language Model Checkpoints for Encoder-Decoder Models".
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.options import GenerationOptions
+from warmstart.generation.config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 
@@ -27,7 +27,7 @@ XSUM: Final = TaskDefinition(
         sides=(("document", "summary"),),
         subfolders=("default",),
     ),
-    generation=GenerationOptions(num_beams=4, length_penalty=2.0, max_length=64),
+    generation=GenerationConfig(num_beams=4, length_penalty=2.0, max_length=64),
     published={
         "Lead": rouge_figures(16.30, 1.61, 11.95),
         "rnd2rnd": rouge_figures(30.90, 10.23, 24.24),

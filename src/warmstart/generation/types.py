@@ -1,0 +1,10 @@
+"""Literal types of decoding. Loads no torch."""
+
+from typing import Literal, TypeAlias
+
+__all__ = ["AlignmentLayers", "Draft"]
+
+# The source of drafts for speculative decoding.
+Draft: TypeAlias = Literal["none", "source", "auto"]
+# The cross-attention that aligns tokens: the mean over all layers, or the last layer.
+AlignmentLayers: TypeAlias = Literal["mean", "last"]
