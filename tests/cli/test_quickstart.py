@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.command_line import Finished
 
+from warmstart.discourse.rule_pair import RulePair
 from warmstart.metrics.score import Score
 from warmstart.quickstart import quickstart as module
-from warmstart.quickstart.rules import DiscoursePair
 from warmstart.quickstart.splitting import SplittingPairs
 from warmstart.quickstart.summary import report
 from warmstart.seq2seq import Seq2Seq
@@ -25,7 +25,8 @@ Run = Callable[..., Finished]
 def result(checkpoints: "Checkpoints", monkeypatch: pytest.MonkeyPatch) -> module.QuickstartResult:
     """What a run came to, in the place of a run of minutes."""
     bert = checkpoints("bert")
-    pair = DiscoursePair("because", "A because B.", ("A.", "This is because B."))
+    split = ("A.", "This is because B.")
+    pair = RulePair("inner connective", "inner connective: because", "A because B.", split, split)
     scores = {"sari": Score(60.0, (59.0, 61.0), "sari"), "bleu": Score(70.0, None, "bleu")}
     provenance = Seq2Seq.warm_start(encoder=bert, decoder=bert).provenance
     assert provenance is not None

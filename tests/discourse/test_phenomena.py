@@ -41,6 +41,18 @@ ONE = [
         "After that, he moved to Paris.",
     ),
     (
+        "sentence coordination: so",
+        "This method provides no value, so it becomes a part of the list.",
+        ("This method provides no value.", "It becomes a part of the list."),
+        "Therefore, it becomes a part of the list.",
+    ),
+    (
+        "verb phrase coordination",
+        "It reads the whole file and returns the names in it.",
+        ("It reads the whole file.", "It returns the names in it."),
+        "It returns the names in it.",
+    ),
+    (
         "sentence coordination: but",
         "The army had won the battle, but Smith was wounded in it.",
         ("The army had won the battle.", "Smith was wounded in it."),

@@ -1,8 +1,7 @@
-"""What a rule can tell about general English prose without a parser: subjects and finite verbs.
+"""Subjects and finite verbs of English prose, found without a parser.
 
-`clauses` does the same for documentation, where verbs stand in the present and are few. Here the
-evidence of a clause is a subject that shows itself (a pronoun, a determiner, a name), with a verb
-form behind it that can be nothing but finite.
+The evidence of a clause is a visible subject (a pronoun, a determiner, a name), followed by a verb
+form that can only be finite.
 """
 
 import re
@@ -14,6 +13,7 @@ __all__ = [
     "has_finite_verb",
     "is_finite",
     "is_independent",
+    "is_present",
     "name_at_start",
     "sentence_of",
     "starts_clause",
@@ -37,6 +37,21 @@ _PAST_OR_PARTICIPLE: Final = frozenset(
     "led lost sent built understood spent bought wore won taught caught fought sought ran fed "
     "dealt slept swept wept dug hung struck stuck laid shot sold ceased put set let read cut hit "
     "replied".split()
+)
+# Present forms of the third person that are seldom plural nouns.
+_PRESENT: Final = frozenset(
+    "accepts allows appears applies assumes avoids becomes begins behaves believes belongs brings "
+    "comes computes consists contains corresponds creates defines depends describes determines "
+    "ensures exists expects finds follows gets gives goes happens implements includes indicates "
+    "inherits keeps knows loses makes modifies occurs performs prevents produces provides receives "
+    "refers relies remains removes represents requires retrieves says seems sends specifies takes "
+    "tells tries wants writes".split()
+)
+# Present forms that are plural nouns as well: finite directly after a subject, and not elsewhere.
+_PRESENT_OR_PLURAL: Final = frozenset(
+    "adds builds calls changes checks copies covers enters handles helps holds leads leaves lies "
+    "loads looks means moves needs opens passes raises reads returns runs sees serves sets shows "
+    "stands starts stays stops stores supports turns updates uses works".split()
 )
 _NOMINATIVE: Final = frozenset("he she they we i".split())
 _OTHER_PRONOUNS: Final = frozenset("it there this that these those you who one".split())
@@ -124,11 +139,18 @@ def is_finite(word: str, *, behind_subject: bool) -> bool:
         behind_subject: Whether it stands right behind a subject, where forms that could be
             participles are finite.
     """
-    if word in AUXILIARIES or word in _PAST:
+    if word in AUXILIARIES or word in _PAST or word in _PRESENT:
         return True
     return behind_subject and (
-        word in _PAST_OR_PARTICIPLE or (word.endswith("ed") and len(word) > 4)
+        word in _PAST_OR_PARTICIPLE
+        or word in _PRESENT_OR_PLURAL
+        or (word.endswith("ed") and len(word) > 4)
     )
+
+
+def is_present(word: str) -> bool:
+    """Whether a finite verb in lower case is a present form of the third person."""
+    return word in _PRESENT or word in _PRESENT_OR_PLURAL
 
 
 def starts_clause(text: str) -> bool:

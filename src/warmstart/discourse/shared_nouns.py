@@ -6,6 +6,7 @@ from typing import Final
 from warmstart.discourse.english import (
     is_finite,
     is_independent,
+    is_present,
     name_at_start,
     sentence_of,
     starts_clause,
@@ -40,7 +41,7 @@ def _verb_phrases(sentence: str) -> RulePair | None:
     rest = sentence[len(subject) :].strip()
     first_verb = tokens_of(rest)[0] if rest else ""
     # With an auxiliary in front, what follows "and" may hang on it: "was tired and bored".
-    if not _is_past(first_verb):
+    if not _is_full_verb(first_verb):
         return None
     for place in re.finditer(r",? and (?:then )?(?=([a-z]+) (\w+))", rest):
         verb, behind = place.groups()
@@ -49,10 +50,12 @@ def _verb_phrases(sentence: str) -> RulePair | None:
             continue
         if any(starts_clause(part) for part in re.split(r",? and ", left)[1:]):
             continue  # which of two subjects?
-        if any(_is_past(word) or word.endswith("ing") for word in re.findall(r", (\w+)", left)):
+        after_commas = re.findall(r", (\w+)", left)
+        if any(_is_full_verb(word) or word.endswith("ing") for word in after_commas):
             continue  # a list of verbs, or a participle between
         finite = verb in ("was", "were", "had", "did", "could", "would")
-        if not finite and not (_is_past(verb) and behind in _BEHIND_VERB):
+        second = _is_full_verb(verb) and is_present(verb) == is_present(first_verb)
+        if not finite and not (second and behind in _BEHIND_VERB):
             continue
         parts = (sentence_of(f"{subject} {left}"), sentence_of(f"{subject} {right}"))
         again = subject if match is not None else None
@@ -61,7 +64,7 @@ def _verb_phrases(sentence: str) -> RulePair | None:
     return None
 
 
-def _is_past(verb: str) -> bool:
+def _is_full_verb(verb: str) -> bool:
     return (
         is_finite(verb, behind_subject=True)
         and verb
@@ -216,7 +219,8 @@ def _participle_front(sentence: str) -> RulePair | None:
     if words[len(subject.split())] == "and" or " and with " in participle:
         return None
     lasting = participle.startswith(("Known", "Located", "Situated", "Considered"))
-    present = lasting and words[len(subject.split())] in ("is", "are", "has", "have", "can")
+    verb = words[len(subject.split())]
+    present = lasting and (verb in ("is", "are", "has", "have", "can") or is_present(verb))
     plural = subject in ("they", "we")
     be = ("are" if plural else "is") if present else ("were" if plural else "was")
     participle = participle[0].lower() + participle[1:]

@@ -17,7 +17,14 @@ from warmstart.discourse.plain_text import paragraphs, sentences
 from warmstart.errors import OutputError, UsageError
 from warmstart.writing import written_beside
 
-__all__ = ["Direction", "MadePairs", "PairSettings", "make_pairs", "write_pairs"]
+__all__ = [
+    "Direction",
+    "MadePairs",
+    "PairSettings",
+    "make_pairs",
+    "pairs_of_sentences",
+    "write_pairs",
+]
 
 Direction: TypeAlias = Literal["fusion", "splitting"]
 
@@ -104,13 +111,13 @@ def _made(files: Sequence[Path], settings: PairSettings, counts: _Counts) -> Ite
         for paragraph in paragraphs(file):
             found = sentences(paragraph)
             counts.sentences += len(found)
-            yield from _paragraph_pairs(found, settings)
+            yield from pairs_of_sentences(found, settings)
 
 
-def _paragraph_pairs(found: Sequence[str], settings: PairSettings) -> Iterator[RulePair]:
-    """Pairs of sentences that follow one another; no sentence is in two pairs."""
-    before: str | None = None  # the sentence before, if it is free
-    for sentence in found:
+def pairs_of_sentences(text: Sequence[str], settings: PairSettings) -> Iterator[RulePair]:
+    """The pairs of consecutive sentences; no sentence is in two pairs."""
+    before: str | None = None  # the previous sentence, if it is free
+    for sentence in text:
         words = sentence.count(" ") + 1
         if _NOT_PROSE.search(sentence) or not settings.min_words <= words <= settings.max_words:
             before = None

@@ -34,9 +34,9 @@ __all__ = [
 
 # What installing warmstart brings along and that has prose to read.
 QUICKSTART_PACKAGES = (
-    *("absl", "accelerate", "anyio", "click", "filelock", "fsspec"),
-    *("google", "huggingface_hub", "jinja2", "joblib", "markdown_it", "mpmath"),
-    *("networkx", "nltk", "numpy", "packaging", "portalocker", "psutil"),
+    *("absl", "accelerate", "anyio", "click", "datasets", "dateutil", "filelock", "fsspec"),
+    *("google", "huggingface_hub", "jinja2", "joblib", "markdown_it", "mpmath", "multiprocess"),
+    *("networkx", "nltk", "numpy", "packaging", "pandas", "portalocker", "psutil"),
     *("pydantic", "pygments", "regex", "rich", "sacrebleu", "safetensors", "setuptools", "sympy"),
     *("tokenizers", "torch", "torchgen", "tqdm", "transformers", "typer", "yaml"),
 )

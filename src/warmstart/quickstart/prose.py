@@ -9,7 +9,9 @@ import inspect
 import re
 from collections.abc import Iterator
 
-__all__ = ["MAX_WORDS", "MIN_WORDS", "is_prose", "paragraphs", "sentence_runs", "split_sentences"]
+from warmstart.discourse.plain_text import sentences
+
+__all__ = ["MAX_WORDS", "MIN_WORDS", "is_prose", "paragraphs", "sentence_runs"]
 
 MIN_WORDS = 5  # words of a sentence, the fewest that are kept
 MAX_WORDS = 40  # words of a sentence, the most that are kept
@@ -53,12 +55,6 @@ _MARKUP = (
     (re.compile(r"\s+"), " "),
 )
 
-_ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|resp|fig|eq|sec|no|vol|approx|incl|dr|mr|mrs|ms|st|prof|eqn"
-    r"|viz|a\.k\.a|w\.r\.t|[A-Za-z]))\.$",
-    re.IGNORECASE,
-)
-_END = re.compile(r"[.!?][\"')]?(?= +[\"'(]?[A-Z])")
 _WORD = re.compile(r"^[\"'(]*[A-Za-z]+(?:['-][A-Za-z]+)*[\"')]*[,;:.!?]*[\"')]*$")
 _NUMBER = re.compile(r"^\(?-?\d+(?:[.,]\d+)*%?\)?[,;:.]?$")
 _FORBIDDEN = re.compile(r"[^ -~]|[{}<>=|\\$^~@#*`\[\]]|::|\.\.|//|>>>|\b[a-z]+_\w+\(|\w+\.\w+\(|,,")
@@ -136,20 +132,6 @@ def _is_table_row(text: str) -> bool:
     return bool(re.search(r"\S {3,}\S.* {3,}\S|\s\|\s.*\s\|\s|^\+-|-{4,}|={4,}", text))
 
 
-def split_sentences(paragraph: str) -> list[str]:
-    """Splits running text after `.`, `!` or `?` before a capital, but not after an abbreviation."""
-    found: list[str] = []
-    start = 0
-    for match in _END.finditer(paragraph):
-        candidate = paragraph[start : match.end()]
-        if _ABBREVIATION.search(candidate.rstrip("\"')")):
-            continue
-        found.append(candidate.strip())
-        start = match.end()
-    tail = paragraph[start:].strip()
-    return [*found, tail] if tail else found
-
-
 def is_prose(sentence: str) -> bool:
     """Whether this is a plain English sentence of 5 to 40 words: no code, no list, no fragment."""
     words = sentence.split()
@@ -184,7 +166,7 @@ def sentence_runs(docstring: str) -> tuple[tuple[str, ...], ...]:
         for pattern, replacement in _MARKUP:
             text = pattern.sub(replacement, text)
         current: list[str] = []
-        for sentence in split_sentences(text.strip()):
+        for sentence in sentences(text.strip()):
             if is_prose(sentence):
                 current.append(sentence)
             elif current:

@@ -16,6 +16,7 @@ from rich.console import Console
 from warmstart.checkpoint.files import check_replaceable
 from warmstart.composition.options import Share
 from warmstart.composition.provenance import Provenance
+from warmstart.data.splits import TEST
 from warmstart.errors import Interrupted
 from warmstart.evaluation.evaluate import rewrite, score_outputs, target_loss
 from warmstart.metrics.score import Score
@@ -44,7 +45,7 @@ class QuickstartConfig:
     """Settings of the quickstart; the warm and the random start share all of them."""
 
     packages: tuple[str, ...] = QUICKSTART_PACKAGES  # whose documentation is read
-    max_words: int = 30  # of a sentence to split
+    max_words: int = 40  # of a sentence to split
     held_out_pairs: int = 300  # to evaluate on, the most
     share: Share = "none"
     max_steps: int = 450  # optimizer steps
@@ -101,7 +102,7 @@ def run(output_dir: Path, config: QuickstartConfig | None = None) -> QuickstartR
         pairs = splitting_pairs(corpus, max_words=config.max_words, held_out=config.held_out_pairs)
         say(f"{len(pairs.train)} to train on, {len(pairs.held_out)} held out")
 
-    split = pairs.task.split("test")
+    split = pairs.task.split(TEST)
     random, _ = _train_and_evaluate(RANDOM_START, f"{RANDOM}{ENCODER_DIR}", pairs, config, "3/5")
     warm, model = _train_and_evaluate(WARM_START, str(ENCODER_DIR), pairs, config, "4/5")
     # The encoder is uncased: all three are compared with text as its tokenizer writes it.
@@ -126,7 +127,7 @@ def _train_and_evaluate(
 ) -> tuple[System, Seq2Seq]:
     """One system, by the path that every model takes."""
     task = pairs.task
-    split = task.split("test")
+    split = task.split(TEST)
     model = Seq2Seq.warm_start(
         encoder=checkpoint, decoder=checkpoint, share=config.share, seed=config.seed
     )

@@ -1,7 +1,8 @@
-"""What the quickstart prints when it is done."""
+"""The report that the quickstart prints at its end."""
 
 from collections import Counter
 
+from warmstart.data.splits import TEST
 from warmstart.quickstart.quickstart import QuickstartResult, System
 
 __all__ = ["report"]
@@ -48,24 +49,26 @@ def _row(system: System, metrics: list[str]) -> list[str]:
 
 
 def _pairs(result: QuickstartResult) -> str:
-    counts = Counter(pair.rule for pair in result.pairs.train)
-    told = ", ".join(f"{rule} {count}" for rule, count in counts.most_common())
+    counts = Counter(pair.phenomenon for pair in result.pairs.train)
+    made = ", ".join(f"{phenomenon} {count}" for phenomenon, count in counts.most_common())
     steps, batch = result.config.max_steps, result.config.batch_size
     return (
-        f"Both models saw the same {steps} batches of {batch} pairs, of {len(result.pairs.train)} "
-        f"that rules made ({told})."
+        f"Both models saw the same {steps} batches of {batch} pairs, drawn from "
+        f"{len(result.pairs.train)} made by rule ({made})."
     )
 
 
 def _examples(result: QuickstartResult) -> str:
-    """The first held-out pair of each of the most frequent rules: chosen before any output."""
-    counts = Counter(pair.rule for pair in result.pairs.held_out)
-    lines = ["The first held-out sentence of each of the most frequent rules:"]
-    for rule, _ in counts.most_common(_EXAMPLES):
-        index = next(at for at, pair in enumerate(result.pairs.held_out) if pair.rule == rule)
-        lines += ["", f"  source  {result.pairs.held_out[index].whole}"]
+    """The first held-out pair of each of the most frequent kinds: chosen before any output."""
+    pairs = result.pairs.held_out
+    counts = Counter(pair.phenomenon for pair in pairs)
+    references = result.pairs.task.split(TEST).references
+    lines = ["The first held-out sentence of each of the most frequent kinds:"]
+    for phenomenon, _ in counts.most_common(_EXAMPLES):
+        index = next(at for at, pair in enumerate(pairs) if pair.phenomenon == phenomenon)
+        lines += ["", f"  source        {pairs[index].fused}"]
         lines += [f"  {system.name:<14}{system.outputs[index]}" for system in result.systems[1:]]
-        lines += [f"  reference     {' '.join(result.pairs.held_out[index].parts)}"]
+        lines += [f"  reference     {references[index][0]}"]
     return "\n".join(lines)
 
 
