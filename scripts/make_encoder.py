@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.checkpoint.files import Checkpoint, atomic_model_folder, open_checkpoint, read_json
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR
 
@@ -79,7 +79,7 @@ def write_encoder(checkpoint: Checkpoint, kept: Sequence[int], folder: Path, rea
         "max_position_embeddings": POSITIONS,
     }
     config.pop("_name_or_path", None)
-    with replace_folder(folder) as partial:
+    with atomic_model_folder(folder) as partial:
         save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
         _write_json(partial / "config.json", config)
         tokenizer = read_json(checkpoint.folder / "tokenizer.json")

@@ -1,7 +1,7 @@
-"""What was read, tokenized or compiled once, kept in a folder and found again by its key.
+"""A folder of files by key: data that was read, tokenized or compiled before.
 
-A key is a digest of everything that the file depends on, so nothing in the folder is ever out of
-date: whatever changes has another key. Files may be removed at any time.
+A key is a digest of everything that the file depends on, so a file is never out of date: a change
+gives another key. Files may be removed at any time.
 """
 
 import hashlib
@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Final
 
 from warmstart.errors import OutputError
-from warmstart.writing import written_beside
+from warmstart.writing import atomic_file
 
 __all__ = [
     "CACHE_VARIABLE",
     "cache_folder",
+    "cache_path",
+    "cached_file",
     "file_digest",
     "fingerprint",
-    "kept",
-    "kept_file",
-    "kept_lock",
+    "lock_path",
 ]
 
 CACHE_VARIABLE: Final = "WARMSTART_CACHE"
@@ -50,7 +50,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """A digest of a file's bytes. It is remembered, and read again only when the file changed."""
+    """A digest of a file's bytes. It is cached; a file is read again only if it has changed."""
     state = path.stat()
     where = fingerprint(
         str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino, state.st_dev
@@ -60,9 +60,9 @@ def file_digest(path: Path) -> str:
         return note.read_text(encoding="ascii")
     except OSError:
         digest = _digest_of_bytes(path)
-    with suppress(OSError, OutputError):  # else it is read again the next time
+    with suppress(OSError, OutputError):  # without a note it is read again the next time
         note.parent.mkdir(parents=True, exist_ok=True)
-        with written_beside(note) as partial:
+        with atomic_file(note) as partial:
             partial.write_text(digest, encoding="ascii")
     return digest
 
@@ -75,26 +75,28 @@ def _digest_of_bytes(path: Path) -> str:
     return digest.hexdigest()
 
 
-def kept(kind: str, key: str, suffix: str = ".arrow") -> Path:
-    """Where a file of the cache is, or would be."""
+def cache_path(kind: str, key: str, suffix: str = ".arrow") -> Path:
+    """The path of a file of the cache, whether it exists or not."""
     return cache_folder() / kind / f"{key}{suffix}"
 
 
-def kept_lock(path: Path) -> Path:
-    """The file that a process locks while it makes a file of the cache."""
+def lock_path(path: Path) -> Path:
+    """The file that a process locks while it writes a file of the cache."""
     return path.with_suffix(".lock")
 
 
-def kept_file(kind: str, key: str, write: Callable[[Path], object], suffix: str = ".arrow") -> Path:
-    """A file of the cache, which `write` makes if it is not there.
+def cached_file(
+    kind: str, key: str, write: Callable[[Path], object], suffix: str = ".arrow"
+) -> Path:
+    """The path of a file of the cache, which `write` writes if it does not exist.
 
-    Two processes that ask for the same file at once make it once: the other waits. Where the file
-    system has no locks, both make it, and the last one's stays.
+    Of two processes that ask for the same file at once, one writes it and the other waits. Where
+    the file system has no locks, both write it, and the last one's stays.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: if it cannot be written.
     """
-    path = kept(kind, key, suffix)
+    path = cache_path(kind, key, suffix)
     if path.is_file():
         _mark_as_used(path)
         return path
@@ -102,18 +104,18 @@ def kept_file(kind: str, key: str, write: Callable[[Path], object], suffix: str 
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"the cache folder {path.parent} cannot be made: {error.strerror}. {CACHE_HINT}"
+            f"The cache folder {path.parent} cannot be made: {error.strerror}. {CACHE_HINT}"
         ) from None
-    with _locked(kept_lock(path)):
+    with _locked(lock_path(path)):
         if not path.is_file():
-            with written_beside(path, hint=CACHE_HINT) as partial:
+            with atomic_file(path, hint=CACHE_HINT) as partial:
                 write(partial)
     return path
 
 
 def _mark_as_used(path: Path) -> None:
     with suppress(OSError):
-        os.utime(path)  # so that what was not used for long can be told
+        os.utime(path)  # so that files unused for long can be found and removed
 
 
 @contextmanager

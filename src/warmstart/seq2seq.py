@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json, replace_folder
+from warmstart.checkpoint.files import Checkpoint, atomic_model_folder, open_checkpoint, read_json
 from warmstart.composition.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.composition.compose import compose, outline
 from warmstart.composition.composition import Composition
@@ -288,7 +288,7 @@ class Seq2Seq:
             UsageError: if the weights were rounded for decoding when they were loaded.
         """
         refuse_reduced(self.model, "saved")
-        with replace_folder(Path(folder)) as partial:
+        with atomic_model_folder(Path(folder)) as partial:
             special = asdict(self.tokenizers.special)
             two = self.tokenizers.source is not self.tokenizers.target
             save_model(

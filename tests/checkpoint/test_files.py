@@ -21,11 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from warmstart.checkpoint.files import (
+    atomic_model_folder,
     find_folder,
     open_checkpoint,
     open_headers,
     read_json,
-    replace_folder,
 )
 from warmstart.errors import CheckpointError, OutputError
 
@@ -206,7 +206,7 @@ def test_a_pickle_is_refused_and_the_suggested_command_converts_it(
 
 def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "model"
-    with replace_folder(folder) as partial:
+    with atomic_model_folder(folder) as partial:
         (partial / "config.json").write_text("{}")
         assert not folder.exists()
     assert [path.name for path in folder.iterdir()] == ["config.json"]
@@ -216,7 +216,7 @@ def test_a_folder_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
 
 def test_a_model_is_replaced_whole(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "model", TENSORS)
-    with replace_folder(folder) as partial:
+    with atomic_model_folder(folder) as partial:
         (partial / "config.json").write_text("new")
     assert {path.name: path.read_text() for path in folder.iterdir()} == {"config.json": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
@@ -227,7 +227,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
     with (
         pytest.raises(OutputError, match="holds something that is not a model; it is left as it"),
-        replace_folder(tmp_path / "thesis"),
+        atomic_model_folder(tmp_path / "thesis"),
     ):
         pytest.fail("nothing may be written")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
@@ -237,7 +237,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
 def test_a_file_in_the_way_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     for folder in (tmp_path / "file", tmp_path / "file" / "model"):
-        with pytest.raises(OutputError), replace_folder(folder):
+        with pytest.raises(OutputError), atomic_model_folder(folder):
             pytest.fail("nothing may be written")
     assert (tmp_path / "file").read_text() == "text"
 
@@ -257,11 +257,11 @@ def test_a_failure_leaves_everything_as_it_was(
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(list(tmp_path.iterdir())) == existed
     if isinstance(error, OSError):
-        assert "No space left on device" in str(caught.value)
+        assert "the disk is full" in str(caught.value)
 
 
 def write_half(folder: Path, error: Exception) -> None:
-    with replace_folder(folder) as partial:
+    with atomic_model_folder(folder) as partial:
         (partial / "config.json").write_text("half")
         raise error
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warmstart.cache import cache_folder, file_digest, kept_file
+from warmstart.cache import cache_folder, cached_file, file_digest
 from warmstart.data import hashes
 from warmstart.data.duplicates import without_duplicates
 from warmstart.data.example import Example
@@ -170,12 +170,12 @@ def test_two_processes_make_a_file_once(tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "from warmstart.cache import kept_file\n"
+        "from warmstart.cache import cached_file\n"
         "def write(path):\n"
         "    with Path(sys.argv[1]).open('a') as log: log.write('made\\n')\n"
         "    time.sleep(0.5)\n"
         "    path.write_text('whole')\n"
-        "assert kept_file('tests', 'key', write).read_text() == 'whole'\n"
+        "assert cached_file('tests', 'key', write).read_text() == 'whole'\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "log")]
     processes = [subprocess.Popen(command) for _ in range(3)]
@@ -193,7 +193,7 @@ def test_a_file_s_digest_follows_its_bytes(tmp_path: Path) -> None:
     file.write_text("two")
     os.utime(file, ns=(1, 1))
     assert file_digest(file) != first
-    assert kept_file("tests", "k", lambda path: path.touch()).parent == cache_folder() / "tests"
+    assert cached_file("tests", "k", lambda path: path.touch()).parent == cache_folder() / "tests"
 
 
 @pytest.mark.parametrize("size", [None, 1, 37, 300])

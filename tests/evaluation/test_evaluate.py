@@ -170,8 +170,8 @@ def test_outputs_that_cannot_be_written(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     (tmp_path / "file.jsonl").write_text("of before")
-    monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match="the disk is full"):
         write_outputs(tmp_path / "file.jsonl", split, outputs)
     assert (tmp_path / "file.jsonl").read_text() == "of before"
     assert [path.name for path in tmp_path.iterdir()] == ["file.jsonl"]

@@ -21,7 +21,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
 from warmstart.data.compressed import Compression, compression
 from warmstart.errors import DataError, OutputError, UsageError
-from warmstart.writing import written_beside
+from warmstart.writing import atomic_file
 
 __all__ = ["MODEL_FILES", "FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 
@@ -175,7 +175,7 @@ class FileOutput:
         """First the file, then the note of it: one never tells of what is not there."""
         _sync(self.file)
         values = {"version": _VERSION, "settings": self.settings, **asdict(self.now)}
-        with written_beside(progress_file(self.path)) as partial:
+        with atomic_file(progress_file(self.path)) as partial:
             partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         self.noted = time.monotonic()
 

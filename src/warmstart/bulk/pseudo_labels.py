@@ -18,7 +18,7 @@ from warmstart.cache import fingerprint
 from warmstart.data.example import Example
 from warmstart.data.stored import content_of
 from warmstart.errors import OutputError, UsageError
-from warmstart.writing import written_beside
+from warmstart.writing import atomic_file
 
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
@@ -114,7 +114,7 @@ def write_pseudo_labels(
                 progress.examples += len(part)
                 progress.written += len(pairs)
                 progress.bytes = file.tell()
-                with written_beside(note) as partial:
+                with atomic_file(note) as partial:
                     partial.write_text(json.dumps(asdict(progress)), encoding="utf-8")
                 tell(progress.examples)
         rows.replace(output)

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,15 +19,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from warmstart.errors import CheckpointError, OutputError
+from warmstart.writing import atomic_folder
 
 __all__ = [
     "Checkpoint",
+    "atomic_model_folder",
     "check_replaceable",
     "find_folder",
     "open_checkpoint",
     "open_headers",
     "read_json",
-    "replace_folder",
 ]
 
 ADAPTER_CONFIG = "adapter_config.json"  # of a folder with what is added to another model
@@ -182,7 +181,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuses a folder that `replace_folder` would not replace.
+    """Refuses a folder that `atomic_model_folder` would not replace.
 
     Raises:
         OutputError: if the folder holds something that is not a model, or is a file.
@@ -198,54 +197,18 @@ def check_replaceable(folder: Path) -> None:
 
 
 @contextmanager
-def replace_folder(folder: Path) -> Iterator[Path]:
-    """Gives a folder to write to that takes a name only when it is complete.
-
-    A model folder of that name is replaced. If writing fails nothing is left behind and what
-    was there stays.
+def atomic_model_folder(folder: Path) -> Iterator[Path]:
+    """An `atomic_folder` that replaces a model, and nothing else.
 
     Raises:
         OutputError: if the folder holds something that is not a model, or cannot be written.
     """
     check_replaceable(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}.") from None
-    try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp's is private
-        _sync(partial)
-        _swap(partial, folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise OutputError(
-            f"{folder} could not be written ({error}); nothing was changed. "
-            "Check the free space and permissions."
-        ) from None
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-
-
-def _swap(partial: Path, folder: Path) -> None:
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
-    folder.rename(old / "replaced")
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Makes sure that the files are on disk before the folder gets its name, and can be read."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(0o644)  # safetensors makes them private
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+    with atomic_folder(folder) as partial:
+        try:
+            yield partial
+        except SafetensorError as error:  # of writing
+            raise OSError(str(error)) from None
 
 
 def _config(folder: Path) -> dict[str, Any]:

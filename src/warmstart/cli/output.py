@@ -1,7 +1,6 @@
 """Results on stdout and in files: text for people, JSON for machines."""
 
 import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from warmstart.errors import OutputError
+from warmstart.writing import atomic_file
 
 if TYPE_CHECKING:
     from warmstart.metrics.score import Score
@@ -62,20 +62,13 @@ def scores_json(scores: "Mapping[str, Score]") -> dict[str, dict[str, object]]:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a JSON file, whole or not at all.
+    """Writes a JSON file.
 
     Raises:
         OutputError: if it cannot be written.
     """
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            file.write(_json(value) + "\n")
-        Path(file.name).chmod(0o644)  # a temporary file's are private
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.") from None
+    with atomic_file(path) as partial:
+        partial.write_text(_json(value) + "\n", encoding="utf-8")
 
 
 def check_new_folder(folder: Path, *, overwrite: bool) -> None:

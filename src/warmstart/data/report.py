@@ -18,7 +18,7 @@ from warmstart.data.lengths import PERCENTILES, LengthCounts, Lengths
 from warmstart.data.splits import EVALUATION_SPLITS, TRAIN
 from warmstart.data.stored import content_of, hash_blocks, in_blocks
 from warmstart.errors import OutputError
-from warmstart.writing import written_beside
+from warmstart.writing import atomic_file
 
 if TYPE_CHECKING:
     from warmstart.data.hashes import Hashes
@@ -262,7 +262,7 @@ def _kept(
         counts = count()
     with suppress(OSError, OutputError):  # else it is counted again the next time
         note.parent.mkdir(parents=True, exist_ok=True)
-        with written_beside(note) as partial:
+        with atomic_file(note) as partial:
             partial.write_text(json.dumps(counts), encoding="utf-8")
     return counts
 

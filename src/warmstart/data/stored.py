@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from warmstart.cache import fingerprint, kept, kept_file, kept_lock
+from warmstart.cache import cache_path, cached_file, fingerprint, lock_path
 from warmstart.data.arrow import ArrowRows, ArrowWriter
 from warmstart.data.example import Example
 from warmstart.data.hashes import hashes_of
@@ -220,7 +220,7 @@ def keep_examples(
 
 def find_stored(key: str) -> StoredExamples | None:
     """The examples that `keep_examples` wrote under a key, if they are there and whole."""
-    path = kept(_KIND, fingerprint(_VERSION, key))
+    path = cache_path(_KIND, fingerprint(_VERSION, key))
     if not path.is_file():
         return None
     try:
@@ -235,12 +235,12 @@ def _store(
 ) -> StoredExamples:
     # Without a key the content is it, which is only known when all is written.
     name = fingerprint(_VERSION, key) if key is not None else f"new-{uuid.uuid4().hex}"
-    path = kept_file(_KIND, name, lambda partial: _write(partial, examples, skipped))
+    path = cached_file(_KIND, name, lambda partial: _write(partial, examples, skipped))
     stored = StoredExamples(path)
     if key is None:
-        kept_lock(path).unlink(missing_ok=True)  # nobody else can wait for it
+        lock_path(path).unlink(missing_ok=True)  # nobody else can wait for it
         digests = (stored.content, stored._rows.meta["weights"])
-        path = path.replace(kept(_KIND, fingerprint(_VERSION, *digests)))
+        path = path.replace(cache_path(_KIND, fingerprint(_VERSION, *digests)))
         stored = StoredExamples(path)
     _LOGGER.info(
         "%d examples are more than memory should hold; they are kept in %s", len(stored), path

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from warmstart.cache import fingerprint, kept, kept_file
+from warmstart.cache import cache_path, cached_file, fingerprint
 from warmstart.data.arrow import ArrowRows, ArrowWriter
 from warmstart.data.example import Example
 from warmstart.data.lengths import LengthCounts, Lengths
@@ -135,7 +135,9 @@ def tokenize_examples(
     if found is not None:
         return found
     try:
-        path = kept_file(_KIND, key, lambda partial: _write(partial, tokenizers, examples, limits))
+        path = cached_file(
+            _KIND, key, lambda partial: _write(partial, tokenizers, examples, limits)
+        )
     except OutputError as error:
         if characters >= IN_MEMORY:
             raise
@@ -167,7 +169,7 @@ def _key(tokenizers: "TokenizerPair", content: str, limits: tuple[int | None, in
 
 
 def _find(key: str) -> TokenRows | None:
-    path = kept(_KIND, key)
+    path = cache_path(_KIND, key)
     if not path.is_file():
         return None
     try:

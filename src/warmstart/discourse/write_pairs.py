@@ -15,7 +15,7 @@ from typing import Final, Literal, TextIO, TypeAlias
 from warmstart.discourse.phenomena import PHENOMENA, RulePair, pairs_of_sentence, pairs_of_two
 from warmstart.discourse.plain_text import paragraphs, sentences
 from warmstart.errors import OutputError, UsageError
-from warmstart.writing import written_beside
+from warmstart.writing import atomic_file
 
 __all__ = [
     "Direction",
@@ -175,7 +175,7 @@ def write_pairs(
         raise OutputError(f"{output} is one of the texts; give another file to write to.")
     counts = _Counts()
     told = 0
-    with written_beside(output) as partial, _opened(partial, output.suffix == ".gz") as file:
+    with atomic_file(output) as partial, _opened(partial, output.suffix == ".gz") as file:
         for pair in _made(files, settings, counts):
             counts.rules[pair.rule] += 1
             file.write(json.dumps(_row(pair, settings.direction), ensure_ascii=False) + "\n")

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Final
 
 from warmstart.data.lines import read_lines
 from warmstart.data.rows import Row, file_format, read_json_lines
-from warmstart.errors import DataError, OutputError
+from warmstart.errors import DataError
 from warmstart.metrics.score import Score
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.writing import atomic_file
 
 __all__ = ["read_system", "read_texts", "write_json_lines", "write_per_example"]
 
@@ -97,28 +97,13 @@ def write_per_example(path: Path, scores: Mapping[str, Score]) -> None:
 
 
 def write_json_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes a JSON object a line, whole or not at all.
+    """Writes a JSON object a line.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: if it cannot be written.
     """
-    partial: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            partial = Path(file.name)
-            for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        partial.chmod(0o644)  # a temporary file's are private
-        partial.rename(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}. Check the folder and the free space."
-        ) from None
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+    with atomic_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _is_json_lines(path: Path) -> bool:

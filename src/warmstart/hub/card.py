@@ -20,6 +20,7 @@ from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import Provenance
 from warmstart.errors import CheckpointError
+from warmstart.writing import atomic_file
 
 __all__ = [
     "FACTS",
@@ -190,9 +191,8 @@ def write_facts(folder: Path, facts: CardFacts) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(file)
+    with atomic_file(file) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def model_card(

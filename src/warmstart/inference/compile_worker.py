@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from warmstart.cache import kept_file
+from warmstart.cache import cached_file
 from warmstart.errors import WarmstartError
 from warmstart.inference.traced_step import traced
 
@@ -36,19 +36,14 @@ def compile_step(
 
     Args:
         program: the step.
-        path: of the package.
+        path: of the package; the compiler insists on the suffix `SUFFIX`.
         few_rows: whether its layers are those of `few_rows.py`, whose weights would be widened
             once and for all, if they were taken for constants.
     """
     from torch._inductor import aoti_compile_and_package
 
-    made = path.with_suffix(SUFFIX)  # the compiler insists on it
     options = {} if few_rows else _OPTIONS
-    try:
-        aoti_compile_and_package(program, package_path=str(made), inductor_configs=options)
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)
+    aoti_compile_and_package(program, package_path=str(path), inductor_configs=options)
 
 
 def main() -> str | None:
@@ -62,7 +57,7 @@ def main() -> str | None:
     torch.set_num_threads(request["threads"])
     try:
         get_cpp_compiler()  # before the long part
-        kept_file(
+        cached_file(
             KIND,
             sys.argv[1],
             lambda path: compile_step(

@@ -17,7 +17,7 @@ from typing import IO
 import torch
 from torch import Tensor, nn
 
-from warmstart.cache import fingerprint, kept
+from warmstart.cache import cache_path, fingerprint
 from warmstart.inference.compile_worker import KIND, SUFFIX
 from warmstart.inference.small_batch_kernels import FEW, for_few_rows
 from warmstart.inference.traced_step import StepForm, TracedStep, arguments
@@ -116,7 +116,7 @@ class CompiledSteps:
                 _processor(),
                 torch.get_num_threads(),
             )
-            self._paths[form] = kept(KIND, key, SUFFIX)
+            self._paths[form] = cache_path(KIND, key, SUFFIX)
         return self._paths[form]
 
     def _exportable(self) -> nn.Module:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from warmstart.checkpoint.files import ADAPTER_CONFIG, replace_folder
+from warmstart.checkpoint.files import ADAPTER_CONFIG, atomic_model_folder
 from warmstart.errors import CheckpointError, UsageError
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.stack import Block
@@ -55,7 +55,7 @@ class Adapters:
         Raises:
             OutputError: if it cannot be written.
         """
-        with replace_folder(folder) as partial:
+        with atomic_model_folder(folder) as partial:
             self.config.base_model_name_or_path = base
             self.config.save_pretrained(str(partial))
             tensors = {

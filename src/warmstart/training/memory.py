@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from warmstart.errors import TrainingError
 from warmstart.training.config import TrainConfig
 from warmstart.training.processes import average_gradients, greatest
+from warmstart.writing import atomic_file
 
 __all__ = ["OutOfMemory", "Passes", "is_out_of_memory", "told_of_memory"]
 
@@ -78,9 +79,8 @@ class Record:
     def add(self, step: int, pieces: int) -> None:
         """Notes that it is so many from a step on."""
         self.entries.append({"step": step, "pieces": pieces})
-        beside = self.path.with_name(f".{self.path.name}")
-        beside.write_text(json.dumps(self.entries) + "\n", encoding="utf-8")
-        beside.replace(self.path)
+        with atomic_file(self.path) as partial:
+            partial.write_text(json.dumps(self.entries) + "\n", encoding="utf-8")
 
 
 class Passes:

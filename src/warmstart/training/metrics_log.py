@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from warmstart.writing import atomic_file
+
 __all__ = ["METRICS", "Event", "MetricsLog", "append_events", "read_events", "rewind"]
 
 METRICS: Final = "metrics.jsonl"
@@ -81,10 +83,8 @@ def rewind(path: Path, history: Iterable[Event]) -> None:
         return
     known = {(event["step"], _is_evaluation(event)) for event in history}
     kept = [event for event in read_events(path) if (event["step"], _is_evaluation(event)) in known]
-    beside = path.with_name(f".{path.name}")
-    beside.unlink(missing_ok=True)
-    append_events(beside, kept)
-    beside.replace(path)
+    with atomic_file(path) as partial:
+        append_events(partial, kept)
 
 
 def _is_evaluation(event: Event) -> bool:

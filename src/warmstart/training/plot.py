@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from warmstart.training.metrics_log import Event, read_events
+from warmstart.writing import atomic_file
 
 __all__ = ["CURVES", "plot_curves"]
 
@@ -55,9 +56,8 @@ def plot_curves(metrics: Path, picture: Path) -> None:
     for axis in axes[1]:
         axis.set_xlabel("optimizer steps")
     figure.suptitle(picture.parent.resolve().name)
-    beside = picture.with_name(f".{picture.name}")
-    figure.savefig(beside, format="png")
-    beside.replace(picture)
+    with atomic_file(picture) as partial:
+        figure.savefig(partial, format="png")
 
 
 def _plot_loss(axis: Any, events: Sequence[Event]) -> None:
