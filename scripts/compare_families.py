@@ -1,9 +1,9 @@
-"""Compares every family with transformers, and writes the tables of docs/families.md.
+"""Compares every family with transformers, and writes the tables of docs/reference/families.md.
 
-Each family is a tiny random checkpoint that transformers makes and saves here. As an encoder its
-states are compared, as a decoder its logits; where the family was pre-trained the other way round,
-transformers gets our mask: nothing hidden, or what comes later. An encoder-decoder that was
-pre-trained whole is compared by its logits. Run from the root of the project:
+Each family is a tiny random checkpoint, made and saved by transformers. As an encoder its states
+are compared, as a decoder its logits; where the family was pre-trained as the other half,
+transformers gets our mask: nothing masked, or later tokens masked. A pre-trained encoder-decoder is
+compared by its logits. Run from the root of the project:
 
     python scripts/compare_families.py
 """
@@ -29,7 +29,7 @@ from warmstart.model.config import StackConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
-PAGE = Path(__file__).parents[1] / "docs" / "families.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "families.md"
 END = "<!-- end of table -->\n"
 LAYERS = 4
 
@@ -139,7 +139,7 @@ def table(rows: list[Row]) -> str:
     lines = [
         "| family | pre-trained as | reference | as encoder | as decoder | shared | bfloat16 "
         "| in transformers |",
-        "|---|---|---|---:|---:|---:|---:|---|",
+        "| -- | -- | -- | -: | -: | -: | -: | -- |",
     ]
     lines += [
         f"| {row.family} | {row.pretrained_as} | `{row.reference}` | {row.encoder:.1e} "
@@ -171,7 +171,7 @@ def write(name: str, lines: str) -> None:
     begin = f"<!-- table of {name}: scripts/compare_families.py -->\n"
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{begin}{lines}{END}{after}", encoding="utf-8")
+    PAGE.write_text(f"{before}{begin}\n{lines}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -182,7 +182,7 @@ def main() -> None:
             rows.append(compare(family, Path(folder)))
         sys.stderr.write(f"{rows[-1]}\n")
     write("families", table(rows))
-    whole = "| model | reference | logits | bfloat16 |\n|---|---|---:|---:|\n"
+    whole = "| model | reference | logits | bfloat16 |\n| -- | -- | -: | -: |\n"
     for name in WHOLE:
         with tempfile.TemporaryDirectory() as folder:
             whole += compare_whole(name, Path(folder))

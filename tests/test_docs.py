@@ -1,4 +1,4 @@
-"""What the pages of docs/ show works, and what they say of families is so."""
+"""The code, commands, links and tables in docs/ are correct."""
 
 import re
 import shlex
@@ -16,7 +16,8 @@ from warmstart.families.catalogue import FAMILIES
 from warmstart.seq2seq import Seq2Seq
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
+NAMES = [page.relative_to(DOCS).as_posix() for page in PAGES]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -29,7 +30,7 @@ def test_the_composing_page_composes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks(DOCS / "composing.md", "python")
+    (code,) = blocks(DOCS / "how-to" / "compose-a-model.md", "python")
     for hub_id, family in (
         ("answerdotai/ModernBERT-base", "modernbert"),
         ("Qwen/Qwen3-0.6B", "qwen3"),
@@ -43,16 +44,16 @@ def test_the_composing_page_composes(
     assert len(names["model"].model.decoder.blocks) == 6  # type: ignore[attr-defined]
 
 
-def test_the_families_page_loads_a_whole_model(
+def test_the_families_page_loads_a_seq2seq_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (code,) = blocks(DOCS / "families.md", "python")
+    (code,) = blocks(DOCS / "reference" / "families.md", "python")
     folder = save_whole(tmp_path / "bart", "bart")
     exec(code.replace("facebook/bart-base", str(folder)), {})
     assert capsys.readouterr().out.startswith("[")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks(page, "console"):
         for line in block.splitlines():
@@ -67,7 +68,7 @@ def test_every_command_and_option_exists(page: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_scripts_and_manifests_of_many_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    page = DOCS / "many-machines.md"
+    page = DOCS / "how-to" / "train-on-many-machines.md"
     scripts = blocks(page, "bash")
     launcher = get_args_parser().format_help()
     assert run(["train", "--help"]) == 0
@@ -107,16 +108,88 @@ def _check_launch(words: list[str], launcher: str, described: str) -> None:
                 assert re.search(rf"(^|[ ,]){name}\b", told, flags=re.MULTILINE), name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
-        assert (DOCS / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_to_a_page_of_docs(page: Path) -> None:
+    """A site made of docs/ alone has nothing outside it."""
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.is_file(), target
+        assert linked.is_relative_to(DOCS), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub and MkDocs make them from headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_index_lists_every_page() -> None:
+    linked = re.findall(r"\]\(([^)]+)\)", (DOCS / "index.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == [name for name in NAMES if name != "index.md"]
+
+
+def test_cells_of_tables_are_short() -> None:
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith("|"):
+                assert max(map(len, line.split("|"))) <= 250, (page.name, line)
+
+
+@pytest.mark.parametrize(
+    "name", ["constrain-outputs.md", "speed-up-decoding.md", "evaluate-outputs.md"]
+)
+def test_the_pages_on_outputs_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the compiler, which has tests of its own."""
+    monkeypatch.chdir(tmp_path)
+    bert = save_checkpoint(tmp_path / "bert", "bert")
+    Seq2Seq.warm_start(encoder=bert, decoder=bert).save_pretrained("out/final")
+    pairs = [f"the cat sat on mat {i}\tthe dog ran over house {i}" for i in range(30)]
+    Path("pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    names: dict[str, object] = {}
+    code = blocks(DOCS / "how-to" / name, "python")
+    for block in code[:1] if name == "evaluate-outputs.md" else code:
+        exec(block.replace('compile="background"', 'compile="no"'), names)
+
+
+@pytest.mark.parametrize("name", ["start/first-model.md", "how-to/train.md"])
+def test_the_pages_on_training_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With tiny checkpoints, and fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    pairs = [f"the cat sat on mat {i}\tthe dog ran over house {i}" for i in range(30)]
+    Path("pairs.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    (code,) = blocks(DOCS / name, "python")
+    for hub_id, family in (
+        ("google-bert/bert-base-uncased", "bert"),
+        ("openai-community/gpt2", "gpt2"),
+    ):
+        code = code.replace(hub_id, str(save_checkpoint(tmp_path / family, family)))
+    assert "max_steps=2000" in code
+    exec(code.replace("max_steps=2000", "max_steps=2"), {})
+    assert (tmp_path / "out" / "final" / "model.safetensors").is_file()
+
+
+def test_the_page_on_reports_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pairs.tsv").write_text("the cat\tthe dog\n" * 2 + "a\tb\n" * 20, encoding="utf-8")
+    (code,) = blocks(DOCS / "how-to" / "inspect-data.md", "python")
+    exec(code, {})
+    assert "train: " in capsys.readouterr().out
 
 
 def test_the_table_of_families_is_whole_and_within_rounding() -> None:
     """`scripts/compare_families.py` writes it; the parity tests hold the figures."""
-    text = (DOCS / "families.md").read_text(encoding="utf-8")
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    text = (DOCS / "reference" / "families.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "| -- |" not in line]
+    rows = [line.strip("| ").split(" | ") for line in lines]
     table = {row[0]: row[1:] for row in rows if len(row) == 8 and row[0] != "family"}
     assert [*table] == [family.name for family in FAMILIES]
     whole = {row[0]: row[1:] for row in rows if len(row) == 4 and row[0] != "model"}
@@ -137,7 +210,7 @@ def test_the_page_on_files_generates(
     bert = save_checkpoint(tmp_path / "bert", "bert")
     Seq2Seq.warm_start(encoder=bert, decoder=bert).save_pretrained("out/final")
     Path("sources.txt").write_text("the cat sat\n\n" + "She is big. " * 40 + "\n")
-    (code,) = blocks(DOCS / "generating-files.md", "python")
+    (code,) = blocks(DOCS / "how-to" / "generate-files.md", "python")
     exec(code, {})
     assert capsys.readouterr().out == "3 0 1 0\n"
     assert len(Path("outputs.txt").read_text().splitlines()) == 3

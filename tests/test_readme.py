@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""The code, commands and links in the README are correct."""
 
 import re
 import shlex

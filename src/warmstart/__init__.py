@@ -32,7 +32,7 @@ __all__ = [
 # What torch prepares for bfloat16 products on a CPU is kept by shape: 1024 times by oneDNN, and
 # as often by the layer above it. Batches without padding seldom have a shape twice, and memory grew
 # until both were full. A step of a model has fewer shapes than 128. Both variables are read once,
-# at the first product, hence here; docs/training.md has the figures.
+# at the first product, hence here; docs/reference/training-performance.md has the figures.
 for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, "128")
 

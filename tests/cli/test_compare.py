@@ -62,8 +62,8 @@ def test_in_one_call(files: tuple[Path, Path]) -> None:
 def test_the_example_of_the_docs_runs(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = Path(__file__).parents[2] / "docs" / "metrics.md"
-    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "evaluate-outputs.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[2].split("```")[0]
     monkeypatch.chdir(files[0].parent)
     files[0].rename("baseline.jsonl")
     files[1].rename("system.jsonl")

@@ -379,13 +379,14 @@ def test_a_mark_of_the_byte_order_is_no_text(warmstart: Run, composed: Path) -> 
 def test_the_decoding_page(
     composed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (DOCS / "decoding.md").read_text(encoding="utf-8")
+    text = (DOCS / "how-to" / "generate.md").read_text(encoding="utf-8")
     code = text.split("```python\n", 1)[1].split("```", 1)[0]
     names: dict[str, object] = {}
     exec(code.replace("out/final", str(composed)), names)
     assert len(names["samples"]) == 6  # type: ignore[arg-type]
+    settings = (DOCS / "reference" / "decoding-settings.md").read_text(encoding="utf-8")
     for field in fields(GenerationConfig):
-        assert f"`{field.name}`" in text, f"{field.name} is not documented"
+        assert f"| `{field.name}` |" in settings, f"{field.name} is not documented"
     assert math.isfinite(names["best"].score)  # type: ignore[attr-defined]
     streamed = text.split("```python\n", 2)[2].split("```", 1)[0]
     capsys.readouterr()

@@ -16,7 +16,8 @@ from warmstart.families import catalogue
 from warmstart.families.family import Family
 from warmstart.model.config import StackConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-family.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "how-to" / "add-a-family.md").read_text(encoding="utf-8")
 NAME = "starcoder2"
 # What "the parity tests run over every entry" stands for.
 PROOF: tuple[Callable[..., None], ...] = (
@@ -68,6 +69,6 @@ def test_the_page_names_every_value_of_a_stack() -> None:
     assert not [field.name for field in fields(StackConfig) if f"`{field.name}`" not in PAGE]
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((\.\./[^)]+)\)", PAGE))
-def test_what_the_page_links_to_is_there(link: str) -> None:
-    assert (Path(__file__).parents[2] / "docs" / link).exists()
+@pytest.mark.parametrize("path", re.findall(r"`((?:src|tests)/[^`]+\.py)`", PAGE))
+def test_the_files_that_the_page_names_exist(path: str) -> None:
+    assert (ROOT / path).exists() or path.endswith(f"/{NAME}.py")

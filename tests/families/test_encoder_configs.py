@@ -209,7 +209,7 @@ def test_a_family_that_is_left_out_says_why(model_type: str, reason: str) -> Non
 
 
 def test_an_unknown_family_points_to_the_page_on_adding_one() -> None:
-    with pytest.raises(CheckpointError, match=r"docs/adding-a-family\.md"):
+    with pytest.raises(CheckpointError, match=r"docs/how-to/add-a-family\.md"):
         family_of({"model_type": "modern-bert"}, "some/checkpoint")
     with pytest.raises(CheckpointError, match="did you mean 'modernbert'"):
         family_of({"model_type": "modern-bert"}, "some/checkpoint")

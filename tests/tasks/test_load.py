@@ -22,6 +22,8 @@ from warmstart.tasks.task import TaskDefinition
 
 EVERY_TASK = pytest.mark.parametrize("definition", TASKS, ids=lambda definition: definition.name)
 
+DOCS = Path(__file__).parents[2] / "docs"
+
 
 def write_tsv(path: Path, count: int) -> Path:
     path.write_text("".join(f"source {n}\ttarget {n}\n" for n in range(count)), encoding="utf-8")
@@ -329,7 +331,7 @@ def test_translation_of_multi30k() -> None:
 
 
 def test_the_documentation_names_every_task_and_its_data() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    text = (DOCS / "reference" / "tasks.md").read_text(encoding="utf-8")
     rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
     for definition in TASKS:
         hub = definition.origin.hub
@@ -338,7 +340,7 @@ def test_the_documentation_names_every_task_and_its_data() -> None:
 
 
 def test_the_mixture_of_the_documentation_is_one(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    text = (DOCS / "how-to" / "load-data.md").read_text(encoding="utf-8")
     section = yaml.safe_load(text.split("```yaml\n")[1].split("```")[0])["task"]
     assert get_task_definition(section["name"]).name == "summarization"
     parts = parse_source(section["data"]["train"])

@@ -108,7 +108,7 @@ def compose(
 
 def _copies(model: EncoderDecoder, composition: Composition) -> dict[str, str]:
     # Behind a closed gate anything would do, but random projections say little at first, and the
-    # gate opens many times slower (docs/results.md).
+    # gate opens many times slower (docs/reference/results.md).
     copied = composition.cross_attention in ("copy", "gated")
     return copies_of_self_attention(model) if copied else {}
 

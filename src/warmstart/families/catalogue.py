@@ -66,7 +66,7 @@ _LEFT_OUT: tuple[tuple[str, str], ...] = (
     ("mpt", _ALIBI),
     ("xlnet", _DISENTANGLED),
 )
-_PAGE = "docs/adding-a-family.md"
+_PAGE = "docs/how-to/add-a-family.md"
 
 
 def family_of(config: Config, name: str) -> Family:

@@ -2,7 +2,7 @@
 
 The rest goes on in a smaller batch, for what has left need not be computed any more. Letting others
 in for them as well would save little more, for texts of like length are put together: measured in
-`docs/decoding.md`.
+`docs/concepts/batches-in-decoding.md`.
 
 Shape legend: B sources.
 """
