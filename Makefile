@@ -3,8 +3,8 @@
 #   make quickstart   install into .venv, then compose, fine-tune and evaluate a small model
 #   make test         install into .venv, then run every check (scripts/check)
 #
-# `make quickstart PYTHON=/path/to/python3` chooses the interpreter; otherwise the first of
-# $(PYTHON) that is new enough makes the environment.
+# `make quickstart PYTHON=/path/to/python3` chooses the interpreter; the default is the first of
+# $(PYTHON) that is new enough.
 
 PYTHON ?= python3 python3.13 python3.12 python3.11
 VENV := .venv
@@ -18,7 +18,7 @@ quickstart: $(INSTALLED)
 test: $(INSTALLED)
 	VIRTUAL_ENV="$(CURDIR)/$(VENV)" scripts/check
 
-# Written last, so an install that was cut short is taken up again.
+# Written last, so that an interrupted install runs again.
 $(INSTALLED): pyproject.toml constraints.txt
 	@for python in $(PYTHON); do \
 		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \

@@ -1,4 +1,4 @@
-"""The gradient of one step, by how its batch is cut: warmstart and transformers' Seq2SeqTrainer.
+"""Gradient of one step by the split of its batch: warmstart and transformers' Seq2SeqTrainer.
 
     python benchmarks/accumulation.py > benchmarks/results/accumulation.json
 
@@ -40,7 +40,7 @@ def texts() -> list[str]:
 
 
 def ours(folder: Path, passes: int, scratch: Path) -> float:
-    """The logged norm of warmstart."""
+    """The norm logged by warmstart."""
     data = scratch / "pairs.tsv"
     data.write_text("source\ttarget\n" + "".join(f"{text}\t{text}\n" for text in texts()))
     task = load_task("pairs", {"train": data, "validation": data})
@@ -60,7 +60,7 @@ def ours(folder: Path, passes: int, scratch: Path) -> float:
 
 
 class Norm(TrainerCallback):
-    """Keeps the norm that is logged."""
+    """Keeps the logged norm."""
 
     value = float("nan")
 
@@ -70,7 +70,7 @@ class Norm(TrainerCallback):
 
 
 def theirs(folder: Path, passes: int, scratch: Path) -> float:
-    """The logged norm of transformers."""
+    """The norm logged by transformers."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = EncoderDecoderModel.from_pretrained(folder)
     for part in (model.config.encoder, model.config.decoder):

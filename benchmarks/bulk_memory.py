@@ -1,7 +1,7 @@
-"""How much memory `warmstart generate` takes over many lines, block by block.
+"""Memory of `warmstart generate` over many lines, block by block.
 
-The model is replaced by one that gives back its source: what is measured is what reads, hands out,
-orders, writes and notes, which is all that could grow with the number of lines.
+An echo replaces the model: reading, distributing, ordering, writing and recording are measured, the
+only parts that could grow with the number of lines.
 
     python benchmarks/bulk_memory.py --lines 10000000 --output benchmarks/results/bulk_memory.json
 """
@@ -25,7 +25,7 @@ from warmstart.seq2seq import Seq2Seq
 
 
 class Echo:
-    """In the place of a model."""
+    """Stands in for a model."""
 
     generation = GenerationConfig()
 
@@ -33,13 +33,13 @@ class Echo:
         self, texts: Sequence[str], **settings: object
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Each text is its own output."""
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             output = Generated(text=text, tokens=(), score=0.0, token_scores=(), at_limit=False)
-            yield place, [output]
+            yield index, [output]
 
 
 def memory() -> dict[str, float]:
-    """Of this process, in MB: all that is resident, and what of it is no mapped file."""
+    """Memory of this process in MB: all resident, and resident without mapped files."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = dict(line.split(":", 1) for line in status.splitlines())
     return {
@@ -49,7 +49,7 @@ def memory() -> dict[str, float]:
 
 
 def main() -> None:
-    """Writes lines, sends them through, and notes the memory on the way."""
+    """Writes lines, generates for them, and records the memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=10_000_000)
     parser.add_argument("--output", type=Path, required=True)

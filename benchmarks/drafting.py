@@ -1,4 +1,4 @@
-"""Greedy decoding with drafts from the source against greedy decoding without.
+"""Greedy decoding with drafts from the source against greedy decoding without drafts.
 
     python benchmarks/drafting.py MODEL PAIRS.tsv.gz > benchmarks/results/drafting.json
 
@@ -18,7 +18,7 @@ import torch
 from warmstart import Seq2Seq
 from warmstart.generation.result import Generated
 
-BATCHES = ((1, 12), (8, 32), (32, 64))  # outputs side by side, and sources of a run
+BATCHES = ((1, 12), (8, 32), (32, 64))  # batch size, and sources of a run
 ROUNDS = 5
 MOST = 100  # tokens of an output
 
@@ -26,14 +26,14 @@ MOST = 100  # tokens of an output
 def run(
     model: Seq2Seq, texts: list[str], batch: int, draft: str, most: int = MOST
 ) -> tuple[float, list[Generated]]:
-    """Seconds, and the outputs."""
+    """Seconds and outputs of one run."""
     started = time.perf_counter()
     found = model.generate_detailed(texts, batch_size=batch, max_length=most, draft=draft)
     return time.perf_counter() - started, [outputs[0] for outputs in found]
 
 
 def measure(model: Seq2Seq, texts: list[str], batch: int) -> dict[str, object]:
-    """One batch size: medians, and whether outputs agree."""
+    """Medians for one batch size, and whether the outputs agree."""
     seconds: dict[str, list[float]] = {"none": [], "source": []}
     outputs: dict[str, list[Generated]] = {}
     for kind in seconds:  # a warm-up
@@ -60,7 +60,7 @@ def measure(model: Seq2Seq, texts: list[str], batch: int) -> dict[str, object]:
 
 
 def agree(model: Seq2Seq, texts: list[str], batch: int, most: int) -> dict[str, object]:
-    """Over many sources: how many outputs differ, and how many were decoded again."""
+    """Numbers of outputs that differ and of batches decoded again, over many sources."""
     plain, drafted = (run(model, texts, batch, kind, most)[1] for kind in ("none", "source"))
     return {
         "sources": len(texts),
@@ -80,9 +80,9 @@ def main() -> None:
     parser.add_argument("pairs", help="source, tab, target")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batches", type=int, nargs="*", default=[size for size, _ in BATCHES])
-    parser.add_argument("--agree", type=int, default=0, help="only compare outputs of so many")
-    parser.add_argument("--agree-from", type=int, default=0, help="places to leave out before")
-    parser.add_argument("--max-length", type=int, default=MOST, help="where outputs are compared")
+    parser.add_argument("--agree", type=int, default=0, help="sources to compare outputs of")
+    parser.add_argument("--agree-from", type=int, default=0, help="sources to skip")
+    parser.add_argument("--max-length", type=int, default=MOST, help="tokens, for --agree")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with gzip.open(arguments.pairs, "rt", encoding="utf-8") as lines:

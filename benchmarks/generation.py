@@ -1,16 +1,16 @@
-"""Speed and memory of decoding: warmstart beside others, interleaved in one run.
+"""Speed and memory of decoding: warmstart against others, interleaved in one run.
 
     python benchmarks/generation.py MODEL TEXTS --output benchmarks/results/generation.json \
         --only greedy-1
 
-MODEL is a model folder, TEXTS a file of sources, gzipped, of which the first column counts. A
-result is filled piece by piece, see ``--only``; without it all are run. Each system runs in a
-process of its own, with two threads. Every call writes exactly 48 tokens a source, so that all do
-the same work; in the piece "real" outputs end by themselves, so only systems with the same weights
-are in it, and its result is filed under the name of TEXTS; in "drafts" they do, too, one source at
-a time, and CTranslate2 writes as many tokens of each. CTranslate2 runs a Transformer of the same
-shape with random weights, ONNX Runtime the same weights, see `onnx_runtime.py`; they need
-`pip install -e '.[benchmarks]'`.
+MODEL is a model folder, TEXTS a gzipped file with sources in its first column. `--only` measures
+some pieces and adds them to an existing result; without it all are measured. Each system runs in a
+process of its own, with two threads. Every call writes exactly 48 tokens per source, so that all do
+the same work. In the piece "real" outputs run to the end token, so it has only systems with the
+same weights, and its result is stored under the name of TEXTS; in "drafts" they do, too, one source
+at a time, and CTranslate2 writes the same number of tokens for each. CTranslate2 runs a Transformer
+of the same shape with random weights, ONNX Runtime the same weights, see `onnx_runtime.py`; they
+need `pip install -e '.[benchmarks]'`. The figure of the docs is docs/figures/generation.png.
 """
 
 import argparse
@@ -48,7 +48,10 @@ REAL = (
     "transformers-float32",
     "onnxruntime-float32",
 )
-ONE_SOURCE = ("warmstart-compiled-float16", "warmstart-compiled-int8")  # compiled for no more
+ONE_SOURCE = (
+    "warmstart-compiled-float16",
+    "warmstart-compiled-int8",
+)  # one source only
 DRAFTS = (
     "warmstart-float32",
     "warmstart-compiled-float32",
@@ -87,7 +90,7 @@ class System:
         )
 
     def decode(self, sources: list[list[int]], beams: int, tokens: int | None) -> dict[str, Any]:
-        """One call; without `tokens` outputs end by themselves."""
+        """One call; without `tokens` up to the end token."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         request = {"sources": sources, "beams": beams, "tokens": tokens}
@@ -97,7 +100,7 @@ class System:
         return reply
 
     def end(self) -> None:
-        """Lets the process go."""
+        """Ends the process."""
         self._process.communicate()
 
 
@@ -123,7 +126,7 @@ def to_the_end(
 ) -> dict[str, Any]:
     """Greedy search, batch after batch, up to the end token.
 
-    CTranslate2's random model never ends by itself: of one source at a time it writes as many
+    CTranslate2's random model never writes the end token: one source at a time, it writes as many
     tokens as ours does.
     """
     systems = {name: System(name, folder) for name in names}
@@ -159,7 +162,7 @@ def _spread(times: list[float]) -> dict[str, int]:
 
 
 def memory(rows: list[list[int]], folder: Path) -> dict[str, Any]:
-    """The most that a process held in MB: nothing but loaded and warm, then two batches of 32."""
+    """Peak memory of a process in MB: after loading and a warm-up, then after two batches of 32."""
     found = {}
     for name in SYSTEMS:
         found[name] = {}
@@ -176,7 +179,7 @@ def memory(rows: list[list[int]], folder: Path) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What it ran on."""
+    """The machine and the versions."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     pairs = (line.partition(":") for line in lines)
     facts = {key.strip(): value for key, _, value in pairs}
@@ -198,15 +201,15 @@ def draw(result: dict[str, Any], path: Path) -> None:
     pieces = [piece for piece in PIECES if piece in result["milliseconds"]]
     figure, axes = plot.subplots(figsize=(10, 4.5))
     names = (*SYSTEMS[:4], *ONE_SOURCE, *SYSTEMS[4:])
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         found = [result["milliseconds"][piece] for piece in pieces]
         bars = {
-            at + 0.075 * (place - len(names) / 2): peers["transformers-float32"]["median_ms"]
+            at + 0.075 * (index - len(names) / 2): peers["transformers-float32"]["median_ms"]
             / peers[name]["median_ms"]
             for at, peers in enumerate(found)
             if name in peers
         }
-        color = plot.get_cmap("tab20")(place)
+        color = plot.get_cmap("tab20")(index)
         axes.bar(list(bars), list(bars.values()), 0.07, label=name.replace("-", " "), color=color)
     axes.set_xticks(range(len(pieces)), [piece.replace("-", ", batch ") for piece in pieces])
     axes.set_ylabel("times as fast as transformers, float32")
@@ -216,13 +219,14 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    """Measures what is asked for, and writes it beside what is there."""
+    """Measures the requested pieces and adds them to the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("texts", type=Path)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--only", choices=[*PIECES, *OTHERS, "figure"], action="append")
-    parser.add_argument("--folder", type=Path, help="where the models lie from another run")
+    parser.add_argument("--figure", type=Path, help="default: --output with .png")
+    parser.add_argument("--folder", type=Path, help="the models of an earlier run")
     options = parser.parse_args()
     result: dict[str, Any] = {"milliseconds": {}}
     if options.output.exists():
@@ -248,7 +252,7 @@ def main() -> None:
             elif piece == "memory":
                 result["peak_mb"] = memory(rows[:32], folder)
             else:
-                draw(result, options.output.with_suffix(".png"))
+                draw(result, options.figure or options.output.with_suffix(".png"))
             options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
             print(piece, json.dumps(result["milliseconds"].get(piece), indent=1))
 

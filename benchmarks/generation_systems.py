@@ -22,14 +22,14 @@ import numpy as np
 
 __all__ = ["prepare"]
 
-# Sources, beams, and how many tokens to write behind the start token; None: up to the end token.
+# Sources, beams, and the number of tokens after the start token; None: up to the end token.
 Decode = Callable[[list[list[int]], int, int | None], list[list[int]]]
 THREADS = 2
-LIMIT = 128  # tokens at most, where outputs end by themselves
+LIMIT = 128  # most tokens, for outputs up to the end token
 
 
 def prepare(model: str, folder: Path) -> None:
-    """Writes the same model for each system; CTranslate2's is of the same shape, and random."""
+    """Writes the same model for each system; for CTranslate2 a random one of the same shape."""
     import onnx_runtime
 
     from warmstart import Seq2Seq
@@ -52,7 +52,7 @@ def prepare(model: str, folder: Path) -> None:
 def _write_ctranslate2(
     folder: Path, *, layers: int, heads: int, width: int, inner: int, words: int
 ) -> None:
-    """A BART with random weights: what it lacks is the head's transform, a product of width²."""
+    """A BART with random weights, without the head's transform, a product of width²."""
     from ctranslate2.specs import Activation, TransformerSpec
 
     generator = np.random.default_rng(0)
@@ -107,7 +107,7 @@ def _write_ctranslate2(
 def warmstart(
     folder: Path, dtype: str, *, drafts: bool = False, compile: Literal["no", "wait"] = "no"
 ) -> Decode:
-    """Ours."""
+    """Loads warmstart."""
     import torch
 
     from warmstart import GenerationOptions, Seq2Seq
@@ -174,7 +174,7 @@ def transformers(folder: Path, dtype: str) -> Decode:
 
 
 def ctranslate2(folder: Path, dtype: str) -> Decode:
-    """Its Transformer of the same shape, which never ends by itself."""
+    """Its Transformer of the same shape, which never writes the end token."""
     from ctranslate2 import Translator
 
     translator = Translator(

@@ -1,11 +1,11 @@
-"""Seconds that each metric takes over 10,000 examples with 8 references, and its peers' time.
+"""Seconds of each metric over 10,000 examples with 8 references, and of its peers.
 
     python benchmarks/metrics.py > benchmarks/results/metrics.json
 
 Every metric of texts computes its value and its confidence interval from 1000 resamples. The texts
 are made from a seed: sources of 12 to 34 words, outputs and references as edits of them. Then
-sacrebleu (with its own 1000 resamples) and rouge-score score 500 examples, in turns
-with warmstart. Runs on one core; times are the processor's, because others may use the machine.
+sacrebleu (with its own 1000 resamples) and rouge-score score 500 examples, interleaved
+with warmstart. Runs on one core; times are processor times, since others may use the machine.
 """
 
 import json
@@ -38,7 +38,7 @@ CORE = 0
 
 
 def texts(seed: int) -> SystemOutputs:
-    """Edits of sentences whose words are as frequent as words are."""
+    """Edits of sentences with natural word frequencies."""
     generator = random.Random(seed)
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = ["".join(generator.choices(letters, k=generator.randint(2, 9))) for _ in range(20_000)]
@@ -133,7 +133,7 @@ def report(
     values: dict[str, float],
     ratios: dict[str, dict[str, float]],
 ) -> dict[str, object]:
-    """What is committed."""
+    """The committed result."""
     return {
         "command": "python benchmarks/metrics.py > benchmarks/results/metrics.json",
         "what": f"{EXAMPLES} examples with {REFERENCES} references, one core, processor seconds, "
@@ -166,7 +166,7 @@ def report(
 
 
 def cpu() -> str:
-    """The processor's name, as Linux tells it."""
+    """The processor's name in /proc/cpuinfo."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),

@@ -1,9 +1,9 @@
 """The same model in ONNX Runtime, for `generation.py`: exported, rounded and decoded.
 
-The graph is what such exports are: an encoder that gives the keys and values of every source once,
-and a step that takes the keys and values so far and gives them with one token more.
+The graphs are those of usual exports: an encoder that returns the keys and values of every source
+once, and a step that takes the keys and values so far and returns them with one token more.
 
-Shape legend: R rows decoded side by side, N new tokens, P tokens before, S source tokens, K heads,
+Shape legend: R rows of a batch, N new tokens, P tokens before, S source tokens, K heads,
 D head size, V vocabulary.
 """
 
@@ -23,7 +23,7 @@ __all__ = ["decoder", "write"]
 
 
 class _Slots:
-    """What `Stack.step` asks of keys and values, for a graph that hands them over as they are."""
+    """The cache interface of `Stack.step`, for a graph that passes keys and values through."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class _Reader(nn.Module):
 
 
 class _Step(nn.Module):
-    """Logits behind one token a row, and all keys and values, it included."""
+    """Logits after one token per row, and all keys and values including its own."""
 
     def __init__(self, model: EncoderDecoder) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ def _export(
 def decoder(
     folder: Path, dtype: str, *, threads: int, start: int, end: int, limit: int
 ) -> Callable[[list[list[int]], int, int | None], list[list[int]]]:
-    """Greedy and beam search with the graphs; beams only of a fixed length."""
+    """Greedy and beam search with the graphs; beam search only to a fixed length."""
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()

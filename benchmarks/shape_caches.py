@@ -1,4 +1,4 @@
-"""How memory grows with the number of different shapes of bfloat16 products on a CPU.
+"""Growth of memory with the number of different shapes of bfloat16 products on a CPU.
 
     python benchmarks/shape_caches.py > benchmarks/results/shape_caches.json
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 CAPACITIES = ((1024, 1024), (128, 1024), (1024, 128), (128, 128))  # oneDNN's, the layer's above it
 NAMES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-STEPS = (20, 40, 60)  # after which memory is looked at
+STEPS = (20, 40, 60)  # after which memory is read
 LAYERS, WIDTH, OUTPUTS = 6, 384, (1152, 384, 1536)
 
 
@@ -55,13 +55,13 @@ def main() -> None:
     rows = []
     for capacities in CAPACITIES:
         environment = dict(zip(NAMES, map(str, capacities), strict=True))
-        told = subprocess.run(
+        run = subprocess.run(
             [sys.executable, __file__, "measure"],
             env={**os.environ, **environment},
             capture_output=True,
             check=True,
         )
-        rows.append({**environment, **json.loads(told.stdout)})
+        rows.append({**environment, **json.loads(run.stdout)})
     machine = {"machine": platform.machine(), "steps": STEPS}
     sys.stdout.write(json.dumps({**machine, "runs": rows}, indent=2) + "\n")
 

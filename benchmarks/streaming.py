@@ -1,13 +1,13 @@
-"""How much memory a large data set takes on its way to batches, second by second.
+"""Memory of a large data set from file to batches, second by second.
 
-Writes a file of synthetic pairs, and then does with it, in a process whose memory is measured, what
-training does: reads it, keeps it in the cache, counts duplicates, holds out a validation split,
-tokenizes it, and draws batches in a shuffled order; then all of it a second time, from the cache.
+Writes a file of synthetic pairs and runs the steps of training on it, in a process whose memory is
+measured: reading, caching, counting duplicates, holding out a validation split, tokenizing, and
+drawing batches in a shuffled order; then all of it a second time, from the cache.
 
     python benchmarks/streaming.py --pairs 10000000 --tokenized 10000000 --vocabulary vocab.txt \
-        --output benchmarks/results/streaming.json --figure benchmarks/results/streaming.png
+        --output benchmarks/results/streaming.json --figure docs/figures/streaming.png
 
-The figure needs matplotlib; ``--draw`` makes it from a result that is there.
+The figure needs matplotlib; ``--draw`` makes it from an existing result.
 """
 
 import argparse
@@ -30,7 +30,7 @@ BATCH = 32
 
 
 def write_pairs(path: Path, count: int, vocabulary: Path, seed: int = 0) -> None:
-    """Pairs of 5 to 24 and 3 to 16 words, tab-separated; one in a hundred stands there twice."""
+    """Pairs of 5 to 24 and 3 to 16 words, tab-separated; one in a hundred occurs twice."""
     dice = random.Random(seed)
     known = vocabulary.read_text(encoding="utf-8").split()
     words = [word for word in known if word.isascii() and word.isalpha() and len(word) > 1]
@@ -49,7 +49,7 @@ def write_pairs(path: Path, count: int, vocabulary: Path, seed: int = 0) -> None
 
 
 def memory() -> dict[str, float]:
-    """Of this process, in MB: all that is resident, and what of it is no mapped file."""
+    """Memory of this process in MB: all resident, and resident without mapped files."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     found = dict(line.split(":", 1) for line in status.splitlines())
     return {
@@ -59,7 +59,7 @@ def memory() -> dict[str, float]:
 
 
 class Watch:
-    """Notes the memory of this process every second, and what it is doing."""
+    """Records memory and stage of this process every second."""
 
     def __init__(self) -> None:
         self.samples: list[dict[str, Any]] = []
@@ -77,7 +77,7 @@ class Watch:
 
     @contextmanager
     def of(self, name: str, rows: int) -> Iterator[None]:
-        """A stage, and how many rows it handles."""
+        """Begins a stage with a number of rows."""
         self.stage = name
         print(f"{name} ...", file=sys.stderr, flush=True)
         began = time.monotonic()
@@ -99,7 +99,7 @@ class Watch:
 
 
 def measure(path: Path, vocabulary: Path, pairs: int, tokenized: int) -> dict[str, Any]:
-    """All stages, twice."""
+    """Runs all stages twice."""
     watch = Watch()
     with watch.of("import", 0):
         import torch
@@ -154,7 +154,7 @@ def measure(path: Path, vocabulary: Path, pairs: int, tokenized: int) -> dict[st
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """The memory line, if matplotlib is there."""
+    """Draws memory over time, if matplotlib is installed."""
     try:
         import matplotlib.pyplot as plot
     except ImportError:
@@ -189,7 +189,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _as_json(result: dict[str, Any]) -> str:
-    """With a line for each sample, or the file is longer than anybody scrolls."""
+    """JSON with one line per sample."""
     samples = ",\n".join(f"  {json.dumps(sample)}" for sample in result["samples"])
     head = json.dumps({**result, "samples": []}, indent=1)
     return head.replace('"samples": []', f'"samples": [\n{samples}\n ]') + "\n"

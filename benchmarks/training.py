@@ -5,7 +5,7 @@
     python benchmarks/training.py memory --checkpoint MINILM --pairs tune.tsv.gz -o RESULT.json
     python benchmarks/training.py tokens --checkpoint MINILM --pairs tune.tsv.gz -o RESULT.json
 
-`RESULT.json` is benchmarks/results/training.json; each part is written into it as it ends.
+`RESULT.json` is benchmarks/results/training.json; each part is written into it when it ends.
 
 - small: one checkpoint as both halves, 32 examples a step. base: a BERT of base size, random, as
   both halves, 4 examples a step.
@@ -14,8 +14,9 @@
   each side, which compiles, neither.
 - Sides: warmstart; transformers with batches at random (its default) and grouped by length. With
   `--compile` also warmstart with `compile`, and transformers grouped and compiled, whose first step
-  takes two cores minutes. Products are in bfloat16 where the processor has them, else in float32.
-- tokens: what a step costs by the length of its sources, at equally many tokens a step.
+  takes minutes on two cores. Products are in bfloat16 on processors with its instructions, else in
+  float32.
+- tokens: the cost of a step by the length of its sources, at a constant number of tokens.
 """
 
 import argparse
@@ -62,7 +63,7 @@ BFLOAT16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_suppo
 
 @dataclass
 class Steps:
-    """When each step of a run began and ended, and the tokens that it had."""
+    """Start, end and tokens of each step of a run."""
 
     began: list[float] = field(default_factory=list)
     ended: list[float] = field(default_factory=list)
@@ -81,7 +82,7 @@ class Steps:
 
 @contextmanager
 def watched() -> Any:
-    """Sees every step of any Trainer in the block."""
+    """Records every step of any Trainer in the block."""
     steps = Steps()
     inner = transformers.Trainer.training_step
 
@@ -213,7 +214,7 @@ def machine_rate() -> float:
 def compare(
     folder: Path, pairs: Sequence[str], batch: int, steps: int, scratch: Path, *, compiles: bool
 ) -> Any:
-    """Rounds of all sides in turn."""
+    """Interleaved rounds of all sides."""
     model, compiled = (Seq2Seq.from_pretrained(folder, device="cpu") for _ in range(2))
     sides: dict[str, Callable[[Sequence[str]], Steps]] = {
         "warmstart": lambda some: ours(model, some, batch, scratch),
@@ -273,7 +274,7 @@ def base_checkpoint(vocabulary: Path, scratch: Path) -> Path:
 
 
 def composed(checkpoint: Path, scratch: Path) -> Path:
-    """Both halves from one checkpoint, saved so that both sides read it."""
+    """Both halves from one checkpoint, saved for both sides."""
     folder = scratch / "model"
     half = str(checkpoint)
     Seq2Seq.warm_start(encoder=half, decoder=half).save_pretrained(folder)
@@ -281,7 +282,7 @@ def composed(checkpoint: Path, scratch: Path) -> Path:
 
 
 def peak(side: str, folder: Path, pairs: Sequence[str], scratch: Path) -> int:
-    """Of a process that trains some steps of 32 examples, in megabytes."""
+    """Peak memory in MB of a process that trains some steps of 32 examples."""
     if side == "warmstart":
         ours(Seq2Seq.from_pretrained(folder, device="cpu"), pairs, 32, scratch)
     else:
@@ -311,7 +312,7 @@ def by_length(folder: Path, tokens: int = 1024) -> list[dict[str, float]]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were made on."""
+    """The machine and the versions."""
     model = next(
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()

