@@ -27,7 +27,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from warmstart.metrics.all_metrics import METRICS, get_metric
-from warmstart.metrics.compute import score_system
+from warmstart.metrics.bootstrap import corpus_score
 from warmstart.metrics.metric import Metric
 from warmstart.metrics.system_outputs import SystemOutputs
 
@@ -103,7 +103,7 @@ def main() -> None:
             print(f"run {run + 1}: {metric.name}", file=sys.stderr)
 
             def score(metric: Metric = metric, system: SystemOutputs = system) -> None:
-                values[metric.name] = score_system(metric, system).value
+                values[metric.name] = corpus_score(metric, system).value
 
             found[metric.name].append(seconds(score))
             print(f"  {found[metric.name][-1]:.2f} s", file=sys.stderr)
@@ -116,7 +116,7 @@ def main() -> None:
         for run in range(RUNS_OF_PEERS + 1):  # the first warms up
             start = (number * 17 + run) % 10 * OF_PEERS
             sample = part(system, start, OF_PEERS)
-            ours.append(seconds(partial(score_system, metric, sample)))
+            ours.append(seconds(partial(corpus_score, metric, sample)))
             theirs.append(seconds(peer_of(metric, sample)))
         ratios[name] = {
             "warmstart_seconds": round(statistics.median(ours[1:]), 3),

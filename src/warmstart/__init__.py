@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from warmstart.generation.config import Constraints, GenerationConfig
     from warmstart.generation.config import GenerationConfig as GenerationOptions
     from warmstart.generation.result import Generated
-    from warmstart.metrics.score import Score
+    from warmstart.metrics.metric import Score
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.load import load_task
     from warmstart.training.config import TrainConfig
@@ -58,7 +58,7 @@ else:
         "GenerationConfig": "warmstart.generation.config",
         "GenerationOptions": "warmstart.generation.config",
         "Provenance": "warmstart.composition.provenance",
-        "Score": "warmstart.metrics.score",
+        "Score": "warmstart.metrics.metric",
         "Seq2Seq": "warmstart.seq2seq",
         "TrainConfig": "warmstart.training.config",
         "WarmstartError": "warmstart.errors",

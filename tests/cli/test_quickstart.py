@@ -9,7 +9,7 @@ import pytest
 from tests.support.command_line import Finished
 
 from warmstart.discourse.rule_pair import RulePair
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import Score
 from warmstart.quickstart import quickstart as module
 from warmstart.quickstart.splitting import SplittingPairs
 from warmstart.quickstart.summary import report

@@ -13,7 +13,14 @@ from tests.support.tiny import Checkpoints
 
 from warmstart.data.example import Example
 from warmstart.errors import OutputError, UsageError
-from warmstart.evaluation.evaluate import evaluate, score_outputs, target_loss, write_outputs
+from warmstart.evaluation.evaluate import (
+    evaluate,
+    split_metrics,
+    split_outputs,
+    target_loss,
+    write_outputs,
+)
+from warmstart.evaluation.score import score
 from warmstart.generation.config import GenerationConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
@@ -55,7 +62,7 @@ def test_scores_are_those_of_the_models_outputs(model: Seq2Seq, split: Split) ->
     assert list(scores) == ["exact_match", "rouge1"]
     assert scores["exact_match"].value == pytest.approx(100 * right / len(split))
     assert evaluate(model, split, batch_size=3) == scores
-    assert score_outputs(split, outputs) == scores
+    assert score(split_outputs(split, outputs), split_metrics(split)) == scores
 
 
 def test_metrics_and_settings_can_be_chosen(model: Seq2Seq, split: Split) -> None:
@@ -76,10 +83,13 @@ def test_references_can_be_compared_as_the_model_could_write_them(
     odd = replace(
         split, examples=tuple(replace(e, targets=(f"  {e.target} ",)) for e in split.examples)
     )
-    scores = score_outputs(odd, outputs, round_trip=model)
+    scores = score(split_outputs(odd, outputs, rewriter=model), split_metrics(odd))
     assert scores["exact_match"].value == 100
     assert scores["exact_match"].signature.endswith("|references:round-trip")
-    assert "round-trip" not in score_outputs(odd, outputs)["exact_match"].signature
+    assert (
+        "round-trip"
+        not in score(split_outputs(odd, outputs), split_metrics(odd))["exact_match"].signature
+    )
 
 
 def test_loss_is_the_mean_over_all_target_tokens(model: Seq2Seq, split: Split) -> None:

@@ -5,12 +5,12 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scoring import scored
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import METRICS, get_metric
-from warmstart.metrics.comparison import compare_systems
-from warmstart.metrics.compute import compute
 from warmstart.metrics.metric import Metric
+from warmstart.metrics.significance import paired_difference
 from warmstart.metrics.system_outputs import SystemOutputs
 
 # At least four words: BLEU is 0 without a 4-gram, whatever the reference.
@@ -40,7 +40,7 @@ def system(examples: list[Example]) -> SystemOutputs:
 
 def value(metric: Metric, examples: list[Example]) -> float:
     texts = system(examples)
-    return compute(metric, texts.sources, texts.outputs, texts.references).value
+    return scored(metric, texts.sources, texts.outputs, texts.references).value
 
 
 @EVERY_METRIC
@@ -50,7 +50,7 @@ def test_stays_between_0_and_100_and_inside_its_interval(
     metric: Metric, examples: list[Example]
 ) -> None:
     texts = system(examples)
-    score = compute(metric, texts.sources, texts.outputs, texts.references, per_example=True)
+    score = scored(metric, texts.sources, texts.outputs, texts.references, per_example=True)
     assert 0 <= score.value <= 100
     assert (score.ci is None) == (len(examples) == 1)
     if score.ci is not None:
@@ -88,7 +88,7 @@ def test_orders_make_no_difference(metric: Metric, examples: list[Example], seed
 @settings(deadline=None, max_examples=3)
 @given(EXAMPLES)
 def test_a_system_is_no_better_than_itself(metric: Metric, examples: list[Example]) -> None:
-    found = compare_systems(metric, system(examples), system(examples))
+    found = paired_difference(metric, system(examples), system(examples))
     assert (found.difference, found.p_bootstrap, found.p_randomization) == (0, 1, 1)
     assert (found.first_higher, found.second_higher, found.equal) == (0, 0, len(examples))
 
@@ -96,24 +96,24 @@ def test_a_system_is_no_better_than_itself(metric: Metric, examples: list[Exampl
 @EVERY_METRIC
 def test_refuses_different_counts(metric: Metric) -> None:
     with pytest.raises(UsageError, match=r"2 sources, 3 outputs and 2 lists of references"):
-        compute(metric, ["a", "b"], ["a", "b", "c"], [["a"], ["b"]])
+        scored(metric, ["a", "b"], ["a", "b", "c"], [["a"], ["b"]])
 
 
 @OF_QUALITY
 def test_empty_outputs_score_low_and_do_not_fail(metric: Metric) -> None:
-    score = compute(metric, ["a b c d", "e f g h"], ["", ""], [["a b c x"], ["e f g x"]])
+    score = scored(metric, ["a b c d", "e f g h"], ["", ""], [["a b c x"], ["e f g x"]])
     assert 0 <= score.value < 40
 
 
 @EVERY_METRIC
 def test_texts_without_any_token(metric: Metric) -> None:
-    score = compute(metric, ["", " "], ["", "  "], [["", "\t"], [" "]], per_example=True)
+    score = scored(metric, ["", " "], ["", "  "], [["", "\t"], [" "]], per_example=True)
     assert 0 <= score.value <= 100
 
 
 @EVERY_METRIC
 def test_says_what_it_is(metric: Metric) -> None:
-    score = compute(metric, ["a"], ["a"], [["a"]])
+    score = scored(metric, ["a"], ["a"], [["a"]])
     assert score.signature.startswith(f"{metric.name}|")
     assert ("nrefs:1" in score.signature) == ("references" in metric.needs)
     for text in (metric.description, metric.source):

@@ -4,12 +4,12 @@ import pytest
 import sacrebleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scoring import scored
 from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.bleu import Bleu
-from warmstart.metrics.compute import compute
 
 SENTENCES = st.lists(st.sampled_from(["a", "b", "C", "d,", "e."]), max_size=8).map(" ".join)
 
@@ -26,7 +26,7 @@ def read(name: str) -> list[str]:
 def test_published_figures_of_newstest2017(system: str, expected: float) -> None:
     outputs = read(f"newstest2017.{system}.en-de.txt.gz")
     references = [[reference] for reference in read("newstest2017.ref.de.txt.gz")]
-    score = compute(Bleu(), outputs, outputs, references)
+    score = scored(Bleu(), outputs, outputs, references)
     assert score.value == pytest.approx(expected, abs=0.01)
     assert score.ci is not None
     assert score.ci[0] < score.value < score.ci[1]
@@ -45,7 +45,7 @@ def test_equals_sacrebleu(
     expected = sacrebleu.corpus_bleu(
         outputs, [first, second], tokenize=tokenize, lowercase=lowercase, force=True
     )
-    score = compute(
+    score = scored(
         Bleu(tokenize=tokenize, lowercase=lowercase),
         outputs,
         outputs,
@@ -64,7 +64,7 @@ def test_sentences_are_those_of_sacrebleu(examples: list[tuple[str, list[str]]])
     """Also where examples have different numbers of references."""
     outputs, references = map(list, zip(*examples, strict=True))
     expected = [sacrebleu.sentence_bleu(output, texts).score for output, texts in examples]
-    score = compute(Bleu(), None, outputs, references, per_example=True)
+    score = scored(Bleu(), None, outputs, references, per_example=True)
     assert score.per_example == pytest.approx(expected, abs=1e-9)
 
 
@@ -73,7 +73,7 @@ def test_the_papers_variant_is_uncased_and_international() -> None:
     expected = sacrebleu.corpus_bleu(
         outputs, [[texts[0] for texts in references]], tokenize="intl", lowercase=True
     )
-    score = compute(get_metric("bleu_uncased"), None, outputs, references)
+    score = scored(get_metric("bleu_uncased"), None, outputs, references)
     assert score.value == pytest.approx(expected.score, abs=1e-9)
     assert "case:lc" in score.signature
     assert "tok:intl" in score.signature
@@ -82,7 +82,7 @@ def test_the_papers_variant_is_uncased_and_international() -> None:
 def test_signature_is_that_of_sacrebleu() -> None:
     theirs = sacrebleu.metrics.bleu.BLEU(lowercase=True)
     theirs.corpus_score(["a b c d"], [["a b c d"]])
-    ours = compute(Bleu(lowercase=True), ["x"], ["a b c d"], [["a b c d"]]).signature
+    ours = scored(Bleu(lowercase=True), ["x"], ["a b c d"], [["a b c d"]]).signature
     assert ours == f"bleu|{theirs.get_signature()}"
 
 

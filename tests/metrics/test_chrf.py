@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
+from tests.support.scoring import scored
 
 from warmstart.metrics.chrf import Chrf
-from warmstart.metrics.compute import compute
 
 TEXTS = st.text(alphabet="abC d", max_size=12)
 
@@ -16,7 +16,7 @@ TEXTS = st.text(alphabet="abC d", max_size=12)
 def test_equals_sacrebleu(examples: list[tuple[str, str, str]], lowercase: bool) -> None:
     outputs, first, second = map(list, zip(*examples, strict=True))
     expected = CHRF(lowercase=lowercase).corpus_score(outputs, [first, second])
-    score = compute(
+    score = scored(
         Chrf(lowercase=lowercase),
         outputs,
         outputs,
@@ -36,7 +36,7 @@ def test_equals_sacrebleu_on_many_alphabets() -> None:
         for _ in range(300)
     ]
     outputs = [text[:20] + text[21:] for text in texts]
-    score = compute(Chrf(), None, outputs, [[text, "x"] for text in texts])
+    score = scored(Chrf(), None, outputs, [[text, "x"] for text in texts])
     expected = CHRF().corpus_score(outputs, [texts, ["x"] * len(texts)])
     assert score.value == pytest.approx(expected.score, abs=1e-9)
 
@@ -44,5 +44,5 @@ def test_equals_sacrebleu_on_many_alphabets() -> None:
 def test_signature_is_that_of_sacrebleu() -> None:
     theirs = CHRF()
     theirs.corpus_score(["a b c d"], [["a b c d"]])
-    ours = compute(Chrf(), None, ["a b c d"], [["a b c d"]]).signature
+    ours = scored(Chrf(), None, ["a b c d"], [["a b c d"]]).signature
     assert ours == f"chrf|{theirs.get_signature()}"

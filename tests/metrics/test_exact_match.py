@@ -1,6 +1,6 @@
 import pytest
+from tests.support.scoring import scored
 
-from warmstart.metrics.compute import compute
 from warmstart.metrics.exact_match import ExactMatch
 
 
@@ -16,14 +16,14 @@ from warmstart.metrics.exact_match import ExactMatch
     ],
 )
 def test_compares_words(output: str, references: list[str], matches: bool) -> None:
-    assert compute(ExactMatch(), ["x"], [output], [references]).value == 100 * matches
+    assert scored(ExactMatch(), ["x"], [output], [references]).value == 100 * matches
 
 
 def test_lowercase_ignores_case_and_says_so() -> None:
-    score = compute(ExactMatch(lowercase=True), ["x"], ["a b"], [["A B"]])
+    score = scored(ExactMatch(lowercase=True), ["x"], ["a b"], [["A B"]])
     assert score.value == 100
     assert "case:lc" in score.signature
 
 
 def test_is_a_share_of_the_examples() -> None:
-    assert compute(ExactMatch(), ["x"] * 4, list("abcd"), [["a"], ["b"], ["c"], ["x"]]).value == 75
+    assert scored(ExactMatch(), ["x"] * 4, list("abcd"), [["a"], ["b"], ["c"], ["x"]]).value == 75

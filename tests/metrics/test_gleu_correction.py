@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scoring import scored
 
 from warmstart.metrics.all_metrics import get_metric
-from warmstart.metrics.compute import compute
 from warmstart.metrics.gleu_correction import GleuCorrection
 
 SENTENCES = st.lists(st.sampled_from("abc"), max_size=8).map(" ".join)
@@ -45,7 +45,7 @@ def test_equals_the_definition(examples: list[tuple[str, str, str]]) -> None:
     sources, outputs, targets = map(list, zip(*examples, strict=True))
     rows = [counts(*example) for example in examples]
     references = [[target] for target in targets]
-    score = compute(GleuCorrection(), sources, outputs, references, per_example=True)
+    score = scored(GleuCorrection(), sources, outputs, references, per_example=True)
     assert score.value == pytest.approx(gleu([sum(row) for row in zip(*rows, strict=True)]))
     each = [gleu([count or 1 for count in row]) for row in rows]  # as its program smooths sentences
     assert score.per_example == pytest.approx([min(value, 100) for value in each])
@@ -74,16 +74,16 @@ def test_is_the_mean_over_draws_of_references() -> None:
     for _ in range(300):
         chosen = [generator.choice(of_example) for of_example in rows]
         drawn.append(gleu([sum(row) for row in zip(*chosen, strict=True)]))
-    score = compute(GleuCorrection(), sources, outputs, references)
+    score = scored(GleuCorrection(), sources, outputs, references)
     assert score.value == pytest.approx(sum(drawn) / len(drawn), abs=0.05)
 
 
 def test_leaving_an_error_costs_more_than_in_bleu() -> None:
     source, target = "he go to the big school today", "he goes to the big school today"
-    kept = compute(GleuCorrection(), [source], [source], [[target]]).value
-    other = compute(GleuCorrection(), [source], [source.replace("go ", "went ")], [[target]]).value
+    kept = scored(GleuCorrection(), [source], [source], [[target]]).value
+    other = scored(GleuCorrection(), [source], [source.replace("go ", "went ")], [[target]]).value
     assert kept < other < 100
-    assert compute(get_metric("bleu"), None, [source], [[target]]).value > kept
+    assert scored(get_metric("bleu"), None, [source], [[target]]).value > kept
 
 
 def test_its_name_is_not_that_of_another_metric() -> None:

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
+from tests.support.scoring import scored
 from tests.support.shared_data import shared_data
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import get_metric
-from warmstart.metrics.compute import compute
 from warmstart.metrics.rouge import Rouge
 
 
@@ -29,7 +29,7 @@ def read(name: str) -> list[str]:
 def test_published_figures_on_xsum(metric: str, system: str, expected: float) -> None:
     outputs = read(f"{system}-test-output.txt.gz")
     references = [[reference] for reference in read("gold-test-sentences.txt.gz")]
-    score = compute(get_metric(metric), outputs, outputs, references)
+    score = scored(get_metric(metric), outputs, outputs, references)
     assert score.value == pytest.approx(expected, abs=0.005)
 
 
@@ -45,7 +45,7 @@ def test_systems_on_xsum_equal_rouge_score(metric: str, system: str) -> None:
         for target, output in zip(targets, outputs, strict=True)
     ]
     references = [[target] for target in targets]
-    score = compute(get_metric(metric), None, outputs, references, per_example=True)
+    score = scored(get_metric(metric), None, outputs, references, per_example=True)
     assert score.per_example == pytest.approx(each, abs=1e-9)
     assert score.value == pytest.approx(sum(each) / len(each), abs=1e-9)
 
@@ -58,7 +58,7 @@ def test_takes_the_best_reference_of_each_example() -> None:
         scorer.score("the cat sat down", outputs[0])["rouge1"].fmeasure,
         scorer.score("a dog ran", outputs[1])["rouge1"].fmeasure,
     ]
-    score = compute(get_metric("rouge1"), outputs, outputs, references)
+    score = scored(get_metric("rouge1"), outputs, outputs, references)
     assert score.value == pytest.approx(100 * sum(best) / 2)
 
 
@@ -75,7 +75,7 @@ def test_equals_rouge_score(metric: str, stemmer: bool) -> None:
     expected = [scorer.score(target, output)[metric].fmeasure for output, target in pairs]
     outputs = [output for output, _ in pairs]
     references = [[target] for _, target in pairs]
-    score = compute(
+    score = scored(
         Rouge(name=metric, description="", stemmer=stemmer), outputs, outputs, references
     )
     assert score.value == pytest.approx(100 * sum(expected) / len(expected))
@@ -89,21 +89,21 @@ LINES = st.lists(WORDS, min_size=1, max_size=3).map("\n".join)
 @given(LINES, LINES, st.sampled_from(["rougeL", "rougeLsum"]))
 def test_subsequences_equal_those_of_rouge_score(output: str, target: str, metric: str) -> None:
     expected = RougeScorer([metric], use_stemmer=True).score(target, output)[metric].fmeasure
-    score = compute(get_metric(metric), None, [output], [[target]])
+    score = scored(get_metric(metric), None, [output], [[target]])
     assert score.value == pytest.approx(100 * expected, abs=1e-9)
 
 
 def test_rouge_lsum_takes_lines_for_sentences() -> None:
     output, reference = "one two\nthree four", "three four\none two"
     args = (["x"], [output], [[reference]])
-    assert compute(get_metric("rougeLsum"), *args).value == 100
-    assert compute(get_metric("rougeL"), *args).value == 50
+    assert scored(get_metric("rougeLsum"), *args).value == 100
+    assert scored(get_metric("rougeL"), *args).value == 50
 
 
 def test_stemmer_is_an_option_and_in_the_signature() -> None:
     args = (["x"], ["cats running"], [["cat runs"]])
-    stemmed = compute(get_metric("rouge1"), *args)
-    plain = compute(Rouge(name="rouge1", description="", stemmer=False), *args)
+    stemmed = scored(get_metric("rouge1"), *args)
+    plain = scored(Rouge(name="rouge1", description="", stemmer=False), *args)
     assert (stemmed.value, plain.value) == (100, 0)
     assert "stemmer:porter" in stemmed.signature
     assert "stemmer:no" in plain.signature

@@ -4,9 +4,9 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scoring import scored
 
 from warmstart.errors import UsageError
-from warmstart.metrics.compute import compute
 from warmstart.metrics.sari import Sari
 
 SOURCE = "About 95 species are currently accepted ."
@@ -71,7 +71,7 @@ def slow_sari(
     ],
 )
 def test_published_sentences(output: str, expected: float) -> None:
-    assert compute(Sari(), [SOURCE], [output], [REFERENCES]).value == pytest.approx(
+    assert scored(Sari(), [SOURCE], [output], [REFERENCES]).value == pytest.approx(
         expected, abs=1e-4
     )
 
@@ -90,21 +90,21 @@ def test_equals_the_definition(
 ) -> None:
     sources, outputs, references = map(list, zip(*examples, strict=True))
     each = [float(100 * slow_sari(*example, deletion)) for example in examples]
-    score = compute(Sari(deletion=deletion), sources, outputs, references, per_example=True)
+    score = scored(Sari(deletion=deletion), sources, outputs, references, per_example=True)
     assert score.value == pytest.approx(sum(each) / len(each), abs=1e-9)
     assert score.per_example == pytest.approx(each, abs=1e-9)
 
 
 def test_copying_has_a_full_deletion_score() -> None:
     # Nothing is added where something should be (0), everything is kept, nothing deleted (1).
-    score = compute(Sari(), ["a b c d e f"], ["a b c d e f"], [["a b c d e f g"]])
+    score = scored(Sari(), ["a b c d e f"], ["a b c d e f"], [["a b c d e f g"]])
     assert score.value == pytest.approx(100 * 2 / 3)
 
 
 def test_case_and_tokens_are_options_and_in_the_signature() -> None:
     sources, outputs, references = ["One, two."], ["one, two."], [["One , two ."]]
-    plain = compute(Sari(), sources, outputs, references)
-    folded = compute(Sari(lowercase=True, tokenize="13a"), sources, outputs, references)
+    plain = scored(Sari(), sources, outputs, references)
+    folded = scored(Sari(lowercase=True, tokenize="13a"), sources, outputs, references)
     assert plain.value < 100
     assert folded.value == 100
     assert "case:mixed|tok:none" in plain.signature

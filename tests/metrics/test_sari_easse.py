@@ -6,10 +6,10 @@ from typing import Literal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.scoring import scored
 from tests.support.shared_data import shared_data
 
 from warmstart.metrics.all_metrics import get_metric
-from warmstart.metrics.compute import compute
 from warmstart.metrics.sari_easse import SariEasse
 
 SENTENCES = st.lists(st.sampled_from("abcd"), max_size=8).map(" ".join)
@@ -63,7 +63,7 @@ def test_published_figures_on_turkcorpus(system: str, expected: float) -> None:
     outputs = read(f"{system}.tok.low.gz")
     columns = [read(f"test.8turkers.tok.turk.{number}.gz") for number in range(8)]
     references = list(zip(*columns, strict=True))
-    score = compute(get_metric("sari_easse_legacy"), sources, outputs, references)
+    score = scored(get_metric("sari_easse_legacy"), sources, outputs, references)
     assert score.value == pytest.approx(expected, abs=1e-9)
     assert "source-tok:none" in score.signature
 
@@ -77,7 +77,7 @@ def test_published_figures_on_turkcorpus_without_tokenization(system: str, expec
     columns = [read(f"test.8turkers.tok.turk.{number}.gz") for number in range(8)]
     references = list(zip(*columns, strict=True))
     metric = SariEasse(lowercase=False, tokenize="none")
-    score = compute(metric, sources, read(f"{system}.tok.low.gz"), references)
+    score = scored(metric, sources, read(f"{system}.tok.low.gz"), references)
     assert score.value == pytest.approx(expected, abs=1e-9)
 
 
@@ -88,11 +88,11 @@ def test_equals_the_definition(
 ) -> None:
     sources, outputs, references = map(list, zip(*examples, strict=True))
     metric = SariEasse(deletion=deletion)
-    score = compute(metric, sources, outputs, references, per_example=True)
+    score = scored(metric, sources, outputs, references, per_example=True)
     assert score.value == pytest.approx(slow_sari(examples, deletion), abs=1e-9)
     each = [slow_sari([example], deletion) for example in examples]
     assert score.per_example == pytest.approx(each, abs=1e-9)
-    of_sentences = compute(replace(metric, level="sentence"), sources, outputs, references)
+    of_sentences = scored(replace(metric, level="sentence"), sources, outputs, references)
     assert of_sentences.value == pytest.approx(sum(each) / len(each), abs=1e-9)
 
 
@@ -101,15 +101,15 @@ def test_equals_the_definition(
 def test_no_output_beats_the_only_reference(examples: list[tuple[str, str, str]]) -> None:
     sources, outputs, targets = map(list, zip(*examples, strict=True))
     references = [[target] for target in targets]
-    best = compute(SariEasse(), sources, targets, references).value
-    assert compute(SariEasse(), sources, outputs, references).value <= best + 1e-9
+    best = scored(SariEasse(), sources, targets, references).value
+    assert scored(SariEasse(), sources, outputs, references).value <= best + 1e-9
 
 
 def test_an_output_equal_to_its_reference_reaches_100() -> None:
     sources, targets = ["a b c d e f g h"], ["a b c d x y z w"]
-    assert compute(SariEasse(), sources, targets, [targets]).value == pytest.approx(100)
+    assert scored(SariEasse(), sources, targets, [targets]).value == pytest.approx(100)
 
 
 def test_lower_cases_by_default() -> None:
     args = (["A b c d e"], ["a B c d x"], [["A b c d x"]])
-    assert compute(SariEasse(), *args).value > compute(SariEasse(lowercase=False), *args).value
+    assert scored(SariEasse(), *args).value > scored(SariEasse(lowercase=False), *args).value

@@ -1,6 +1,6 @@
 import json
 
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import Score
 
 
 def test_reads_with_two_decimals_and_the_interval() -> None:

@@ -19,7 +19,7 @@ from warmstart.cli.scoring import (
 )
 
 if TYPE_CHECKING:
-    from warmstart.metrics.comparison import Comparison
+    from warmstart.metrics.significance import Comparison
 
 __all__ = ["compare"]
 
@@ -52,7 +52,8 @@ def compare(
     """
     check_names(metric)
 
-    from warmstart.evaluation.compare import compare_pair, read_pair
+    from warmstart.evaluation.compare import compare as compare_systems
+    from warmstart.evaluation.compare import read_pair
     from warmstart.evaluation.score import choose_metrics, with_options
 
     a, b = read_pair(first, second, sources=sources, references=references or ())
@@ -63,7 +64,7 @@ def compare(
         stemmer=stemmer,
         bertscore_model=bertscore_model,
     )
-    comparisons = compare_pair(a, b, chosen)
+    comparisons = compare_systems(a, b, metrics=chosen)
     if as_json:
         print_json(
             {
@@ -79,7 +80,7 @@ def compare(
 
 def _print(first: Path, second: Path, examples: int, comparisons: "dict[str, Comparison]") -> None:
     from warmstart.metrics.bootstrap import RESAMPLES
-    from warmstart.metrics.comparison import TRIALS
+    from warmstart.metrics.significance import TRIALS
 
     rows = []
     for name, found in comparisons.items():

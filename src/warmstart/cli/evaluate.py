@@ -37,8 +37,7 @@ from warmstart.errors import DataError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from warmstart.data.source import DataSource
-    from warmstart.metrics.metric import Metric
-    from warmstart.metrics.score import Score
+    from warmstart.metrics.metric import Metric, Score
     from warmstart.metrics.system_outputs import SystemOutputs
     from warmstart.tasks.task import Split, TaskDefinition
 
@@ -242,7 +241,8 @@ def _with_model(
 ) -> "dict[str, Score]":
     """Scores what a model writes, or finished outputs against what it could write."""
     from warmstart.evaluation.evaluate import evaluate as decode_and_score
-    from warmstart.evaluation.evaluate import score_outputs
+    from warmstart.evaluation.evaluate import split_outputs
+    from warmstart.evaluation.score import score
     from warmstart.seq2seq import Seq2Seq
 
     model = Seq2Seq.from_pretrained(name)
@@ -257,14 +257,8 @@ def _with_model(
             per_example=per_example,
             **overrides,
         )
-    return score_outputs(
-        examples,
-        finished.outputs,
-        metrics=metrics,
-        round_trip=model,
-        at_limit=finished.at_limit,
-        per_example=per_example,
-    )
+    system = split_outputs(examples, finished.outputs, rewriter=model, at_limit=finished.at_limit)
+    return score(system, metrics, per_example=per_example)
 
 
 def _check_model(model: str | None, *, beside: bool) -> None:

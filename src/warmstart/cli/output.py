@@ -11,7 +11,7 @@ from warmstart.errors import OutputError
 from warmstart.writing import atomic_file
 
 if TYPE_CHECKING:
-    from warmstart.metrics.score import Score
+    from warmstart.metrics.metric import Score
 
 __all__ = [
     "check_new_folder",

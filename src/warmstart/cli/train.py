@@ -13,7 +13,7 @@ from warmstart.cli.output import print_json, print_scores, scores_json, write_js
 from warmstart.errors import alike
 
 if TYPE_CHECKING:
-    from warmstart.metrics.score import Score
+    from warmstart.metrics.metric import Score
     from warmstart.recipe.schema import Recipe
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.task import Task

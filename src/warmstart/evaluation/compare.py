@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from warmstart.errors import DataError, UsageError
-from warmstart.evaluation.score import choose_metrics
+from warmstart.evaluation.score import check_inputs, choose_metrics
 from warmstart.evaluation.system_files import read_system
-from warmstart.metrics.comparison import Comparison, compare_systems
-from warmstart.metrics.compute import lacks
 from warmstart.metrics.metric import Metric
+from warmstart.metrics.significance import Comparison, paired_difference
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["System", "compare", "compare_pair", "read_pair"]
+__all__ = ["System", "compare", "read_pair"]
 
 # A file, as `read_system` reads it, or texts.
 System: TypeAlias = str | os.PathLike[str] | SystemOutputs
@@ -33,7 +32,7 @@ def compare(
     """Whether the second system is better than the first by more than chance, by each metric.
 
     Each metric is tested by paired bootstrap and by approximate randomisation; see
-    `compare_systems`.
+    `paired_difference`.
 
     Args:
         first: Outputs: a file, plain text or JSON Lines, or texts.
@@ -51,7 +50,8 @@ def compare(
     names = None if metrics is None else [m for m in metrics if isinstance(m, str)]
     chosen = choose_metrics(names, a) if names is None or names else []
     chosen += [metric for metric in metrics or () if isinstance(metric, Metric)]
-    return compare_pair(a, b, chosen)
+    check_inputs(chosen, a, b)
+    return {metric.name: paired_difference(metric, a, b) for metric in chosen}
 
 
 def read_pair(
@@ -83,21 +83,6 @@ def read_pair(
             )
             names.append(os.fspath(system))
     return _paired(systems[0], systems[1], names)
-
-
-def compare_pair(
-    first: SystemOutputs, second: SystemOutputs, metrics: Sequence[Metric]
-) -> dict[str, Comparison]:
-    """Compares two systems by each metric.
-
-    Raises:
-        UsageError: The texts lack what a metric needs, or the counts differ.
-    """
-    for metric in metrics:
-        missing = lacks(metric, first) or lacks(metric, second)
-        if missing is not None:  # before any other takes its time
-            raise UsageError(f"{metric.name} needs {missing}.")
-    return {metric.name: compare_systems(metric, first, second) for metric in metrics}
 
 
 def _paired(

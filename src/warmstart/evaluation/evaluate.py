@@ -15,8 +15,7 @@ from warmstart.evaluation.system_files import write_json_lines
 from warmstart.generation.config import GenerationConfig
 from warmstart.keywords import changes
 from warmstart.metrics.all_metrics import get_metric
-from warmstart.metrics.metric import Metric
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.model.sequences import Sequences
 from warmstart.progress import Advance, counted
@@ -27,7 +26,8 @@ __all__ = [
     "decode_split",
     "evaluate",
     "rewrite",
-    "score_outputs",
+    "split_metrics",
+    "split_outputs",
     "target_loss",
     "write_outputs",
 ]
@@ -63,18 +63,14 @@ def evaluate(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> dict[s
             f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
         )
     settings["batch_size"] = options.batch_size
+    chosen = split_metrics(split, options.metrics)
     with counted("decoding", len(split)) as advance:
         outputs, at_limit = decode_split(model, split, settings, advance=advance)
     if outputs_file is not None:
         write_outputs(Path(outputs_file), split, outputs, at_limit=at_limit)
-    return score_outputs(
-        split,
-        outputs,
-        metrics=options.metrics,
-        round_trip=model if options.reference_text == "round_trip" else None,
-        at_limit=at_limit,
-        per_example=options.per_example,
-    )
+    rewriter = model if options.reference_text == "round_trip" else None
+    system = split_outputs(split, outputs, rewriter=rewriter, at_limit=at_limit)
+    return score(system, chosen, per_example=options.per_example)
 
 
 def decode_split(
@@ -112,41 +108,51 @@ def decode_split(
     return outputs, at_limit
 
 
-def score_outputs(
+def split_metrics(split: Split, metrics: Sequence[str | Metric] | None = None) -> list[Metric]:
+    """Metrics with the options that a split's texts need.
+
+    Args:
+        split: examples of a task.
+        metrics: names of metrics, or metrics with options; default: the task's.
+
+    Raises:
+        UsageError: if a metric is unknown.
+    """
+    return [
+        get_metric(metric, tokenize=split.tokenize) if isinstance(metric, str) else metric
+        for metric in metrics or split.metrics
+    ]
+
+
+def split_outputs(
     split: Split,
     outputs: Sequence[str],
     *,
-    metrics: Sequence[str | Metric] | None = None,
-    round_trip: Seq2Seq | None = None,
+    rewriter: Seq2Seq | None = None,
     at_limit: Sequence[bool] | None = None,
-    per_example: bool = False,
-) -> dict[str, Score]:
-    """Scores finished outputs, whoever wrote them.
+) -> SystemOutputs:
+    """Outputs of any system, with the sources and references of a split.
 
     Args:
         split: the examples.
         outputs: one for each.
-        metrics: names of metrics, or metrics with options; default: the task's.
-        round_trip: a model through whose target tokenizer sources and references are passed.
+        rewriter: a model through whose target tokenizer sources and references are passed.
         at_limit: whether each output hit the length limit, for the metric that counts them.
-        per_example: whether to give each example's values, too.
 
     Raises:
-        UsageError: if a metric is unknown or the counts differ.
+        UsageError: if the counts differ.
     """
     sources, references = list(split.sources), [list(texts) for texts in split.references]
-    if round_trip is not None:
-        sources = rewrite(round_trip, sources)
-        references = [rewrite(round_trip, texts) for texts in references]
-    chosen = [
-        get_metric(metric, tokenize=split.tokenize) if isinstance(metric, str) else metric
-        for metric in metrics or split.metrics
-    ]
-    system = SystemOutputs(
-        outputs=list(outputs), references=references, sources=sources, at_limit=at_limit
+    if rewriter is not None:
+        sources = rewrite(rewriter, sources)
+        references = [rewrite(rewriter, texts) for texts in references]
+    return SystemOutputs(
+        outputs=list(outputs),
+        references=references,
+        sources=sources,
+        at_limit=at_limit,
+        note=None if rewriter is None else "references:round-trip",
     )
-    note = None if round_trip is None else "references:round-trip"
-    return score(system, chosen, note=note, per_example=per_example)
 
 
 def rewrite(model: Seq2Seq, texts: Sequence[str]) -> list[str]:

@@ -8,12 +8,11 @@ from typing import Any, Final
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import METRICS, get_metric
 from warmstart.metrics.bertscore import BertScore
-from warmstart.metrics.compute import lacks, score_system
-from warmstart.metrics.metric import Metric
-from warmstart.metrics.score import Score
+from warmstart.metrics.bootstrap import corpus_score
+from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["ALL", "choose_metrics", "score", "with_options"]
+__all__ = ["ALL", "check_inputs", "choose_metrics", "score", "with_options"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +37,7 @@ def choose_metrics(names: Sequence[str] | None, system: SystemOutputs) -> list[M
     candidates = list(METRICS) if names is not None else list(map(get_metric, _DEFAULTS))
     chosen: list[Metric] = []
     for metric in candidates:
-        missing = lacks(metric, system)
+        missing = metric.missing_input(system)
         if isinstance(metric, BertScore):
             missing = "to be asked for by name"
         if missing is None:
@@ -99,34 +98,39 @@ _CALLED: Final = {
 
 
 def score(
-    system: SystemOutputs,
-    metrics: Sequence[Metric],
-    *,
-    note: str | None = None,
-    per_example: bool = False,
+    system: SystemOutputs, metrics: Sequence[Metric], *, per_example: bool = False
 ) -> dict[str, Score]:
     """Scores outputs by each metric.
 
     Args:
-        system: The texts.
-        metrics: Which metrics.
-        note: What was done to the texts before, to be added to the signatures.
-        per_example: Whether to give each example's values, too.
+        system: the texts.
+        metrics: the metrics, with their options.
+        per_example: whether to give each example's values, too.
 
     Returns:
         A score by metric.
 
     Raises:
-        UsageError: The texts lack what a metric needs.
+        UsageError: if the texts lack an input of a metric.
     """
-    for metric in metrics:
-        missing = lacks(metric, system)
-        if missing is not None:  # before any other takes its time
-            raise UsageError(f"{metric.name} needs {missing}.")
+    check_inputs(metrics, system)
     scores = {}
     for metric in metrics:
-        scored = score_system(metric, system, per_example=per_example)
-        if note is not None:
-            scored = replace(scored, signature=f"{scored.signature}|{note}")
+        scored = corpus_score(metric, system, per_example=per_example)
+        if system.note is not None:
+            scored = replace(scored, signature=f"{scored.signature}|{system.note}")
         scores[metric.name] = scored
     return scores
+
+
+def check_inputs(metrics: Sequence[Metric], *systems: SystemOutputs) -> None:
+    """Refuses texts that lack an input of a metric, before any metric takes its time.
+
+    Raises:
+        UsageError: naming the metric and the input.
+    """
+    for metric in metrics:
+        for system in systems:
+            missing = metric.missing_input(system)
+            if missing is not None:
+                raise UsageError(f"{metric.name} needs {missing}.")

@@ -10,7 +10,7 @@ from typing import Final
 from warmstart.data.lines import read_lines
 from warmstart.data.rows import Row, file_format, read_json_lines
 from warmstart.errors import DataError
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import Score
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.writing import atomic_file
 

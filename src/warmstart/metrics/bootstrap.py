@@ -1,4 +1,4 @@
-"""Confidence intervals from resampled test sets, by sums of statistics of examples.
+"""Scores and their confidence intervals, from resampled test sets.
 
 Shape legend: N examples, K statistics, R resamples.
 """
@@ -9,13 +9,65 @@ from typing import Final
 
 import numpy as np
 
-from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.errors import UsageError
+from warmstart.metrics.metric import FloatArray, Metric, Score
+from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["BLOCK_ELEMENTS", "RESAMPLES", "SEED", "corpus_value", "interval", "resampled_values"]
+__all__ = [
+    "BLOCK_ELEMENTS",
+    "RESAMPLES",
+    "SEED",
+    "corpus_score",
+    "corpus_value",
+    "interval",
+    "resampled_values",
+    "system_statistics",
+]
 
 RESAMPLES: Final = 1000
 SEED: Final = 12345  # fixed: the same outputs give the same interval
 BLOCK_ELEMENTS: Final = 4_000_000  # numbers held at once, 32 MB as int64
+
+
+def corpus_score(metric: Metric, system: SystemOutputs, *, per_example: bool = False) -> Score:
+    """The metric over all examples, with its interval.
+
+    The interval is the percentile bootstrap of Koehn (2004, "Statistical significance tests for
+    machine translation evaluation"): examples are drawn with replacement `RESAMPLES` times.
+
+    Args:
+        metric: the metric, with its options.
+        system: the texts.
+        per_example: whether to give each example's value, too.
+
+    Raises:
+        UsageError: if the texts lack an input of the metric.
+    """
+    statistics_NK = system_statistics(metric, system)
+    value = corpus_value(metric, statistics_NK)
+    ci = None  # of one example, every resample is the one
+    if len(system) > 1:
+        (values_R,) = resampled_values(metric, statistics_NK)
+        ci = interval(values_R, value)
+    values = np.clip(metric.example_values(statistics_NK), 0, 100) if per_example else None
+    return Score(
+        value=value,
+        ci=ci,
+        signature=metric.signature(system.reference_count),
+        per_example=None if values is None else tuple(values.tolist()),
+    )
+
+
+def system_statistics(metric: Metric, system: SystemOutputs) -> FloatArray:
+    """The statistics of each example. Shape: [N, K].
+
+    Raises:
+        UsageError: if the texts lack an input of the metric.
+    """
+    missing = metric.missing_input(system)
+    if missing is not None:
+        raise UsageError(f"{metric.name} needs {missing}.")
+    return metric.statistics(system)
 
 
 def corpus_value(metric: Metric, statistics_NK: FloatArray) -> float:

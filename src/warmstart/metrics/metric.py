@@ -1,22 +1,30 @@
-"""What a metric is: numbers for each example, and a value from their sums.
+"""Metrics, and the scores that they give: statistics of each example, and a value from their sums.
 
 Shape legend: N examples, K statistics, ``...`` any leading dimensions.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["Better", "FloatArray", "Metric", "Need"]
+__all__ = ["Better", "FloatArray", "Metric", "Need", "Score"]
 
 FloatArray = NDArray[np.float64]
 Need = Literal["sources", "references", "at_limit"]
 Better = Literal["higher", "lower", "neither"]
+
+_NEEDS: Final[Mapping[Need, str]] = {
+    "sources": "the sources, a text for each output",
+    "references": "references, one or more texts for each output",
+    "at_limit": "to know which outputs hit the length limit: a field at_limit (true or false) in "
+    "JSON Lines, as `warmstart evaluate --outputs` writes it; plain text does not say",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,13 @@ class Metric(ABC):
     source: str  # the paper or program whose definition it is
     needs: tuple[Need, ...] = ("references",)  # besides outputs
     better: Better = "higher"  # what a better system has more of; "neither" only describes
+
+    def missing_input(self, system: SystemOutputs) -> str | None:
+        """An input that the metric needs and `system` lacks, as the end of a sentence."""
+        for need in self.needs:
+            if getattr(system, need) is None:
+                return _NEEDS[need]
+        return None
 
     @abstractmethod
     def signature(self, reference_count: str) -> str:
@@ -73,3 +88,33 @@ class Metric(ABC):
             Shape: [N].
         """
         return self.value(statistics)
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's value over a set of examples.
+
+    >>> print(Score(63.2, (62.812, 63.584), "sari|nrefs:1"))
+    63.20 [62.81, 63.58]
+    """
+
+    value: float  # 0 to 100
+    ci: tuple[float, float] | None  # 95 % bootstrap interval over examples; None for one example
+    signature: str  # definition, references, casing, tokens and version: equal if comparable
+    # The value of each example alone, 0 to 100, if it was asked for. They need not average to
+    # `value`, which for many metrics is a ratio of sums.
+    per_example: tuple[float, ...] | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        if self.ci is None:
+            return f"{self.value:.2f}"
+        low, high = self.ci
+        return f"{self.value:.2f} [{low:.2f}, {high:.2f}]"
+
+    def to_json(self) -> dict[str, object]:
+        """The value, interval and signature as plain values for `json.dump`."""
+        return {
+            "value": self.value,
+            "ci": None if self.ci is None else list(self.ci),
+            "signature": self.signature,
+        }

@@ -21,6 +21,7 @@ class SystemOutputs:
     sources: Sequence[str] | None = field(default=None, repr=False)
     # Whether decoding stopped an output because it was as long as allowed.
     at_limit: Sequence[bool] | None = field(default=None, repr=False)
+    note: str | None = None  # how the texts were changed before, for the signatures
 
     def __post_init__(self) -> None:
         if not self.outputs:

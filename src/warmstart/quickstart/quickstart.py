@@ -18,8 +18,9 @@ from warmstart.composition.options import Share
 from warmstart.composition.provenance import Provenance
 from warmstart.data.splits import TEST
 from warmstart.errors import Interrupted
-from warmstart.evaluation.evaluate import rewrite, score_outputs, target_loss
-from warmstart.metrics.score import Score
+from warmstart.evaluation.evaluate import rewrite, split_metrics, split_outputs, target_loss
+from warmstart.evaluation.score import score
+from warmstart.metrics.metric import Score
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR
 from warmstart.quickstart.splitting import SplittingPairs, splitting_pairs
@@ -107,7 +108,7 @@ def run(output_dir: Path, config: QuickstartConfig | None = None) -> QuickstartR
     warm, model = _train_and_evaluate(WARM_START, str(ENCODER_DIR), pairs, config, "4/5")
     # The encoder is uncased: all three are compared with text as its tokenizer writes it.
     sources = tuple(rewrite(model, split.sources))
-    scores = score_outputs(split, sources, round_trip=model)
+    scores = score(split_outputs(split, sources, rewriter=model), split_metrics(split))
     copied = System(name=COPY, outputs=sources, scores=scores)
     with _stage("5/5 saving the warm start"):
         model.save_pretrained(output_dir)
@@ -152,7 +153,7 @@ def _train_and_evaluate(
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
         outputs = tuple(model.generate(split.sources, config=split.generation))
-        scores = score_outputs(split, outputs, round_trip=model)
+        scores = score(split_outputs(split, outputs, rewriter=model), split_metrics(split))
         loss = target_loss(model, split)
         say(f"SARI {scores['sari'].value:.1f}")
     system = System(name=name, outputs=outputs, scores=scores, loss=loss, seconds=result.seconds)

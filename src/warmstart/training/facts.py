@@ -9,7 +9,7 @@ import warmstart
 from warmstart.cache import file_digest
 from warmstart.data.source import DataSource, hub_name, parse_source
 from warmstart.hub.card import DataFile, DataSplit, ScoreFact, Training
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import Score
 from warmstart.tasks.reading import local_files
 from warmstart.tasks.task import Split, Task
 from warmstart.training.config import TrainConfig

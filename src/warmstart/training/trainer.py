@@ -17,7 +17,13 @@ from transformers.trainer import SCHEDULER_NAME
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
-from warmstart.evaluation.evaluate import decode_split, score_outputs, target_loss
+from warmstart.evaluation.evaluate import (
+    decode_split,
+    split_metrics,
+    split_outputs,
+    target_loss,
+)
+from warmstart.evaluation.score import score
 from warmstart.hub.card import read_card, write_facts
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.soft_loss import soft_loss
@@ -361,7 +367,7 @@ class Seq2SeqTrainer(Trainer):
             loss = target_loss(model, split, advance=advance)
         with self.progress.counted("decoding", len(split)) as advance:
             outputs, at_limit = decode_split(model, split, advance=advance)
-        scores = score_outputs(split, outputs, at_limit=at_limit)
+        scores = score(split_outputs(split, outputs, at_limit=at_limit), split_metrics(split))
         self.seq2seq.card = replace(self.seq2seq.card, scores=score_facts(split, scores))
         return {"loss": loss, **{name: score.value for name, score in scores.items()}}, outputs
 

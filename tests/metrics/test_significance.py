@@ -6,11 +6,11 @@ from itertools import product
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.significance import PairedTest
+from tests.support.scoring import scored
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import get_metric
-from warmstart.metrics.comparison import compare_systems
-from warmstart.metrics.compute import compute
+from warmstart.metrics.significance import paired_difference
 from warmstart.metrics.system_outputs import SystemOutputs
 
 
@@ -39,7 +39,7 @@ def test_randomisation_is_that_of_sacrebleu(share: float) -> None:
     metrics = {"BLEU": BLEU(references=[targets])}
     _, scores = PairedTest(named, metrics, None, test_type="ar", n_samples=10_000)()
     expected = scores["BLEU"][1]
-    found = compare_systems(get_metric("bleu"), first, second)
+    found = paired_difference(get_metric("bleu"), first, second)
     assert found.second.value == pytest.approx(expected.score)
     assert 0.001 < found.p_randomization < 0.9  # a case in which they can differ
     assert found.p_randomization == pytest.approx(expected.p_value, abs=0.02)
@@ -51,7 +51,7 @@ def test_bootstrap_of_a_share_is_a_two_sided_test_of_proportions(gained: int, lo
     targets = [["right"]] * 400
     first = ["wrong" if change == 1 else "right" for change in changes]
     second = ["wrong" if change == -1 else "right" for change in changes]
-    found = compare_systems(
+    found = paired_difference(
         get_metric("exact_match"),
         SystemOutputs(outputs=first, references=targets),
         SystemOutputs(outputs=second, references=targets),
@@ -72,14 +72,14 @@ def test_bootstrap_of_a_share_is_a_two_sided_test_of_proportions(gained: int, lo
 def test_randomisation_tends_to_all_exchanges() -> None:
     first, second, _ = systems(6, 0.2)
     metric = get_metric("chrf")
-    found = compare_systems(metric, first, second)
+    found = paired_difference(metric, first, second)
 
     def difference(exchanged: tuple[bool, ...]) -> float:
         values = []
         for here, there in ((first, second), (second, first)):
             pairs = zip(here.outputs, there.outputs, exchanged, strict=True)
             outputs = [other if swap else own for own, other, swap in pairs]
-            values.append(compute(metric, None, outputs, first.references).value)
+            values.append(scored(metric, None, outputs, first.references).value)
         return values[1] - values[0]
 
     every = [abs(difference(exchanged)) for exchanged in product((False, True), repeat=6)]
@@ -89,7 +89,7 @@ def test_randomisation_tends_to_all_exchanges() -> None:
 
 def test_a_clear_difference_is_significant_and_has_its_effect() -> None:
     first, second, targets = systems(100, 0.3)  # the second makes none
-    found = compare_systems(get_metric("exact_match"), first, second)
+    found = paired_difference(get_metric("exact_match"), first, second)
     assert found.second.value == 100
     assert found.difference == found.second.value - found.first.value > 50
     assert found.ci is not None
@@ -97,28 +97,28 @@ def test_a_clear_difference_is_significant_and_has_its_effect() -> None:
     assert (found.p_bootstrap, found.p_randomization) == (1 / 1001, 1 / 10_001)
     right = sum(a == b for a, b in zip(first.outputs, targets, strict=True))
     assert (found.first_higher, found.second_higher, found.equal) == (0, 100 - right, right)
-    back = compare_systems(get_metric("exact_match"), second, first)
+    back = paired_difference(get_metric("exact_match"), second, first)
     assert back.difference == -found.difference
 
 
 def test_intervals_are_those_of_each_system_alone() -> None:
     first, second, _ = systems(50, 0.1)
-    found = compare_systems(get_metric("rougeL"), first, second)
-    assert found.first == compute(get_metric("rougeL"), None, first.outputs, first.references)
-    assert found.second == compute(get_metric("rougeL"), None, second.outputs, second.references)
+    found = paired_difference(get_metric("rougeL"), first, second)
+    assert found.first == scored(get_metric("rougeL"), None, first.outputs, first.references)
+    assert found.second == scored(get_metric("rougeL"), None, second.outputs, second.references)
 
 
 def test_one_example() -> None:
     one = SystemOutputs(outputs=["a"], references=[["a"]])
     other = SystemOutputs(outputs=["b"], references=[["a"]])
-    found = compare_systems(get_metric("exact_match"), one, other)
+    found = paired_difference(get_metric("exact_match"), one, other)
     assert (found.difference, found.ci) == (-100, None)
     assert found.p_randomization == 1
 
 
 def test_refuses_other_counts() -> None:
     with pytest.raises(UsageError, match="has 1 outputs and the second 2"):
-        compare_systems(
+        paired_difference(
             get_metric("repetition_rate"),
             SystemOutputs(outputs=["a"]),
             SystemOutputs(outputs=["a", "b"]),

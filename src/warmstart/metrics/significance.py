@@ -18,13 +18,12 @@ from warmstart.metrics.bootstrap import (
     corpus_value,
     interval,
     resampled_values,
+    system_statistics,
 )
-from warmstart.metrics.compute import system_statistics
-from warmstart.metrics.metric import FloatArray, Metric
-from warmstart.metrics.score import Score
+from warmstart.metrics.metric import FloatArray, Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["TRIALS", "Comparison", "compare_systems"]
+__all__ = ["TRIALS", "Comparison", "paired_difference"]
 
 TRIALS: Final = 10_000  # of the approximate randomisation
 _ROUNDING: Final = 1e-9  # differences this close are the same, on a scale of 0 to 100
@@ -65,8 +64,8 @@ class Comparison:
         }
 
 
-def compare_systems(metric: Metric, first: SystemOutputs, second: SystemOutputs) -> Comparison:
-    """Compares two systems' outputs for the same sources and references.
+def paired_difference(metric: Metric, first: SystemOutputs, second: SystemOutputs) -> Comparison:
+    """The difference of two systems on the same examples, with its interval and p-values.
 
     Paired bootstrap (Koehn 2004): both systems are scored on the same `RESAMPLES` test sets, drawn
     with replacement. The p-value is the share of them whose difference is as far from their mean,
