@@ -51,13 +51,13 @@ def test_stays_between_0_and_100_and_inside_its_interval(
 ) -> None:
     texts = system(examples)
     score = scored(metric, texts.sources, texts.outputs, texts.references, per_example=True)
-    assert 0 <= score.value <= 100
+    assert 0 <= score.value <= metric.highest
     assert (score.ci is None) == (len(examples) == 1)
     if score.ci is not None:
-        assert 0 <= score.ci[0] <= score.value <= score.ci[1] <= 100
+        assert 0 <= score.ci[0] <= score.value <= score.ci[1] <= metric.highest
     assert score.per_example is not None
     assert len(score.per_example) == len(examples)
-    assert all(0 <= of_example <= 100 for of_example in score.per_example)
+    assert all(0 <= of_example <= metric.highest for of_example in score.per_example)
 
 
 @OF_QUALITY
@@ -108,7 +108,7 @@ def test_empty_outputs_score_low_and_do_not_fail(metric: Metric) -> None:
 @EVERY_METRIC
 def test_texts_without_any_token(metric: Metric) -> None:
     score = scored(metric, ["", " "], ["", "  "], [["", "\t"], [" "]], per_example=True)
-    assert 0 <= score.value <= 100
+    assert 0 <= score.value <= metric.highest
 
 
 @EVERY_METRIC

@@ -6,25 +6,33 @@ from hypothesis import strategies as st
 from sacrebleu.metrics.chrf import CHRF
 from tests.support.scoring import scored
 
+from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.chrf import Chrf
 
-TEXTS = st.text(alphabet="abC d", max_size=12)
+TEXTS = st.text(alphabet="abC d.(", max_size=12)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=4), st.booleans())
-def test_equals_sacrebleu(examples: list[tuple[str, str, str]], lowercase: bool) -> None:
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS, TEXTS), min_size=1, max_size=4),
+    st.booleans(),
+    st.sampled_from([0, 1, 2]),
+)
+def test_equals_sacrebleu(
+    examples: list[tuple[str, str, str]], lowercase: bool, words: int
+) -> None:
     outputs, first, second = map(list, zip(*examples, strict=True))
-    expected = CHRF(lowercase=lowercase).corpus_score(outputs, [first, second])
+    chrf = CHRF(lowercase=lowercase, word_order=words)
+    expected = chrf.corpus_score(outputs, [first, second])
     score = scored(
-        Chrf(lowercase=lowercase),
+        Chrf(lowercase=lowercase, word_order=words),
         outputs,
         outputs,
         list(zip(first, second, strict=True)),
         per_example=True,
     )
     assert score.value == pytest.approx(expected.score, abs=1e-9)
-    each = [CHRF(lowercase=lowercase).sentence_score(o, [a, b]).score for o, a, b in examples]
+    each = [chrf.sentence_score(o, [a, b]).score for o, a, b in examples]
     assert score.per_example == pytest.approx(each, abs=1e-9)
 
 
@@ -41,8 +49,9 @@ def test_equals_sacrebleu_on_many_alphabets() -> None:
     assert score.value == pytest.approx(expected.score, abs=1e-9)
 
 
-def test_signature_is_that_of_sacrebleu() -> None:
-    theirs = CHRF()
+@pytest.mark.parametrize(("name", "words"), [("chrf", 0), ("chrf++", 2)])
+def test_signature_is_that_of_sacrebleu(name: str, words: int) -> None:
+    theirs = CHRF(word_order=words)
     theirs.corpus_score(["a b c d"], [["a b c d"]])
-    ours = scored(Chrf(), None, ["a b c d"], [["a b c d"]]).signature
-    assert ours == f"chrf|{theirs.get_signature()}"
+    ours = scored(get_metric(name), None, ["a b c d"], [["a b c d"]]).signature
+    assert ours == f"{name}|{theirs.get_signature()}"

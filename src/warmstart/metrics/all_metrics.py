@@ -19,6 +19,7 @@ from warmstart.metrics.repetition_rate import RepetitionRate
 from warmstart.metrics.rouge import Rouge
 from warmstart.metrics.sari import Sari
 from warmstart.metrics.sari_easse import SariEasse
+from warmstart.metrics.ter import Ter
 
 __all__ = ["METRICS", "get_metric"]
 
@@ -61,6 +62,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         tokenize="intl",
     ),
     Chrf(),
+    Chrf(
+        name="chrf++",
+        description="chrF++ over the corpus: F-score of n-grams of characters and of words",
+        source="Popović 2017; sacrebleu (Post 2018), word_order=2",
+        word_order=2,
+    ),
+    Ter(),
     Rouge(name="rouge1", description="ROUGE-1 F1: words in common"),
     Rouge(name="rouge2", description="ROUGE-2 F1: pairs of words in common"),
     Rouge(name="rougeL", description="ROUGE-L F1: longest common subsequence"),

@@ -49,7 +49,9 @@ def corpus_score(metric: Metric, system: SystemOutputs, *, per_example: bool = F
     if len(system) > 1:
         (values_R,) = resampled_values(metric, statistics_NK)
         ci = interval(values_R, value)
-    values = np.clip(metric.example_values(statistics_NK), 0, 100) if per_example else None
+    values = None
+    if per_example:
+        values = np.clip(metric.example_values(statistics_NK), 0, metric.highest)
     return Score(
         value=value,
         ci=ci,
@@ -71,10 +73,10 @@ def system_statistics(metric: Metric, system: SystemOutputs) -> FloatArray:
 
 
 def corpus_value(metric: Metric, statistics_NK: FloatArray) -> float:
-    """The metric over all examples, 0 to 100, whatever their order."""
+    """The metric over all examples, whatever their order."""
     # Exact sums: floating-point addition alone would depend on the order.
     sums_K = np.array([math.fsum(column) for column in statistics_NK.T.tolist()])
-    return float(np.clip(metric.value(sums_K), 0, 100))
+    return float(np.clip(metric.value(sums_K), 0, metric.highest))
 
 
 def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray]:
@@ -91,7 +93,7 @@ def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray
     values: list[list[FloatArray]] = [[] for _ in systems_NK]
     for weights_RN in _weights(len(systems_NK[0])):
         for of_system, statistics_NK in zip(values, systems_NK, strict=True):
-            of_system.append(np.clip(metric.value(weights_RN @ statistics_NK), 0, 100))
+            of_system.append(np.clip(metric.value(weights_RN @ statistics_NK), 0, metric.highest))
     return [np.concatenate(of_system) for of_system in values]
 
 

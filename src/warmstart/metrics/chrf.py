@@ -1,6 +1,7 @@
-"""chrF over the corpus: F-score of character n-grams (Popović 2015), sacrebleu's definition."""
+"""chrF and chrF++ over the corpus (Popović 2015, 2017), sacrebleu's definition."""
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -8,18 +9,22 @@ from typing import Final
 import numpy as np
 
 from warmstart.metrics.metric import FloatArray, Metric
-from warmstart.metrics.ngrams import IntArray, NgramTable, character_tables
+from warmstart.metrics.ngrams import IntArray, NgramTable, character_tables, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
 
 __all__ = ["Chrf"]
 
 _MAX_ORDER: Final = 6  # n-grams of 1 to 6 characters
+_COUNTS: Final = 3  # of an order: n-grams of the output, of the reference, of both
 _BETA_SQUARED: Final = 4  # recall counts twice as much as precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chrf(Metric):
     """chrF2 with sacrebleu's defaults: case-sensitive, no word n-grams, white space left out.
+
+    With `word_order` 2 it is chrF++: n-grams of one and two words count as well, punctuation at
+    either end of a word as a word of its own.
 
     Precision and recall are averaged over the orders that both sides have, then combined. Of
     several references, each example takes the one with the best score of its own.
@@ -31,25 +36,31 @@ class Chrf(Metric):
     description: str = "chrF2 over the corpus: F-score of character n-grams"
     source: str = "Popović 2015; sacrebleu (Post 2018), its defaults"
     lowercase: bool = False
+    word_order: int = 0  # words, 0 or more
 
     def signature(self, reference_count: str) -> str:
         """The signature that sacrebleu gives, behind the metric's name."""
         case = "lc" if self.lowercase else "mixed"
         return (
-            f"{self.name}|nrefs:{reference_count}|case:{case}|eff:yes|nc:6|nw:0|space:no|"
+            f"{self.name}|nrefs:{reference_count}|case:{case}|eff:yes|nc:6|nw:{self.word_order}|space:no|"
             f"version:{version('sacrebleu')}"
         )
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
-        """For each order: n-grams of the output, of the reference, of both. Shape: [N, 18]."""
+        """For each order: n-grams of the output, of the reference, of both. Shape: [N, K]."""
         assert system.references is not None
-        examples = (
-            [self._characters(output), *map(self._characters, of_example)]
+        texts = [
+            [output, *of_example]
             for output, of_example in zip(system.outputs, system.references, strict=True)
-        )
+        ]
+        characters = (list(map(self._characters, of_example)) for of_example in texts)
+        blocks: Iterable[FloatArray] = map(_counts, character_tables(characters, _MAX_ORDER))
+        if self.word_order:
+            words = (list(map(self._words, of_example)) for of_example in texts)
+            by_words = map(_counts, word_tables(words, self.word_order))
+            blocks = [np.concatenate([_joined(blocks), _joined(by_words)], axis=-1)]
         rows: list[FloatArray] = []
-        for tables in character_tables(examples, _MAX_ORDER):
-            counts_ERK = _counts(tables)
+        for counts_ERK in blocks:
             # A text of no characters in the place of an absent reference scores 0, and of equals
             # the first is taken, as in sacrebleu.
             best_E = self.value(counts_ERK).argmax(axis=1)
@@ -58,7 +69,7 @@ class Chrf(Metric):
 
     def value(self, sums: FloatArray) -> FloatArray:
         """See `Metric.value`."""
-        counts = sums.reshape(*sums.shape[:-1], _MAX_ORDER, 3)
+        counts = sums.reshape(*sums.shape[:-1], -1, _COUNTS)
         output_total, reference_total, hits = np.moveaxis(counts, -1, 0)
         counted = (output_total > 0) & (reference_total > 0)
         orders = np.maximum(counted.sum(axis=-1), 1)
@@ -74,9 +85,21 @@ class Chrf(Metric):
     def _characters(self, text: str) -> str:
         return "".join((text.lower() if self.lowercase else text).split())
 
+    def _words(self, text: str) -> list[str]:
+        """Words, with one mark at the end or else at the beginning of each as a word of its own."""
+        words: list[str] = []
+        for word in (text.lower() if self.lowercase else text).split():
+            if len(word) > 1 and word[-1] in string.punctuation:
+                words += [word[:-1], word[-1]]
+            elif len(word) > 1 and word[0] in string.punctuation:
+                words += [word[0], word[1:]]
+            else:
+                words.append(word)
+        return words
+
 
 def _counts(tables: Sequence[NgramTable]) -> FloatArray:
-    """Statistics against every reference. Shape: [E, R, 18]."""
+    """Statistics against every reference. Shape: [E, R, 3 * orders]."""
     columns: list[IntArray] = []
     for table in tables:
         totals_ES = table.totals_ES
@@ -86,3 +109,12 @@ def _counts(tables: Sequence[NgramTable]) -> FloatArray:
         outputs_ER = np.where(references_ER > 0, totals_ES[:, :1], 0)
         columns += [outputs_ER, references_ER, hits_ER]
     return np.stack(columns, axis=-1).astype(np.float64)
+
+
+def _joined(blocks: Iterable[FloatArray]) -> FloatArray:
+    """Blocks of examples with different numbers of references as one. Shape: [N, R, K]."""
+    whole = list(blocks)
+    most = max(block.shape[1] for block in whole)
+    return np.concatenate(
+        [np.pad(block, ((0, 0), (0, most - block.shape[1]), (0, 0))) for block in whole]
+    )

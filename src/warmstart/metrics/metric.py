@@ -40,6 +40,7 @@ class Metric(ABC):
     source: str  # the paper or program whose definition it is
     needs: tuple[Need, ...] = ("references",)  # besides outputs
     better: Better = "higher"  # what a better system has more of; "neither" only describes
+    highest: float = 100.0  # the highest value; inf for rates without a limit
 
     def missing_input(self, system: SystemOutputs) -> str | None:
         """An input that the metric needs and `system` lacks, as the end of a sentence."""
