@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.parity.reference import examples, logits_of, reference_logits
 from tests.support.tiny import SENTENCES, pretrained_class, save_checkpoint
-from tests.support.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 
 from warmstart.families.catalogue import FAMILIES
 from warmstart.families.family import Family
@@ -151,7 +151,7 @@ def table(rows: list[Row]) -> str:
 
 def compare_whole(name: str, folder: Path) -> str:
     """A row for one kind of pre-trained encoder-decoder, made in an empty folder."""
-    save_whole(folder, name)
+    save_seq2seq(folder, name)
     model = Seq2Seq.from_pretrained(folder, device="cpu")
     reference = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     sources, targets = examples(model)
@@ -183,7 +183,7 @@ def main() -> None:
         sys.stderr.write(f"{rows[-1]}\n")
     write("families", table(rows))
     whole = "| model | reference | logits | bfloat16 |\n| -- | -- | -: | -: |\n"
-    for name in WHOLE:
+    for name in SEQ2SEQ:
         with tempfile.TemporaryDirectory() as folder:
             whole += compare_whole(name, Path(folder))
     write("whole encoder-decoders", whole)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.tiny import save_checkpoint
-from tests.support.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 from torch.distributed.run import get_args_parser
 
 from warmstart.cli.main import run
@@ -48,7 +48,7 @@ def test_the_families_page_loads_a_seq2seq_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = blocks(DOCS / "reference" / "families.md", "python")
-    folder = save_whole(tmp_path / "bart", "bart")
+    folder = save_seq2seq(tmp_path / "bart", "bart")
     exec(code.replace("facebook/bart-base", str(folder)), {})
     assert capsys.readouterr().out.startswith("[")
 
@@ -193,7 +193,7 @@ def test_the_table_of_families_is_whole_and_within_rounding() -> None:
     table = {row[0]: row[1:] for row in rows if len(row) == 8 and row[0] != "family"}
     assert [*table] == [family.name for family in FAMILIES]
     whole = {row[0]: row[1:] for row in rows if len(row) == 4 and row[0] != "model"}
-    assert [*whole] == [*WHOLE]
+    assert [*whole] == [*SEQ2SEQ]
     assert all(float(logits) < 1e-5 and float(bf) <= 3 for _, logits, bf in whole.values())
     for family in FAMILIES:
         pretrained_as, _, encoder, decoder, shared, bfloat16, _ = table[family.name]

@@ -21,7 +21,7 @@ from warmstart.errors import (
     WarmstartError,
 )
 from warmstart.generation.config import GenerationConfig
-from warmstart.inference.convert import reduced
+from warmstart.inference.convert import quantize
 from warmstart.seq2seq import Seq2Seq, default_device
 from warmstart.text.long_sources import shorter
 
@@ -392,7 +392,7 @@ def test_weights_rounded_as_they_are_read_are_those_of_the_whole_model(
     whole = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints(decoder))
     whole.save_pretrained(tmp_path / "model")
     read = Seq2Seq.from_pretrained(tmp_path / "model", device="cpu", dtype=dtype)
-    whole.model = reduced(whole.model, dtype)
+    whole.model = quantize(whole.model, dtype)
     settings = GenerationConfig(max_length=8, min_length=8)
     (one,), (other,) = (
         model.generate_detailed(["the cat sat"], config=settings) for model in (read, whole)

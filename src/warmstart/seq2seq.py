@@ -39,7 +39,7 @@ from warmstart.generation.saved import (
 )
 from warmstart.hub.card import CardFacts, base_of, read_card, write_card
 from warmstart.hub.push import check_push, push_folder
-from warmstart.inference.convert import converted, refuse_reduced
+from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.text.checks import check_ids
@@ -262,7 +262,7 @@ class Seq2Seq:
         saved = open_model(composition, checkpoint)
         model = saved.outline
         if weights:
-            model = converted(model, device or default_device(), dtype, compile, value=saved.value)
+            model = convert(model, device or default_device(), dtype, compile, value=saved.value)
         return cls(
             model,
             tokenizers,
@@ -287,7 +287,7 @@ class Seq2Seq:
             OutputError: if the folder holds something else or cannot be written.
             UsageError: if the weights were rounded for decoding when they were loaded.
         """
-        refuse_reduced(self.model, "saved")
+        require_full_precision(self.model, "saved")
         with atomic_model_folder(Path(folder)) as partial:
             special = asdict(self.tokenizers.special)
             two = self.tokenizers.source is not self.tokenizers.target
@@ -458,7 +458,7 @@ class Seq2Seq:
         Raises:
             UsageError: if its weights were rounded for decoding when it was loaded.
         """
-        refuse_reduced(self.model, "moved")
+        require_full_precision(self.model, "moved")
         self.model.to(device, dtype)
         return self
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.families.test_whole import save_marian_tokenizer
+from tests.families.test_seq2seq_family import save_marian_tokenizer
 from tests.parity.reference import teach
 from tests.support.command_line import Finished
 from tests.support.tiny import SENTENCES, Checkpoints
-from tests.support.tiny_whole import save_whole
+from tests.support.tiny_seq2seq import save_seq2seq
 from tests.text.tokenizers import KINDS
 
 from warmstart.errors import UsageError
@@ -191,7 +191,7 @@ def test_forced_tokens(making: Making) -> None:
 
 
 def test_a_tokenizer_written_in_python(tmp_path: Path) -> None:
-    folder = save_whole(tmp_path / "marian", "marian")
+    folder = save_seq2seq(tmp_path / "marian", "marian")
     (folder / "tokenizer.json").unlink()
     save_marian_tokenizer(folder)
     model, regex = Seq2Seq.from_pretrained(folder), r"d[aeiou]\w( k\w+)?"

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tests.doctor.conftest import Compose
 from tests.doctor.folders import edit_json, edit_tensors, exchange, look, statuses
 from tests.support.tiny import Checkpoints, tokenizer_of
-from tests.support.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 from torch import Tensor
 
 from warmstart.doctor.examine import CHECKS, examine
@@ -390,10 +390,10 @@ def test_rotary_positions_go_on(checkpoints: Checkpoints, tmp_path: Path) -> Non
     assert found.figures["checkpoint_positions"] < 1000
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", SEQ2SEQ)
 def test_a_model_that_was_pretrained_whole(name: str, tmp_path: Path) -> None:
     """Of families that start from another token than the tokenizer's first, too."""
-    save_whole(tmp_path, name)
+    save_seq2seq(tmp_path, name)
     found = {finding.check: finding for finding in examine(tmp_path)}
     assert "problem" not in statuses(list(found.values())).values()
     for check in ("loading", "special tokens", "tensors", "cross-attention", "round trip"):

@@ -19,7 +19,7 @@ from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
 from warmstart.generation.search import search
 from warmstart.inference import compiled_steps
-from warmstart.inference.convert import converted, laid_out
+from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.small_batch_kernels import for_few_rows
 from warmstart.inference.traced_step import StepForm, TracedStep, arguments, traced
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -87,7 +87,7 @@ def test_compiled_searches_find_what_searches_find(
     options = GenerationConfig(num_beams=2, max_length=12, min_length=12)
     expected = search(plain, SOURCES, SPECIAL, options)
     assert search(model, SOURCES, SPECIAL, options) == expected
-    steps: compiled_steps.CompiledSteps = laid_out(model).compiled_step.__self__  # type: ignore[union-attr]
+    steps: compiled_steps.CompiledSteps = prepare_for_decoding(model).compiled_step.__self__  # type: ignore[union-attr]
     assert not steps._impossible
     assert steps._ready.keys() == {FORMS[1]}
     assert len(list(cache.glob("compiled/*.pt2"))) == len(steps._ready)
@@ -103,7 +103,7 @@ def test_compiled_searches_find_what_searches_find(
 
 @NEEDS_COMPILER
 def test_a_reduced_model_is_compiled_for_one_source() -> None:
-    model = converted(random_model().eval(), "cpu", "int8", "wait")
+    model = convert(random_model().eval(), "cpu", "int8", "wait")
     assert model.compiled_step is not None
     steps: compiled_steps.CompiledSteps = model.compiled_step.__self__  # type: ignore[attr-defined]
     options = GenerationConfig(num_beams=2, max_length=6, min_length=6)
@@ -206,9 +206,9 @@ def test_wide_batches_are_left_to_the_libraries(cache: Path) -> None:
 )
 def test_what_is_not_compiled_is_refused(device: str, dtype: str | torch.dtype) -> None:
     with pytest.raises(UsageError, match="on a GPU, or on a CPU in float32, float16 or int8"):
-        converted(random_model(), device, dtype, "wait")
+        convert(random_model(), device, dtype, "wait")
     with pytest.raises(UsageError, match="did you mean 'wait'"):
-        converted(random_model(), device, "float32", "wai")  # type: ignore[arg-type]
+        convert(random_model(), device, "float32", "wai")  # type: ignore[arg-type]
 
 
 def test_gradients_are_not_asked_for(cache: Path) -> None:

@@ -12,16 +12,16 @@ from tests.model.test_encoder_decoder import CONFIG, STACK, random_batch, random
 from warmstart.composition.sharing import share
 from warmstart.errors import UsageError
 from warmstart.inference.convert import (
-    converted,
-    is_reduced,
-    laid_out,
-    reduced,
-    refuse_reduced,
+    convert,
+    is_quantized,
+    prepare_for_decoding,
+    quantize,
+    require_full_precision,
     with_float8,
 )
 from warmstart.inference.float8 import Float8Linear
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, NormConfig
-from warmstart.model.copies import fill
+from warmstart.model.copies import materialize
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 NORM = NormConfig()
@@ -64,12 +64,12 @@ def test_reduced_and_laid_out_models_compute_the_same(name: str) -> None:
     source, target, labels = random_batch()
     with torch.inference_mode():
         expected, steps = model(source, target), step_by_step(model)
-        torch.testing.assert_close(laid_out(model)(source, target), expected)
-        torch.testing.assert_close(step_by_step(laid_out(model)), steps)
+        torch.testing.assert_close(prepare_for_decoding(model)(source, target), expected)
+        torch.testing.assert_close(step_by_step(prepare_for_decoding(model)), steps)
         for kind, error in (("float16", 0.005), ("int8", 0.3)):
-            other = reduced(model, kind)
-            assert is_reduced(other)
-            assert laid_out(other) is other
+            other = quantize(model, kind)
+            assert is_quantized(other)
+            assert prepare_for_decoding(other) is other
             for found, exact in (
                 (other(source, target), expected),
                 (step_by_step(other), steps),
@@ -87,8 +87,8 @@ def test_8_bit_floats_compute_nearly_the_same(name: str) -> None:
     with torch.inference_mode():
         expected, steps = model(source, target), step_by_step(model)
         made = with_float8(model)
-        assert is_reduced(made)
-        assert laid_out(made) is made
+        assert is_quantized(made)
+        assert prepare_for_decoding(made) is made
         for found, exact in ((made(source, target), expected), (step_by_step(made), steps)):
             assert 0 < float((found - exact).pow(2).mean().sqrt() / exact.std()) < 0.3
 
@@ -107,7 +107,7 @@ def test_a_row_of_8_bit_floats_is_by_itself() -> None:
     assert float(apart.max()) < 0.1
     torch.testing.assert_close(layer(rows[:1, :1]), found[:1, :1], rtol=0, atol=0)
     with pytest.raises(UsageError, match="dtype 'float8' is for GPUs, but the device is cpu"):
-        converted(random_model(), "cpu", "float8")
+        convert(random_model(), "cpu", "float8")
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
@@ -115,11 +115,11 @@ def test_a_row_of_8_bit_floats_is_by_itself() -> None:
 def test_weights_that_come_when_they_are_needed_make_the_same_model(name: str, kind: str) -> None:
     model = model_of(name)
     outline = deepcopy(model)
-    fill(outline, lambda weight: torch.empty(weight.shape, device="meta"))
+    materialize(outline, lambda weight: torch.empty(weight.shape, device="meta"))
     names = outline.named_parameters(remove_duplicate=False)
     weights = {id(weight): model.get_parameter(name) for name, weight in names}
-    made = converted(outline, "cpu", kind, value=lambda weight: weights[id(weight)])
-    whole = converted(model, "cpu", kind)
+    made = convert(outline, "cpu", kind, value=lambda weight: weights[id(weight)])
+    whole = convert(model, "cpu", kind)
     source, target, _ = random_batch()
     with torch.inference_mode():
         assert torch.equal(made(source, target), whole(source, target))
@@ -136,26 +136,27 @@ def test_weights_that_come_when_they_are_needed_make_the_same_model(name: str, k
 def test_a_layout_is_made_anew_when_weights_change() -> None:
     model = random_model()
     source, target, _ = random_batch()
-    first = laid_out(model)
-    assert laid_out(model) is first
+    first = prepare_for_decoding(model)
+    assert prepare_for_decoding(model) is first
     with torch.no_grad():
         model.decoder.blocks[0].feed_forward.up.weight.mul_(2)  # type: ignore[union-attr,operator]
-    assert laid_out(model) is not first
+    assert prepare_for_decoding(model) is not first
     with torch.inference_mode():
-        torch.testing.assert_close(laid_out(model)(source, target), model(source, target))
+        ready = prepare_for_decoding(model)
+        torch.testing.assert_close(ready(source, target), model(source, target))
     model.train()
     with torch.no_grad():
         model.head.weight.mul_(2)
-    assert laid_out(model) is not laid_out(model)
+    assert prepare_for_decoding(model) is not prepare_for_decoding(model)
     assert model.encoder is not None
     assert model.encoder.training
-    assert laid_out(model.double()) is model
+    assert prepare_for_decoding(model.double()) is model
 
 
 def test_shared_words_are_held_once() -> None:
     model = model_of("words")
     for kind in ("float16", "int8"):
-        other = reduced(model, kind)
+        other = quantize(model, kind)
         assert other.encoder is not None
         assert other.encoder.embedding.word is other.decoder.embedding.word
         # The matrices are gone; what is left in float32 is vectors and places.
@@ -166,10 +167,10 @@ def test_shared_words_are_held_once() -> None:
 def test_what_cannot_be_asked_for() -> None:
     model = random_model()
     with pytest.raises(UsageError, match="no dtype 'int9'; did you mean 'int8'"):
-        converted(model, "cpu", "int9")
+        convert(model, "cpu", "int9")
     with pytest.raises(UsageError, match="'int8' is for CPUs"):
-        converted(model, "meta", "int8")
-    refuse_reduced(model, "trained")
+        convert(model, "meta", "int8")
+    require_full_precision(model, "trained")
     with pytest.raises(UsageError, match="cannot be trained"):
-        refuse_reduced(reduced(model, "int8"), "trained")
-    assert next(converted(model, "cpu", "bfloat16").parameters()).dtype == torch.bfloat16
+        require_full_precision(quantize(model, "int8"), "trained")
+    assert next(convert(model, "cpu", "bfloat16").parameters()).dtype == torch.bfloat16

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from warmstart.generation.config import GenerationConfig
 from warmstart.generation.row_inputs import Guide
 from warmstart.generation.search import search
-from warmstart.inference.convert import converted, laid_out
+from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.recorded_steps import Record, RecordedSteps, cuda_graph
 from warmstart.inference.traced_step import TracedStep, arguments
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -180,11 +180,11 @@ def test_on_a_gpu(options: dict[str, Any], dtype: str) -> None:
     guide = Guide(draft_rows=ROWS) if options.get("draft") and dtype == "float32" else Guide()
     source = Sequences.of(ROWS, "cuda")
     plain, model = (
-        converted(random_model(), "cuda", dtype, "wait" if compiled else "no")
+        convert(random_model(), "cuda", dtype, "wait" if compiled else "no")
         for compiled in (False, True)
     )
     expected = search(plain, source, SPECIAL, settings, guide=guide)
     assert search(model, source, SPECIAL, settings, guide=guide) == expected
-    steps: RecordedSteps = laid_out(model).compiled_step.__self__  # type: ignore[union-attr]
+    steps: RecordedSteps = prepare_for_decoding(model).compiled_step.__self__  # type: ignore[union-attr]
     assert steps._record is cuda_graph
     assert steps._works

@@ -6,7 +6,7 @@ from tests.inference.test_convert import COMPOSITIONS
 from tests.model.test_encoder_decoder import random_model
 from torch import nn
 
-from warmstart.inference.convert import reduced
+from warmstart.inference.convert import quantize
 from warmstart.inference.kernels import Float16Linear, Int8Linear
 from warmstart.inference.small_batch_kernels import for_few_rows
 from warmstart.inference.traced_step import StepForm, TracedStep, arguments, traced
@@ -44,7 +44,7 @@ def test_products_are_those_of_the_rounded_weights(
     ],
 )
 def test_a_traced_step_is_near_the_reduced_model_s(name: str, kind: str, beams: int) -> None:
-    model = reduced(random_model(COMPOSITIONS[name]).eval(), kind)
+    model = quantize(random_model(COMPOSITIONS[name]).eval(), kind)
     step, form = for_few_rows(TracedStep(model)), StepForm(beams, False, False)
     assert isinstance(step, TracedStep)
     assert not any(isinstance(each, Int8Linear | Float16Linear) for each in step.modules())

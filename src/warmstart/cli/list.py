@@ -78,10 +78,10 @@ def _task_json(task: "TaskDefinition") -> dict[str, object]:
 
 def _families() -> list[tuple[str, str]]:
     # Loads torch: its rename tables move tensors.
-    from warmstart.families.catalogue import FAMILIES, WHOLE_FAMILIES
+    from warmstart.families.catalogue import FAMILIES, SEQ2SEQ_FAMILIES
 
     composed = [(family.name, family.description) for family in FAMILIES]
-    return composed + [(family.name, family.description) for family in WHOLE_FAMILIES]
+    return composed + [(family.name, family.description) for family in SEQ2SEQ_FAMILIES]
 
 
 def _list_metrics(as_json: bool) -> None:

@@ -16,7 +16,7 @@ from warmstart.composition.half import Half, Source, match_halves
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.sharing import share
 from warmstart.composition.trace import trace
-from warmstart.model.copies import fill
+from warmstart.model.copies import materialize
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.norm import LayerNorm, RMSNorm
 
@@ -92,7 +92,7 @@ def compose(
     halves = match_halves(model, composition, encoder, decoder)
     copies = _copies(model, composition)
     provenance = trace(model, halves, copies)
-    fill(model, lambda parameter: torch.empty(parameter.shape))
+    materialize(model, lambda parameter: torch.empty(parameter.shape))
     _initialise(model, seed)
     parameters = dict(model.named_parameters(remove_duplicate=False))
     written: set[int] = set()

@@ -7,9 +7,9 @@ from typing import Any, Literal
 from warmstart.checkpoint.rename import Rule
 from warmstart.composition.options import CrossAttentionStart, LmHead, Share, shares
 from warmstart.errors import CheckpointError, CompositionError
-from warmstart.families.catalogue import family_of, whole_family_of
+from warmstart.families.catalogue import family_of, seq2seq_family_of
 from warmstart.families.family import Config, Family
-from warmstart.families.seq2seq_family import WholeFamily
+from warmstart.families.seq2seq_family import Seq2SeqFamily
 from warmstart.model.config import (
     CrossAttentionKind,
     EncoderDecoderConfig,
@@ -22,7 +22,7 @@ __all__ = ["Composition", "configure"]
 EmbeddingOf = Literal["own", "encoder", "decoder"]
 Layers = tuple[int, ...]
 
-_NO_OPTIONS = {"encoder", "decoder", "whole"}
+_NO_OPTIONS = {"encoder", "decoder", "pretrained"}
 _KINDS: Mapping[CrossAttentionStart, CrossAttentionKind] = {
     "random": "plain",
     "copy": "plain",
@@ -52,8 +52,8 @@ class Composition:
         encoder_layers: which of the checkpoint's layers the encoder has, from 0; None: all. The
             config is that of the chosen layers already.
         decoder_layers: likewise.
-        whole: whether nothing is composed: both halves are one pre-trained encoder-decoder, and
-            both configs its config.json.
+        pretrained: whether nothing is composed: both halves are one pre-trained encoder-decoder,
+            and both configs its config.json.
     """
 
     encoder: Config | None
@@ -66,27 +66,27 @@ class Composition:
     target_vocabulary: Literal["own", "replaced"] = "own"
     encoder_layers: Layers | None = None
     decoder_layers: Layers | None = None
-    whole: bool = False
+    pretrained: bool = False
 
     @property
-    def whole_family(self) -> WholeFamily | None:
+    def seq2seq_family(self) -> Seq2SeqFamily | None:
         """The family of a pre-trained encoder-decoder; None for a composition."""
-        return whole_family_of(self.decoder) if self.whole else None
+        return seq2seq_family_of(self.decoder) if self.pretrained else None
 
     @property
     def family_names(self) -> tuple[str | None, str]:
         """Of encoder and decoder; None where there is no encoder."""
-        whole = self.whole_family
-        if whole is not None:
-            return whole.name, whole.name
+        family = self.seq2seq_family
+        if family is not None:
+            return family.name, family.name
         encoder = self.encoder_family
         return None if encoder is None else encoder.name, self.decoder_family.name
 
     @property
     def target_start(self) -> tuple[int, ...]:
         """Tokens that each target begins with, after the start token."""
-        whole = self.whole_family
-        return () if whole is None else whole.target_start(self.decoder)
+        family = self.seq2seq_family
+        return () if family is None else family.target_start(self.decoder)
 
     @property
     def encoder_family(self) -> Family | None:
@@ -100,7 +100,7 @@ class Composition:
 
     def options(self) -> dict[str, Any]:
         """Everything but the two configs, as JSON values; nothing of what is not composed."""
-        values = {} if self.whole else asdict(self)
+        values = {} if self.pretrained else asdict(self)
         return {key: values[key] for key in values if key not in _NO_OPTIONS}
 
     @classmethod
@@ -128,8 +128,8 @@ class Composition:
 
     def rules(self) -> tuple[Rule, ...]:
         """Names of the whole model: Hugging Face's EncoderDecoderModel's, and ours."""
-        if self.whole_family is not None:
-            return self.whole_family.rules(configure(self))
+        if self.seq2seq_family is not None:
+            return self.seq2seq_family.rules(configure(self))
         decoder = self.decoder_family
         if self.encoder is None:
             return _under(decoder, self._stack("decoder"), "decoder", outer="")
@@ -147,7 +147,7 @@ class Composition:
 
     def in_transformers(self) -> bool:
         """Whether transformers can hold this model, computing the same."""
-        if self.whole:
+        if self.pretrained:
             return True
         encoder, decoder = self.encoder_family, self.decoder_family
         config = configure(self)
@@ -207,8 +207,8 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
         CheckpointError: if a config is of no family that we have, or not complete.
         CompositionError: if the halves cannot be joined as asked.
     """
-    if composition.whole_family is not None:
-        return composition.whole_family.configure(composition.decoder)
+    if composition.seq2seq_family is not None:
+        return composition.seq2seq_family.configure(composition.decoder)
     family = composition.decoder_family
     decoder = replace(family.stack(composition.decoder), causal=True)
     head = family.head(composition.decoder)

@@ -11,10 +11,10 @@ __all__ = ["ignored_names", "may_lack", "spelled_as_rules", "unused_names"]
 
 def spelled_as_rules(checkpoint: Checkpoint, composition: Composition) -> Mapping[str, str]:
     """Tensors' names as the rules spell them -> as the files do."""
-    whole = composition.whole_family
-    if whole is not None:
+    seq2seq = composition.seq2seq_family
+    if seq2seq is not None:
         tied = configure(composition).head.tied
-        return {whole.spell(name, tied=tied): name for name in checkpoint.files}
+        return {seq2seq.spell(name, tied=tied): name for name in checkpoint.files}
     spelled = {}
     for name in checkpoint.files:
         modern = name
@@ -28,13 +28,13 @@ def spelled_as_rules(checkpoint: Checkpoint, composition: Composition) -> Mappin
 
 def may_lack(composition: Composition) -> tuple[str, ...]:
     """Our tensors that a file may lack, which are zero then."""
-    whole = composition.whole_family
-    return () if whole is None else whole.may_lack
+    seq2seq = composition.seq2seq_family
+    return () if seq2seq is None else seq2seq.optional
 
 
 def unused_names(composition: Composition) -> list[str]:
     """Patterns of tensors that are dropped and reported."""
-    if composition.whole:
+    if composition.pretrained:
         return []
     return [
         f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.unused
@@ -43,9 +43,9 @@ def unused_names(composition: Composition) -> list[str]:
 
 def ignored_names(composition: Composition) -> list[str]:
     """Patterns of what are no parameters, or copies of ones that are."""
-    whole = composition.whole_family
-    if whole is not None:
-        return list(whole.ignored)
+    seq2seq = composition.seq2seq_family
+    if seq2seq is not None:
+        return list(seq2seq.ignored)
     return [
         f"{start}*{pattern}" for family, start in _halves(composition) for pattern in family.ignored
     ]

@@ -8,15 +8,15 @@ import torch
 from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.errors import CheckpointError
-from warmstart.families.seq2seq_family import WholeFamily
+from warmstart.families.seq2seq_family import Seq2SeqFamily
 
-__all__ = ["read_whole", "whole_config_json"]
+__all__ = ["pretrained_config_json", "read_pretrained"]
 
 _TIED = "tie_word_embeddings"
 _DTYPES = ("dtype", "torch_dtype")  # what the files held before: the tensors themselves say
 
 
-def read_whole(checkpoint: Checkpoint, family: WholeFamily) -> Composition:
+def read_pretrained(checkpoint: Checkpoint, family: Seq2SeqFamily) -> Composition:
     """What a folder with a pre-trained encoder-decoder describes.
 
     Where the config says that the head is the word embedding and the files hold two tensors that
@@ -39,13 +39,13 @@ def read_whole(checkpoint: Checkpoint, family: WholeFamily) -> Composition:
     tied = config.get(_TIED) is not False
     if tied and words and heads and not _equal(checkpoint, words[0], heads[0]):
         config = family.untied(config)
-    return Composition(encoder=config, decoder=config, whole=True)
+    return Composition(encoder=config, decoder=config, pretrained=True)
 
 
-def whole_config_json(config: Mapping[str, Any]) -> dict[str, Any]:
+def pretrained_config_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config.json to save: as it was, but for the type of the numbers."""
     return {
-        key: whole_config_json(value) if isinstance(value, Mapping) else value
+        key: pretrained_config_json(value) if isinstance(value, Mapping) else value
         for key, value in config.items()
         if key not in _DTYPES
     }

@@ -26,10 +26,10 @@ from warmstart.composition.names import (
     spelled_as_rules,
     unused_names,
 )
-from warmstart.composition.pretrained_seq2seq import read_whole, whole_config_json
+from warmstart.composition.pretrained_seq2seq import pretrained_config_json, read_pretrained
 from warmstart.errors import CheckpointError
-from warmstart.families.catalogue import family_of, whole_family_of
-from warmstart.model.copies import fill
+from warmstart.families.catalogue import family_of, seq2seq_family_of
+from warmstart.model.copies import materialize
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = [
@@ -85,7 +85,7 @@ def save_model(
 def is_model(config: Mapping[str, Any]) -> bool:
     """Whether a config.json is an encoder-decoder's, or of a single checkpoint to compose."""
     composed = KEY in config or config.get("model_type") in _ENCODER_DECODER
-    return composed or whole_family_of(config) is not None
+    return composed or seq2seq_family_of(config) is not None
 
 
 def read_composition(checkpoint: Checkpoint) -> Composition:
@@ -95,9 +95,9 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
         CheckpointError: if it is no encoder-decoder, or of families that we do not have.
     """
     config = checkpoint.config
-    whole = whole_family_of(config)
-    if whole is not None:
-        return read_whole(checkpoint, whole)
+    family = seq2seq_family_of(config)
+    if family is not None:
+        return read_pretrained(checkpoint, family)
     ours = config.get(KEY)
     if config["model_type"] not in _ENCODER_DECODER:
         if not isinstance(ours, Mapping):
@@ -157,7 +157,9 @@ class SavedModel:
 
     def load(self) -> EncoderDecoder:
         """Reads every tensor. The outline becomes the model."""
-        fill(self.outline, lambda parameter: self.value(parameter).to(parameter.dtype, copy=True))
+        materialize(
+            self.outline, lambda parameter: self.value(parameter).to(parameter.dtype, copy=True)
+        )
         return self.outline
 
 
@@ -219,8 +221,8 @@ def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> 
 def _config_json(
     composition: Composition, special: Mapping[str, int], two_tokenizers: bool
 ) -> dict[str, Any]:
-    if composition.whole:
-        return whole_config_json(composition.decoder)
+    if composition.pretrained:
+        return pretrained_config_json(composition.decoder)
     ours = {"composition": composition.options(), "two_tokenizers": two_tokenizers}
     family = composition.decoder_family
     decoder = _half_json(composition.decoder, family.decoder_class)

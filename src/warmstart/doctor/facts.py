@@ -193,7 +193,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
 def _of_model(checkpoint: Checkpoint) -> Facts:
     composition = read_composition(checkpoint)
     values: dict[str, Any] = {
-        "kind": f"sequence-to-sequence model{', pre-trained whole' if composition.whole else ''}",
+        "kind": "sequence-to-sequence model" + ", pre-trained whole" * composition.pretrained,
         **_joined(composition),
         "parameters": sum(parameter.numel() for parameter in outline(composition).parameters()),
         "tensors": len(checkpoint.files),

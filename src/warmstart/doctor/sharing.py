@@ -30,7 +30,7 @@ def _run(subject: Subject) -> Verdict:
         )
         what = "It says that nothing is shared, and nothing is."
         if shared:
-            kind = "what its family shares" if composition.whole else f"'{claimed}' as it says"
+            kind = "what its family shares" if composition.pretrained else f"'{claimed}' as it says"
             what = (
                 f"It shares {kind}: {len(shared)} tensors, {values:,} values, serve twice or more "
                 "and are stored once."

@@ -39,7 +39,7 @@ def _run(subject: Subject) -> Verdict:
         figures[role] = used
         places |= dict.fromkeys(said)
         # A pre-trained encoder-decoder has a start token of its own (T5's is the pad).
-        expected = None if subject.composition.whole else usual.get(role)
+        expected = None if subject.composition.pretrained else usual.get(role)
         complaints += _of_role(role, key, said, used, expected, subject.target)
     tokens = ", ".join(f"{role} {_token(tokenizer, token)}" for role, token in figures.items())
     fine = (

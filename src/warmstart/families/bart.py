@@ -6,7 +6,7 @@ from typing import Any, Literal
 from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError
 from warmstart.families.family import Config, activation, field
-from warmstart.families.seq2seq_family import WholeFamily, under
+from warmstart.families.seq2seq_family import Seq2SeqFamily, under
 from warmstart.model.config import (
     AttentionConfig,
     EmbeddingConfig,
@@ -158,7 +158,7 @@ def _target_start(config: Config) -> tuple[int, ...]:
     return (field(config, "bos_token_id", 0),)
 
 
-BART = WholeFamily(
+BART = Seq2SeqFamily(
     name="bart",
     description="BART: whole, byte-level BPE, 1024 positions",
     model_types=("bart",),
@@ -170,6 +170,6 @@ BART = WholeFamily(
     prefix="model.",
     settings=_settings,
     target_start=_target_start,
-    may_lack=("head.bias",),
+    optional=("head.bias",),
     ignored=("model.*.version",),
 )

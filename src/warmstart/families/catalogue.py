@@ -19,11 +19,11 @@ from warmstart.families.mpnet import MPNET
 from warmstart.families.nomic_bert import NOMIC_BERT
 from warmstart.families.opt import OPT
 from warmstart.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
-from warmstart.families.seq2seq_family import WholeFamily
+from warmstart.families.seq2seq_family import Seq2SeqFamily
 from warmstart.families.t5 import MT5, T5
 from warmstart.families.t5gemma import T5GEMMA
 
-__all__ = ["FAMILIES", "WHOLE_FAMILIES", "family_of", "whole_family_of"]
+__all__ = ["FAMILIES", "SEQ2SEQ_FAMILIES", "family_of", "seq2seq_family_of"]
 
 FAMILIES: tuple[Family, ...] = (
     BERT,
@@ -49,7 +49,7 @@ FAMILIES: tuple[Family, ...] = (
     GEMMA3,
     MODERNBERT_DECODER,
 )
-WHOLE_FAMILIES: tuple[WholeFamily, ...] = (T5, MT5, BART, MARIAN, T5GEMMA)
+SEQ2SEQ_FAMILIES: tuple[Seq2SeqFamily, ...] = (T5, MT5, BART, MARIAN, T5GEMMA)
 _DISENTANGLED = (
     "its attention multiplies queries and keys with relative positions, pair by pair, which no "
     "position kind of the stack does"
@@ -85,7 +85,7 @@ def family_of(config: Config, name: str) -> Family:
         if model_type in family.model_types:
             return family
     known = [known for family in FAMILIES for known in family.model_types]
-    if whole_family_of(config) is not None:
+    if seq2seq_family_of(config) is not None:
         raise CheckpointError(
             f"{name} is of the family '{model_type}', an encoder-decoder already; it is loaded "
             "whole, as a model. To compose, choose a checkpoint of another family. "
@@ -103,7 +103,7 @@ def family_of(config: Config, name: str) -> Family:
     )
 
 
-def whole_family_of(config: Config) -> WholeFamily | None:
+def seq2seq_family_of(config: Config) -> Seq2SeqFamily | None:
     """The family of a pre-trained encoder-decoder's config, None for any other."""
     model_type = config.get("model_type")
-    return next((family for family in WHOLE_FAMILIES if model_type in family.model_types), None)
+    return next((family for family in SEQ2SEQ_FAMILIES if model_type in family.model_types), None)

@@ -6,7 +6,7 @@ from typing import Any
 from warmstart.errors import CheckpointError
 from warmstart.families.bart import COPIES, WORDS, bart_model, bart_rules
 from warmstart.families.family import Config, field
-from warmstart.families.seq2seq_family import WholeFamily
+from warmstart.families.seq2seq_family import Seq2SeqFamily
 from warmstart.model.config import EncoderDecoderConfig, SinusoidalPositions
 
 __all__ = ["MARIAN"]
@@ -40,7 +40,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
     }
 
 
-MARIAN = WholeFamily(
+MARIAN = Seq2SeqFamily(
     name="marian",
     description="Marian (OPUS-MT): whole, translation, SentencePiece, fixed positions",
     model_types=("marian",),
@@ -51,7 +51,7 @@ MARIAN = WholeFamily(
     head="lm_head.weight",
     prefix="model.",
     settings=_settings,
-    may_lack=("head.bias",),
+    optional=("head.bias",),
     # The positions are computed; some files hold their table.
     ignored=("model.*.embed_positions.weight",),
 )

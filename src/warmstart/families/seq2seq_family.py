@@ -8,7 +8,7 @@ from warmstart.checkpoint.rename import Rule
 from warmstart.families.family import Config
 from warmstart.model.config import EncoderDecoderConfig
 
-__all__ = ["WholeFamily", "under"]
+__all__ = ["Seq2SeqFamily", "under"]
 
 
 def _untied(config: Config) -> Config:
@@ -20,7 +20,7 @@ def _no_tokens(config: Config) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WholeFamily:
+class Seq2SeqFamily:
     """One family of pre-trained encoder-decoders.
 
     Attributes:
@@ -36,7 +36,7 @@ class WholeFamily:
         settings: config.json -> special tokens and decoding settings where no file says them.
         untied: config.json -> the same of a model whose head has a weight of its own.
         target_start: config.json -> tokens that each target begins with, after the start token.
-        may_lack: our tensors that a file may lack; they are zero then.
+        optional: our tensors that a file may lack; they are zero then.
         ignored: patterns of buffers, and of what is never computed.
     """
 
@@ -52,7 +52,7 @@ class WholeFamily:
     prefix: str = ""
     untied: Callable[[Config], Config] = _untied
     target_start: Callable[[Config], tuple[int, ...]] = _no_tokens
-    may_lack: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
     def spell(self, name: str, *, tied: bool) -> str:

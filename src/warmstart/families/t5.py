@@ -6,7 +6,7 @@ from typing import Any
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.families.family import Config, activation, field
-from warmstart.families.seq2seq_family import WholeFamily, under
+from warmstart.families.seq2seq_family import Seq2SeqFamily, under
 from warmstart.model.config import (
     AttentionConfig,
     EmbeddingConfig,
@@ -172,8 +172,8 @@ def _settings(config: Config) -> Mapping[str, Any]:
 
 def _family(
     name: str, description: str, configure: Callable[[Config], EncoderDecoderConfig]
-) -> WholeFamily:
-    return WholeFamily(
+) -> Seq2SeqFamily:
+    return Seq2SeqFamily(
         name=name,
         description=description,
         model_types=(name,),

@@ -8,7 +8,7 @@ from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError
 from warmstart.families.family import Config, field
 from warmstart.families.gemma import GEMMA2
-from warmstart.families.seq2seq_family import WholeFamily, under
+from warmstart.families.seq2seq_family import Seq2SeqFamily, under
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig, StackConfig
 
 __all__ = ["T5GEMMA"]
@@ -83,7 +83,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
     }
 
 
-T5GEMMA = WholeFamily(
+T5GEMMA = Seq2SeqFamily(
     name="t5gemma",
     description="T5Gemma: whole, Gemma 2 made into an encoder-decoder, SentencePiece",
     model_types=("t5gemma",),

@@ -58,8 +58,8 @@ def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str
 
     Before there was a file of its own, config.json held the decoding settings.
     """
-    whole = composition.whole_family
-    usual = {} if whole is None else whole.settings(composition.decoder)
+    family = composition.seq2seq_family
+    usual = {} if family is None else family.settings(composition.decoder)
     path = checkpoint.folder / FILE
     return {**usual, **checkpoint.config, **(read_json(path) if path.is_file() else {})}
 

@@ -9,7 +9,7 @@ from warmstart.generation.row_inputs import NO_GUIDE, Guide
 from warmstart.generation.speculative import drafted_search
 from warmstart.generation.token_by_token import greedy_search, sample
 from warmstart.inference.allocator import keep_freed_memory
-from warmstart.inference.convert import laid_out
+from warmstart.inference.convert import prepare_for_decoding
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
@@ -62,7 +62,7 @@ def search_all(
     """
     keep_freed_memory()
     was_training = model.training
-    ready = laid_out(model)
+    ready = prepare_for_decoding(model)
     model.eval()
     try:
         if options.num_beams > 1:

@@ -208,7 +208,7 @@ def model_card(
     """
     facts = facts or CardFacts()
     encoder, decoder = composition.family_names
-    halves = decoder if encoder is None or composition.whole else f"{encoder} to {decoder}"
+    halves = decoder if encoder is None or composition.pretrained else f"{encoder} to {decoder}"
     title = f"A sequence-to-sequence model: {halves}"
     sections = [
         f"---\n{_metadata(facts, title).to_yaml()}\n---",
@@ -365,7 +365,7 @@ def _front_matter(folder: Path) -> dict[str, Any]:
 
 
 def _origin(composition: Composition) -> str:
-    if composition.whole:
+    if composition.pretrained:
         return "An encoder-decoder that was pre-trained whole, saved by warmstart."
     return (
         f"Composed by warmstart (share: {composition.share}, language-modelling head: "
@@ -374,7 +374,7 @@ def _origin(composition: Composition) -> str:
 
 
 def _elsewhere(composition: Composition) -> str:
-    if composition.whole:
+    if composition.pretrained:
         return "transformers loads it as it is, with `AutoModelForSeq2SeqLM.from_pretrained`."
     if not composition.in_transformers():
         return "transformers has no class that computes this composition."

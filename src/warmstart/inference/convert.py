@@ -24,18 +24,18 @@ from warmstart.inference.kernels import (
 )
 from warmstart.inference.recorded_steps import RecordedSteps
 from warmstart.model.attention import CrossAttention
-from warmstart.model.copies import Value, fill, shallow, with_others
+from warmstart.model.copies import Value, materialize, replace_modules, shallow_copy
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.model.head import Head
 
 __all__ = [
     "DTYPES",
-    "converted",
-    "is_reduced",
-    "laid_out",
-    "reduced",
-    "refuse_reduced",
+    "convert",
+    "is_quantized",
+    "prepare_for_decoding",
+    "quantize",
+    "require_full_precision",
     "rounds_inputs",
     "with_float8",
 ]
@@ -49,7 +49,7 @@ _known: WeakKeyDictionary[EncoderDecoder, tuple[tuple[tuple[int, int], ...], Enc
 _known = WeakKeyDictionary()
 
 
-def laid_out(model: EncoderDecoder) -> EncoderDecoder:
+def prepare_for_decoding(model: EncoderDecoder) -> EncoderDecoder:
     """The same model with its decoder's weights as decoding wants them, and its steps.
 
     It shares the encoder with the model, and all but the linear layers of decoder and head. Where
@@ -64,14 +64,14 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     devices = {weight.device.type for weight in weights}
     on_cpu = devices == {"cpu"} and all(weight.dtype == torch.float32 for weight in weights)
     recorded = devices == {"cuda"} and model.compile_steps != "no"
-    laid = on_cpu and not is_reduced(model) and torch.backends.mkldnn.is_available()
+    laid = on_cpu and not is_quantized(model) and torch.backends.mkldnn.is_available()
     if not (recorded or laid):
         return model
     state = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
     if model in _known and _known[model][0] == state:
         return _known[model][1]
     _known.pop(model, None)  # before the new one is made, so that there are never three
-    made = shallow(model)
+    made = shallow_copy(model)
     if recorded:
         made.compiled_step = RecordedSteps(model).step
     else:
@@ -86,7 +86,7 @@ def laid_out(model: EncoderDecoder) -> EncoderDecoder:
     return made
 
 
-def converted(
+def convert(
     model: EncoderDecoder,
     device: str | torch.device,
     dtype: str | torch.dtype,
@@ -100,7 +100,7 @@ def converted(
         model: in float32; not to be used any more.
         device: where to.
         dtype: one of `DTYPES`, or a type of torch of 16 to 64 bits. On a CPU "float16" and "int8"
-            are for decoding alone, see `reduced`, and on a GPU "float8", see `float8.py`.
+            are for decoding alone, see `quantize`, and on a GPU "float8", see `float8.py`.
         compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
         value: what the parameters hold, where the model is on the meta device. Each is asked for
             when it is needed, so that a model of fewer bits never has all of them in float32; it
@@ -135,13 +135,13 @@ def converted(
                 f"dtype 'int8' is for CPUs, but the device is {device}; use 'bfloat16' there."
             )
         if device.type == "cpu" and dtype in ("float16", "int8"):
-            return reduced(model, dtype, value)
+            return quantize(model, dtype, value)
         if dtype == "float8":
             _check_float8(device)
     types = {"bfloat16": torch.bfloat16, "float8": torch.bfloat16, "float16": torch.float16}
     of_torch = types.get(dtype, torch.float32) if isinstance(dtype, str) else dtype
     if value is not None:
-        fill(model, lambda parameter: value(parameter).to(device, of_torch, copy=True))
+        materialize(model, lambda parameter: value(parameter).to(device, of_torch, copy=True))
     made = model.to(device, of_torch).eval()
     return with_float8(made) if dtype == "float8" else made
 
@@ -171,13 +171,13 @@ def _check_float8(device: torch.device) -> None:
         )
 
 
-def reduced(model: EncoderDecoder, kind: str, value: Value | None = None) -> EncoderDecoder:
+def quantize(model: EncoderDecoder, kind: str, value: Value | None = None) -> EncoderDecoder:
     """A model for decoding alone, whose matrices are held in fewer bits.
 
     Args:
         model: in float32 on a CPU.
         kind: "float16" or "int8"; see `kernels.py`.
-        value: see `converted`.
+        value: see `convert`.
 
     Raises:
         UsageError: if the machine has no such kernels.
@@ -197,7 +197,7 @@ def reduced(model: EncoderDecoder, kind: str, value: Value | None = None) -> Enc
     return made
 
 
-def is_reduced(model: EncoderDecoder) -> bool:
+def is_quantized(model: EncoderDecoder) -> bool:
     """Whether its weights were rounded, so that it can neither be trained nor saved."""
     layers = (Int8Linear, Float16Linear, Float8Linear)
     return any(isinstance(module, layers) for module in model.decoder.modules())
@@ -208,7 +208,7 @@ def rounds_inputs(model: EncoderDecoder) -> bool:
     return isinstance(model.decoder.embedding.word, Int8Words)
 
 
-def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
+def require_full_precision(model: EncoderDecoder, purpose: str) -> None:
     """Says what a reduced model is not for.
 
     Args:
@@ -218,7 +218,7 @@ def refuse_reduced(model: EncoderDecoder, purpose: str) -> None:
     Raises:
         UsageError: if the model is a reduced one.
     """
-    if is_reduced(model):
+    if is_quantized(model):
         raise UsageError(
             f"A model loaded with dtype 'int8', 'float16' or 'float8' cannot be {purpose}, for its "
             "weights were rounded for decoding; load it with dtype 'float32'."
@@ -235,7 +235,7 @@ def _replaced(
         linear: makes a layer of weight and bias.
         words: makes word vectors of their matrix; None: they are kept, and so is what the head
             holds beside its layer.
-        value: see `converted`.
+        value: see `convert`.
     """
     tables = {id(part.word) for part in module.modules() if isinstance(part, Embedding)}
     made_words: dict[int, nn.Module] = {}  # by the matrix's id: two embeddings may share it
@@ -277,7 +277,7 @@ def _replaced(
                 own = value(parameter).to(parameter.dtype, copy=True)
                 made.register_parameter(name, nn.Parameter(own, requires_grad=False))
 
-    return with_others(module, other, finish)
+    return replace_modules(module, other, finish)
 
 
 def _version(weight: Tensor) -> int:

@@ -125,7 +125,7 @@ class _Recording:
 
 def _memory(cache: Cache, tokens: int) -> list[Tensor | None]:
     """All that a step reads or writes of a cache, but for what is copied."""
-    keys, values = cache.whole(tokens)
+    keys, values = cache.storage(tokens)
     cross = [tensor for pair in cache.cross for tensor in pair]
     return [*keys, *values, *cross, cache.source_mask_B1S]
 

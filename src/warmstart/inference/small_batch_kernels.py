@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warmstart.inference.kernels import Float16Linear, Int8Linear
-from warmstart.model.copies import with_others
+from warmstart.model.copies import replace_modules
 
 __all__ = ["FEW", "for_few_rows"]
 
@@ -76,7 +76,7 @@ def for_few_rows(module: nn.Module) -> nn.Module:
             return _Int8Rows(module)
         return _Float16Rows(module) if isinstance(module, Float16Linear) else None
 
-    return with_others(module, other)
+    return replace_modules(module, other)
 
 
 def _in_memory(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from warmstart.model.cache import Cache, may_see
+from warmstart.model.cache import Cache, causal_mask
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class _TracedSlots:
         return keys, values
 
     def mask(self, tokens: int, window: int | None) -> Tensor:
-        return may_see(self._positions_RN, self.slots(tokens), window)
+        return causal_mask(self._positions_RN, self.slots(tokens), window)
 
     def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
         """The cache itself counts."""
@@ -117,7 +117,7 @@ def arguments(
     """What `TracedStep` wants of a cache, which has to `advance` afterwards."""
     tokens = tokens_RN.shape[1]
     positions_RN = cache.positions(tokens)
-    keys, values = cache.whole(tokens)
+    keys, values = cache.storage(tokens)
     source_keys = [pair[0] for pair in cache.cross]
     source_values = [pair[1] for pair in cache.cross]
     mask_B1S = cache.source_mask_B1S

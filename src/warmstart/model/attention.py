@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_packed
-from warmstart.model.cache import Slots
+from warmstart.model.cache import CacheView
 from warmstart.model.config import StackConfig
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotate
@@ -88,7 +88,7 @@ class SelfAttention(Sublayer):
     def step(
         self,
         hidden_RNH: Tensor,
-        cache: Slots,
+        cache: CacheView,
         rotation: Rotation | None,
         *,
         merged: bool,
@@ -219,7 +219,7 @@ class CrossAttention(Sublayer):
 def _linear_rows(linear: nn.Module, x: Tensor, rows: slice) -> Tensor:
     """What some rows of a linear layer make of x."""
     if type(linear) is not nn.Linear:  # with an adapter, or laid out for decoding
-        whole: Tensor = linear(x)
-        return whole[..., rows]
+        output: Tensor = linear(x)
+        return output[..., rows]
     bias: Tensor | None = linear.bias  # torch's types forget that it may be missing
     return F.linear(x, linear.weight[rows], None if bias is None else bias[rows])

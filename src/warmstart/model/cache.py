@@ -11,12 +11,12 @@ from torch import Tensor
 
 from warmstart.model.config import StackConfig
 
-__all__ = ["Cache", "Slots", "may_see"]
+__all__ = ["Cache", "CacheView", "causal_mask"]
 
 _GROWTH = 64  # slots that a cache is made longer by, at least
 
 
-class Slots(Protocol):
+class CacheView(Protocol):
     """What a step asks of the keys and values that there are, see `Cache`."""
 
     cross: list[tuple[Tensor, Tensor]]
@@ -38,7 +38,7 @@ class Slots(Protocol):
         """See `Cache.advance`."""
 
 
-def may_see(positions_RN: Tensor, slots: int, window: int | None) -> Tensor:
+def causal_mask(positions_RN: Tensor, slots: int, window: int | None) -> Tensor:
     """Which slots tokens at some places may look at. Shape: [R, N] -> [R, N, S]"""
     distance = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
     mask = distance >= 0
@@ -119,9 +119,9 @@ class Cache:
         slots = self.slots(tokens)
         if self._even and tokens == 1 and (window is None or slots <= window):
             return None
-        return may_see(self.positions(tokens), slots, window)
+        return causal_mask(self.positions(tokens), slots, window)
 
-    def whole(self, tokens: int) -> tuple[list[Tensor], list[Tensor]]:
+    def storage(self, tokens: int) -> tuple[list[Tensor], list[Tensor]]:
         """Keys and values of every layer as they lie in memory, with room for the next tokens.
 
         Shape of each: [R, K, S, D], with more slots than are seen

@@ -6,7 +6,7 @@ from typing import TypeAlias, TypeVar
 
 from torch import Tensor, nn
 
-__all__ = ["Value", "fill", "shallow", "with_others"]
+__all__ = ["Value", "materialize", "replace_modules", "shallow_copy"]
 
 # What a parameter holds. One on the meta device stands for what is not read yet.
 Value: TypeAlias = Callable[[Tensor], Tensor]
@@ -14,7 +14,7 @@ Value: TypeAlias = Callable[[Tensor], Tensor]
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
-def fill(model: nn.Module, value: Value) -> None:
+def materialize(model: nn.Module, value: Value) -> None:
     """Gives each parameter of a model another value; shared ones stay shared."""
     filled: dict[int, nn.Parameter] = {}  # by the parameter's id
     for module in model.modules():
@@ -24,7 +24,7 @@ def fill(model: nn.Module, value: Value) -> None:
             setattr(module, name, filled[id(parameter)])
 
 
-def shallow(module: _Module) -> _Module:
+def shallow_copy(module: _Module) -> _Module:
     """A copy that holds the same tensors and modules, until it is given others."""
     made = copy.copy(module)
     for name in ("_modules", "_parameters", "_buffers"):
@@ -32,7 +32,7 @@ def shallow(module: _Module) -> _Module:
     return made
 
 
-def with_others(
+def replace_modules(
     module: nn.Module,
     other: Callable[[nn.Module], nn.Module | None],
     finish: Callable[[nn.Module, nn.Module], None] | None = None,
@@ -50,7 +50,7 @@ def with_others(
         if id(module) not in seen:
             made = other(module)
             if made is None:
-                made = shallow(module)
+                made = shallow_copy(module)
                 for name, child in module.named_children():
                     setattr(made, name, copied(child))
                 if finish is not None:

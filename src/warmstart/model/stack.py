@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from warmstart.model.attention import CrossAttention, SelfAttention
-from warmstart.model.cache import Cache, Slots
+from warmstart.model.cache import Cache, CacheView
 from warmstart.model.config import StackConfig
 from warmstart.model.embedding import Embedding
 from warmstart.model.feedforward import FeedForward
@@ -163,7 +163,7 @@ class Stack(nn.Module):
         return cache
 
     def step(
-        self, tokens_RN: Tensor, cache: Slots, lengths: tuple[int, ...] | None = None
+        self, tokens_RN: Tensor, cache: CacheView, lengths: tuple[int, ...] | None = None
     ) -> Tensor:
         """Hidden states of the next tokens of each row, which the cache then holds.
 

@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerState, TrainingArguments, set_s
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
 from warmstart.errors import UsageError, alike, did_you_mean
-from warmstart.inference.convert import refuse_reduced
+from warmstart.inference.convert import require_full_precision
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.stack import Stack
@@ -125,7 +125,7 @@ def train(
         UsageError: if the task has no training split, the best metric does not exist, nothing is
             to be trained, or the weights were rounded for decoding.
     """
-    refuse_reduced(model.model, "trained")
+    require_full_precision(model.model, "trained")
     check_trackers(config.report_to)
     config = _as_launched(config)
     with alike():

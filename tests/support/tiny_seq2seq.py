@@ -11,7 +11,7 @@ from tests.support.tiny import SENTENCES, WORDS, perturb
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["WHOLE", "TinyWhole", "save_whole", "whole_model", "whole_tokenizer"]
+__all__ = ["SEQ2SEQ", "TinySeq2Seq", "save_seq2seq", "seq2seq_model", "seq2seq_tokenizer"]
 
 _SIZES = {"vocab_size": 64, "d_model": 32}
 _LAYERS = {
@@ -52,7 +52,7 @@ _GEMMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TinyWhole:
+class TinySeq2Seq:
     """One kind of model.
 
     Attributes:
@@ -100,32 +100,32 @@ def _t5gemma(**encoder: Any) -> PreTrainedConfig:
     )
 
 
-WHOLE: Mapping[str, TinyWhole] = {
-    "bart": TinyWhole(
+SEQ2SEQ: Mapping[str, TinySeq2Seq] = {
+    "bart": TinySeq2Seq(
         config=_bart, model=transformers.BartForConditionalGeneration, frame="<s> $A </s>"
     ),
-    "bart-scaled": TinyWhole(
+    "bart-scaled": TinySeq2Seq(
         config=lambda: _bart(scale_embedding=True, activation_function="relu"),
         model=transformers.BartForConditionalGeneration,
         frame="<s> $A </s>",
     ),
-    "marian": TinyWhole(config=_marian, model=transformers.MarianMTModel),
-    "t5": TinyWhole(config=_t5, model=transformers.T5ForConditionalGeneration),
-    "t5-1.1": TinyWhole(
+    "marian": TinySeq2Seq(config=_marian, model=transformers.MarianMTModel),
+    "t5": TinySeq2Seq(config=_t5, model=transformers.T5ForConditionalGeneration),
+    "t5-1.1": TinySeq2Seq(
         config=lambda: _t5(feed_forward_proj="gated-gelu", tie_word_embeddings=False),
         model=transformers.T5ForConditionalGeneration,
         own_head=True,
     ),
-    "mt5": TinyWhole(config=_mt5, model=transformers.MT5ForConditionalGeneration, own_head=True),
-    "t5gemma": TinyWhole(config=_t5gemma, model=transformers.T5GemmaForConditionalGeneration),
-    "t5gemma-wider": TinyWhole(
+    "mt5": TinySeq2Seq(config=_mt5, model=transformers.MT5ForConditionalGeneration, own_head=True),
+    "t5gemma": TinySeq2Seq(config=_t5gemma, model=transformers.T5GemmaForConditionalGeneration),
+    "t5gemma-wider": TinySeq2Seq(
         config=lambda: _t5gemma(hidden_size=48, num_attention_heads=6),
         model=transformers.T5GemmaForConditionalGeneration,
     ),
 }
 
 
-def whole_tokenizer(name: str) -> PreTrainedTokenizerFast:
+def seq2seq_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """A tokenizer of 64 tokens at most that frames texts as the model's does."""
     special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokens = list(dict.fromkeys([*special.values(), *WORDS, *" ".join(SENTENCES).split()]))
@@ -134,15 +134,15 @@ def whole_tokenizer(name: str) -> PreTrainedTokenizerFast:
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=WHOLE[name].frame, special_tokens=[("<s>", 0), ("</s>", 2)]
+        single=SEQ2SEQ[name].frame, special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special)
 
 
-def whole_model(name: str, seed: int = 0) -> PreTrainedModel:
+def seq2seq_model(name: str, seed: int = 0) -> PreTrainedModel:
     """A random model in which every tensor matters, buffers and a head of its own included."""
     torch.manual_seed(seed)
-    tiny = WHOLE[name]
+    tiny = SEQ2SEQ[name]
     model = tiny.model(tiny.config())
     if tiny.own_head:
         head = model.get_output_embeddings()
@@ -154,8 +154,8 @@ def whole_model(name: str, seed: int = 0) -> PreTrainedModel:
     return model.eval()
 
 
-def save_whole(folder: Path, name: str, seed: int = 0) -> Path:
+def save_seq2seq(folder: Path, name: str, seed: int = 0) -> Path:
     """Writes a model with its tokenizer, as transformers saves it."""
-    whole_model(name, seed).save_pretrained(folder)
-    whole_tokenizer(name).save_pretrained(folder)
+    seq2seq_model(name, seed).save_pretrained(folder)
+    seq2seq_tokenizer(name).save_pretrained(folder)
     return folder

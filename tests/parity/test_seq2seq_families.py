@@ -15,7 +15,7 @@ from tests.parity.reference import (
     reference_logits,
     teach,
 )
-from tests.support.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -47,11 +47,11 @@ ASKED = {
 pytestmark = pytest.mark.filterwarnings("ignore:.*tied weights mapping")
 
 
-@pytest.fixture(scope="session", params=WHOLE)
+@pytest.fixture(scope="session", params=SEQ2SEQ)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of each kind as transformers saves it. Do not change it."""
     name = str(request.param)
-    return save_whole(tmp_path_factory.mktemp("whole") / name, name)
+    return save_seq2seq(tmp_path_factory.mktemp("whole") / name, name)
 
 
 def reference_of(folder: Path) -> PreTrainedModel:
@@ -133,7 +133,7 @@ def test_loss_and_every_gradient(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bart", "t5"])
 def test_dropout_does_on_average_what_it_does_in_transformers(name: str, tmp_path: Path) -> None:
-    taught(save_whole(tmp_path / name, name), tmp_path)
+    taught(save_seq2seq(tmp_path / name, name), tmp_path)
     config = transformers.AutoConfig.from_pretrained(tmp_path / "taught")
     keys = (
         ("dropout", "attention_dropout", "activation_dropout")
@@ -173,7 +173,7 @@ def test_greedy_and_beam_search(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bart", "marian"])
 def test_searches_with_what_the_files_ask_of_every_output(name: str, tmp_path: Path) -> None:
-    model, reference = taught(save_whole(tmp_path / "first", name), tmp_path)
+    model, reference = taught(save_seq2seq(tmp_path / "first", name), tmp_path)
     settings = reference.generation_config
     for key, value in ASKED.items():
         setattr(settings, key, value)

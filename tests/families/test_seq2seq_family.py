@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from tests.parity.reference import examples, logits_of, reference_logits
 from tests.support.tiny import Checkpoints
-from tests.support.tiny_whole import WHOLE, save_whole, whole_model, whole_tokenizer
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq, seq2seq_model, seq2seq_tokenizer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.models.marian.modeling_marian import MarianSinusoidalPositionalEmbedding
@@ -23,8 +23,8 @@ from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
 from warmstart.doctor.facts import facts_of
 from warmstart.errors import CheckpointError, ConversionError
-from warmstart.families.catalogue import FAMILIES, WHOLE_FAMILIES, whole_family_of
-from warmstart.families.seq2seq_family import WholeFamily
+from warmstart.families.catalogue import FAMILIES, SEQ2SEQ_FAMILIES, seq2seq_family_of
+from warmstart.families.seq2seq_family import Seq2SeqFamily
 from warmstart.model.config import RelativeBias
 from warmstart.model.position import sinusoids
 from warmstart.seq2seq import Seq2Seq
@@ -36,27 +36,27 @@ CLASSES: dict[str, type[PreTrainedModel]] = {
     "mt5": transformers.MT5ForConditionalGeneration,
     "t5gemma": transformers.T5GemmaForConditionalGeneration,
 }
-BY_NAME = {family.name: family for family in WHOLE_FAMILIES}
+BY_NAME = {family.name: family for family in SEQ2SEQ_FAMILIES}
 
 
 def test_no_family_is_both_composed_and_whole() -> None:
     types = [kind for family in FAMILIES for kind in family.model_types]
-    types += [kind for family in WHOLE_FAMILIES for kind in family.model_types]
+    types += [kind for family in SEQ2SEQ_FAMILIES for kind in family.model_types]
     assert len(types) == len(set(types))
-    assert set(CLASSES) == {family.name for family in WHOLE_FAMILIES}
-    tiny = (WHOLE[name].config().model_type for name in WHOLE)
-    assert {*tiny} == {kind for family in WHOLE_FAMILIES for kind in family.model_types}
+    assert set(CLASSES) == {family.name for family in SEQ2SEQ_FAMILIES}
+    tiny = (SEQ2SEQ[name].config().model_type for name in SEQ2SEQ)
+    assert {*tiny} == {kind for family in SEQ2SEQ_FAMILIES for kind in family.model_types}
 
 
-@pytest.mark.parametrize("family", WHOLE_FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", SEQ2SEQ_FAMILIES, ids=lambda family: family.name)
 def test_a_config_that_says_nothing_means_what_transformers_takes_it_for(
-    family: WholeFamily,
+    family: Seq2SeqFamily,
 ) -> None:
     theirs = transformers.AutoConfig.for_model(family.model_types[0])
     said: dict[str, Any] = {"model_type": family.model_types[0]}
     if family.name == "t5gemma":
         said |= {"encoder": {}, "decoder": {}}
-    composition = Composition(encoder=said, decoder=said, whole=True)
+    composition = Composition(encoder=said, decoder=said, pretrained=True)
     rules = composition.rules()
     with torch.device("meta"):
         reference = CLASSES[family.name](theirs)
@@ -84,8 +84,8 @@ def test_fixed_positions_are_those_of_marian(size: int) -> None:
 
 
 def test_a_bart_without_its_head_is_loaded_as_transformers_loads_it(tmp_path: Path) -> None:
-    whole_model("bart").model.save_pretrained(tmp_path / "base")
-    whole_tokenizer("bart").save_pretrained(tmp_path / "base")
+    seq2seq_model("bart").model.save_pretrained(tmp_path / "base")
+    seq2seq_tokenizer("bart").save_pretrained(tmp_path / "base")
     names = load_file(tmp_path / "base" / "model.safetensors").keys()
     assert "final_logits_bias" not in names
     assert not any(name.startswith("model.") for name in names)
@@ -98,7 +98,7 @@ def test_a_bart_without_its_head_is_loaded_as_transformers_loads_it(tmp_path: Pa
 @pytest.mark.parametrize("name", ["bart", "marian", "t5", "t5gemma"])
 def test_files_with_copies_and_tables_are_read_and_written_once(name: str, tmp_path: Path) -> None:
     """As writers before transformers 5 and converters left them."""
-    plain = Seq2Seq.from_pretrained(save_whole(tmp_path / "plain", name), device="cpu")
+    plain = Seq2Seq.from_pretrained(save_seq2seq(tmp_path / "plain", name), device="cpu")
     family = BY_NAME[name]
     tensors = load_file(tmp_path / "plain" / "model.safetensors")
     extra = {copy: tensors[family.words].clone() for copy in (*family.copies, family.head)}
@@ -119,7 +119,7 @@ def test_files_with_copies_and_tables_are_read_and_written_once(name: str, tmp_p
 
 
 def test_a_file_that_kept_another_name_of_the_embedding(tmp_path: Path) -> None:
-    plain = Seq2Seq.from_pretrained(save_whole(tmp_path / "plain", "bart"), device="cpu")
+    plain = Seq2Seq.from_pretrained(save_seq2seq(tmp_path / "plain", "bart"), device="cpu")
     tensors = load_file(tmp_path / "plain" / "model.safetensors")
     tensors["lm_head.weight"] = tensors.pop("model.shared.weight")
     copy_with(tmp_path / "plain", tmp_path / "other", tensors)
@@ -130,7 +130,7 @@ def test_a_file_that_kept_another_name_of_the_embedding(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:.*tied weights mapping")
 @pytest.mark.parametrize("name", ["t5", "mt5", "t5gemma"])
 def test_a_head_of_its_own_that_the_config_calls_tied(name: str, tmp_path: Path) -> None:
-    tensors = load_file(save_whole(tmp_path / "plain", name) / "model.safetensors")
+    tensors = load_file(save_seq2seq(tmp_path / "plain", name) / "model.safetensors")
     family = BY_NAME[name]
     tensors[family.head] = tensors[family.words] * 0.5
     copy_with(tmp_path / "plain", tmp_path / "own", tensors)
@@ -145,7 +145,7 @@ def test_a_head_of_its_own_that_the_config_calls_tied(name: str, tmp_path: Path)
 
 
 def test_halves_with_embeddings_of_their_own_are_refused(tmp_path: Path) -> None:
-    tensors = load_file(save_whole(tmp_path / "plain", "bart") / "model.safetensors")
+    tensors = load_file(save_seq2seq(tmp_path / "plain", "bart") / "model.safetensors")
     tensors["model.encoder.embed_tokens.weight"] = tensors["model.shared.weight"] + 1
     copy_with(tmp_path / "plain", tmp_path / "two", tensors)
     refused(tmp_path / "two", "model.encoder.embed_tokens.weight")
@@ -169,14 +169,14 @@ def test_halves_with_embeddings_of_their_own_are_refused(tmp_path: Path) -> None
 def test_what_cannot_be_expressed_is_refused_in_words(
     name: str, changes: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
-    folder = save_whole(tmp_path / "model", name)
+    folder = save_seq2seq(tmp_path / "model", name)
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     refused(folder, reason)
 
 
 def test_missing_and_unknown_tensors_are_told_by_name(tmp_path: Path) -> None:
-    tensors = load_file(save_whole(tmp_path / "plain", "t5") / "model.safetensors")
+    tensors = load_file(save_seq2seq(tmp_path / "plain", "t5") / "model.safetensors")
     tensors["decoder.block.1.layer.2.DenseReluDense.wj.weight"] = tensors.pop(
         "decoder.block.1.layer.2.DenseReluDense.wi.weight"
     )
@@ -186,7 +186,7 @@ def test_missing_and_unknown_tensors_are_told_by_name(tmp_path: Path) -> None:
 
 
 def test_what_is_whole_is_not_composed(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    folder = save_whole(tmp_path / "t5", "t5")
+    folder = save_seq2seq(tmp_path / "t5", "t5")
     for encoder, decoder in ((folder, checkpoints("bert")), (checkpoints("bert"), folder)):
         with pytest.raises(CheckpointError, match="an encoder-decoder already"):
             Seq2Seq.warm_start(encoder=encoder, decoder=decoder)
@@ -215,9 +215,9 @@ def test_gated_and_plain_t5_and_who_scales() -> None:
 
 
 def test_targets_of_bart_begin_as_its_tokenizer_frames_them(tmp_path: Path) -> None:
-    model = Seq2Seq.from_pretrained(save_whole(tmp_path / "bart", "bart"), device="cpu")
+    model = Seq2Seq.from_pretrained(save_seq2seq(tmp_path / "bart", "bart"), device="cpu")
     (row,) = model.encode_targets(["the cat sat"])
-    assert row == whole_tokenizer("bart")("the cat sat")["input_ids"]
+    assert row == seq2seq_tokenizer("bart")("the cat sat")["input_ids"]
     assert row[0] == 0
     (short,) = model.encode_targets(["the cat sat"], max_length=3)
     assert short == [*row[:2], row[-1]]
@@ -225,7 +225,7 @@ def test_targets_of_bart_begin_as_its_tokenizer_frames_them(tmp_path: Path) -> N
 
 
 def test_the_two_languages_of_a_marian_tokenizer(tmp_path: Path) -> None:
-    folder = save_whole(tmp_path / "marian", "marian")
+    folder = save_seq2seq(tmp_path / "marian", "marian")
     (folder / "tokenizer.json").unlink()
     save_marian_tokenizer(folder)
     model = Seq2Seq.from_pretrained(folder, device="cpu")
@@ -243,7 +243,7 @@ def test_the_two_languages_of_a_marian_tokenizer(tmp_path: Path) -> None:
 
 
 def test_dropout_is_only_where_the_family_has_it(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    t5 = Seq2Seq.from_pretrained(save_whole(tmp_path / "t5", "t5"), device="cpu")
+    t5 = Seq2Seq.from_pretrained(save_seq2seq(tmp_path / "t5", "t5"), device="cpu")
     bert = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("bert"))
     places = []
     for model in (t5, bert):
@@ -254,7 +254,7 @@ def test_dropout_is_only_where_the_family_has_it(checkpoints: Checkpoints, tmp_p
 
 
 def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
-    facts = facts_of(str(save_whole(tmp_path / "bart", "bart")))
+    facts = facts_of(str(save_seq2seq(tmp_path / "bart", "bart")))
     assert facts.values["kind"] == "sequence-to-sequence model, pre-trained whole"
     assert facts.values["encoder"]["family"] == facts.values["decoder"]["family"] == "bart"
     assert facts.values["encoder"]["layers"] == 2
@@ -262,14 +262,14 @@ def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
     assert facts.values["in_transformers"]
     assert "share" not in facts.values
     assert facts.values["target_tokens"]["start"] == "</s> (2)"
-    trained = sum(parameter.numel() for parameter in whole_model("bart").parameters())
+    trained = sum(parameter.numel() for parameter in seq2seq_model("bart").parameters())
     assert facts.values["parameters"] == trained + 64, "and the bias of the logits"
 
 
 def test_whole_families_are_told_by_their_config() -> None:
-    assert whole_family_of({"model_type": "bart"}) is BY_NAME["bart"]
-    assert whole_family_of({"model_type": "bert"}) is None
-    assert whole_family_of({}) is None
+    assert seq2seq_family_of({"model_type": "bart"}) is BY_NAME["bart"]
+    assert seq2seq_family_of({"model_type": "bert"}) is None
+    assert seq2seq_family_of({}) is None
 
 
 def both_logits(model: Seq2Seq, reference: PreTrainedModel) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import pytest
 import transformers
 from tests.parity.reference import random_pairs
 from tests.support.command_line import Finished
-from tests.support.tiny_whole import WHOLE, save_whole
+from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 
 
 @pytest.mark.filterwarnings("ignore:.*tied weights mapping")
@@ -16,7 +16,7 @@ from tests.support.tiny_whole import WHOLE, save_whole
 def test_inspect_train_evaluate_and_generate(
     name: str, tmp_path: Path, warmstart: Callable[..., Finished]
 ) -> None:
-    folder = save_whole(tmp_path / "model", name)
+    folder = save_seq2seq(tmp_path / "model", name)
     told = warmstart("inspect", folder, "--json")
     assert told.code == 0, told.err
     assert json.loads(told.out)[0]["kind"] == "sequence-to-sequence model, pre-trained whole"
@@ -43,7 +43,7 @@ def test_inspect_train_evaluate_and_generate(
     assert trained.code == 0, trained.err
     final = tmp_path / "out" / "final"
     reference = transformers.AutoModelForSeq2SeqLM.from_pretrained(final)
-    assert type(reference) is WHOLE[name].model
+    assert type(reference) is SEQ2SEQ[name].model
 
     scored = warmstart("evaluate", final, "--data", pairs, "--metric", "bleu", "--json")
     assert scored.code == 0, scored.err
@@ -52,6 +52,6 @@ def test_inspect_train_evaluate_and_generate(
 
 
 def test_it_cannot_be_composed(tmp_path: Path, warmstart: Callable[..., Finished]) -> None:
-    folder = save_whole(tmp_path / "model", "bart")
+    folder = save_seq2seq(tmp_path / "model", "bart")
     finished = warmstart("compose", folder, folder, "-o", tmp_path / "new")
     finished.assert_failed(1, "an encoder-decoder already", "Allowed: bert")
