@@ -2,19 +2,16 @@
 
 Kills processes until 15 were killed or 30 seconds are over, compares each file that gets to its end
 with an uninterrupted run's, and prints as JSON how many were killed and how many files ended alike.
-Processes are forked from this one, which has loaded everything, so that each costs little.
 """
 
 import json
-import os
 import random
-import signal
 import sys
 import time
-import traceback
 from itertools import cycle
 from pathlib import Path
 
+from tests.support.killed import ended, fork
 from tests.support.tiny import WORDS
 
 from warmstart.bulk import output as output_module
@@ -26,33 +23,9 @@ KILLS, SECONDS = 15, 30.0
 
 
 def start(job: Job, source: Path, target: Path) -> int:
-    """Forks a process that writes a file, or goes on writing it, and returns its id."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    log = os.open(f"{target}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 2)
-    try:
-        generate_files(job, [source], output=target, resume=True)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    os._exit(code)
-
-
-def ended(process: int, seconds: float) -> bool:
-    """Kills a process that has not ended after some time; whether it had ended well."""
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            assert os.waitstatus_to_exitcode(status) == 0, "the run failed of its own"
-            return True
-        time.sleep(0.001)
-    os.kill(process, signal.SIGKILL)
-    _, status = os.waitpid(process, 0)
-    return os.waitstatus_to_exitcode(status) == 0
+    """Forks a process that writes a file, or resumes writing it, and returns its id."""
+    log = target.with_name(f"{target.name}.err")
+    return fork(lambda: generate_files(job, [source], output=target, resume=True), log)
 
 
 def main() -> None:

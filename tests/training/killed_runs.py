@@ -2,20 +2,17 @@
 
 Kills processes until 30 were killed or 40 seconds are over, compares each run that gets to its end
 with an uninterrupted one, and prints as JSON how many were killed and how many runs ended alike.
-Processes are forked from this one, which has loaded everything, so that each costs little.
 """
 
 import json
-import os
 import random
 import shutil
-import signal
 import sys
 import time
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from tests.support.killed import ended, fork
 from tests.training.runs import copy_task, quick, seq2seq
 
 from warmstart.seq2seq import Seq2Seq
@@ -27,38 +24,16 @@ KILLS, SECONDS = 30, 40.0
 
 
 def start(model: Seq2Seq, task: Task, folder: Path) -> int:
-    """Forks a process that trains, or goes on training, and returns its id."""
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    log = os.open(f"{folder}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 2)
-    try:
-        # A run that was killed before its first checkpoint has nothing to go on from.
+    """Forks a process that trains, or resumes training, and returns its id."""
+
+    def run() -> None:
+        # A run that was killed before its first checkpoint has nothing to resume from.
         if not (resume := bool(checkpoints(folder))):
             shutil.rmtree(folder, ignore_errors=True)
-        settings = replace(quick(folder), max_steps=8, evaluate_every=1, dropout=0.1)
-        train(model, task, settings, resume=resume)
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    os._exit(code)
+        config = replace(quick(folder), max_steps=8, evaluate_every=1, dropout=0.1)
+        train(model, task, config, resume=resume)
 
-
-def ended(process: int, seconds: float) -> bool:
-    """Kills a process that has not ended after some time; whether it had ended well."""
-    limit = time.monotonic() + seconds
-    while True:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            assert os.waitstatus_to_exitcode(status) == 0, "the run failed of its own"
-            return True
-        if time.monotonic() > limit:
-            os.kill(process, signal.SIGKILL)
-            _, status = os.waitpid(process, 0)
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.002)
+    return fork(run, folder.with_name(f"{folder.name}.err"))
 
 
 def main() -> None:
