@@ -4,11 +4,13 @@ The environment variables are set before torch or the hub client is imported, an
 commands that tests start.
 """
 
+import gc
 import io
 import os
 import random
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,31 @@ os.environ["NO_COLOR"] = "1"  # the output of commands is compared as plain text
 os.environ["COLUMNS"] = "100"  # and must not wrap with the width of a developer's terminal
 os.environ.pop("FORCE_COLOR", None)
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # the checks run in the background of a shell
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # commands would inherit it
+
+_modules = 0  # at the last call of `_freeze`
+
+
+def _freeze() -> None:
+    """Exempts all objects from garbage collection; most are code and take long."""
+    global _modules
+    _modules = len(sys.modules)
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    """The modules of all tests are loaded."""
+    _freeze()
+
+
+def pytest_runtest_logfinish() -> None:
+    """A test has ended, which may have loaded more."""
+    if len(sys.modules) > _modules + 100:
+        _freeze()
+
+
 # Fixtures import torch, and what imports it, when they are called: many tests need none of it.
 
 
@@ -33,6 +60,14 @@ os.environ.pop("FORCE_COLOR", None)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test writes to a developer's cache, or reads from it."""
     os.environ["WARMSTART_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_sync() -> Iterator[None]:
+    """Nobody cuts the power of a test run: files need not reach the disk at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")

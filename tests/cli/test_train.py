@@ -29,6 +29,7 @@ def test_a_recipe_becomes_a_model(warmstart: Run, recipe: Path, tmp_path: Path) 
     assert json.loads((run / "scores.json").read_text())["scores"] == told["scores"]
     assert list(told["scores"]) == ["sari"]
     assert (run / "metrics.jsonl").is_file()
+    assert (run / "curves.png").is_file()
 
 
 def test_text_for_people_and_no_evaluation(warmstart: Run, recipe: Path, tmp_path: Path) -> None:
