@@ -281,7 +281,7 @@ def test_a_full_disk_leaves_nothing_behind(
         taught.save_pretrained(folder)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     monkeypatch.setattr(place, full)
-    with pytest.raises(OutputError, match=r"No space left on device.*nothing was changed"):
+    with pytest.raises(OutputError, match="the disk is full"):
         taught.save_pretrained(folder)
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(list(tmp_path.iterdir())) == existed

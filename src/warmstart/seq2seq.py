@@ -11,19 +11,16 @@ from typing import Any, Literal
 
 import torch
 
-from warmstart.checkpoint.files import Checkpoint, atomic_model_folder, open_checkpoint, read_json
+from warmstart.checkpoint.files import Checkpoint, atomic_model_folder, open_checkpoint
 from warmstart.composition.blueprint import Blueprint, of_checkpoints, of_variant
 from warmstart.composition.compose import compose, outline
 from warmstart.composition.composition import Composition
+from warmstart.composition.composition_options import CompositionOptions
 from warmstart.composition.half import Source
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
-from warmstart.composition.provenance import Provenance
-from warmstart.composition.saved import (
-    needs_target_tokenizer,
-    open_model,
-    read_composition,
-    save_model,
-)
+from warmstart.composition.model_folder import open_model_folder
+from warmstart.composition.provenance import PROVENANCE, Provenance
+from warmstart.composition.saved import open_model, save_model
+from warmstart.composition.variants import VariantOptions
 from warmstart.decoding.decoder import Decoding
 from warmstart.decoding.request import RequestOptions, resolve_request
 from warmstart.errors import CompositionError, UsageError
@@ -40,23 +37,18 @@ from warmstart.generation.saved import (
 from warmstart.hub.card import CardFacts, base_of, read_card, write_card
 from warmstart.hub.push import check_push, push_folder
 from warmstart.inference.convert import convert, require_full_precision
-from warmstart.keywords import changes
+from warmstart.keywords import changes, options
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.text.checks import check_ids
 from warmstart.text.long_sources import shorter
 from warmstart.text.tokenizer_pair import (
-    TARGET_FOLDER,
     TokenizerPair,
-    load_tokenizer,
     tokens_beyond,
 )
 
 __all__ = ["Seq2Seq"]
 
 logger = logging.getLogger(__name__)
-
-RANDOM = "random:"  # before a checkpoint's name: its architecture with random weights
-PROVENANCE = "provenance.json"
 
 
 class Seq2Seq:
@@ -96,89 +88,34 @@ class Seq2Seq:
         _check_vocabulary(self)
 
     @classmethod
-    def warm_start(
-        cls,
-        *,
-        encoder: str | os.PathLike[str] | None,
-        decoder: str | os.PathLike[str],
-        share: Share = "none",
-        cross_attention: CrossAttentionStart = "random",
-        lm_head: LmHead = "checkpoint",
-        encoder_layers: int | Sequence[int] | None = None,
-        decoder_layers: int | Sequence[int] | None = None,
-        target_vocabulary: str | os.PathLike[str] = "decoder",
-        seed: int = 0,
-    ) -> "Seq2Seq":
-        """Composes two pre-trained checkpoints.
+    @options(CompositionOptions)
+    def warm_start(cls, options: CompositionOptions) -> "Seq2Seq":
+        """Composes two pre-trained checkpoints: ``Seq2Seq.warm_start("a/bert", "b/gpt2")``.
 
         Args:
-            encoder: a folder or hub id; ``random:`` before it takes its architecture and
-                tokenizer with random weights. None: no encoder, the decoder reads the source as
-                the prefix of the target.
-            decoder: likewise. An encoder-only checkpoint becomes causal and gains
-                cross-attention and a language-modelling head.
-            share: parameters that both halves hold in common: "none", "embeddings", "layers" or
-                "all"; and "cross", alone or as "all+cross": the decoder's cross-attention uses
-                the projections of its self-attention. A random half takes the other's vocabulary
-                when embeddings are shared.
-            cross_attention: how the new cross-attention starts: "random", as in the paper; "copy"
-                of each layer's self-attention; "gated", such a copy behind a gate that begins at
-                zero, so that the decoder starts as what it was; or "merged", without anything
-                new: self-attention's own projections read the source as well, in one softmax.
-            lm_head: "checkpoint" is the decoder family's own head (its transform random where
-                the checkpoint has none); "tied" is the word embedding alone, as in the paper.
-            encoder_layers: how many of the checkpoint's layers to take, from the first; or which,
-                from 0. Default: all.
-            decoder_layers: likewise.
-            target_vocabulary: "decoder" or "encoder", whose tokenizer the targets take; or the
-                folder or hub id of another tokenizer. Rows of tokens that the decoder's own
-                tokenizer knows by the same text are kept, in the head too; others start random.
-                Where embeddings are shared the source takes the vocabulary as well.
-            seed: of the random tensors.
+            options: its fields, as keywords; the two checkpoints may be positional.
 
         Raises:
             CheckpointError: if a checkpoint cannot be found or read, or does not fit its config.
             CompositionError: if the two cannot be joined as asked.
+            UsageError: if an option is not allowed.
         """
-        blueprint = of_checkpoints(
-            encoder=encoder,
-            decoder=decoder,
-            share=share,
-            cross_attention=cross_attention,
-            lm_head=lm_head,
-            encoder_layers=encoder_layers,
-            decoder_layers=decoder_layers,
-            target_vocabulary=target_vocabulary,
-        )
-        return cls.from_blueprint(blueprint, seed=seed)
+        return cls.from_blueprint(of_checkpoints(options), seed=options.seed)
 
     @classmethod
-    def from_variant(
-        cls,
-        name: str,
-        *,
-        checkpoints: Mapping[str, str | os.PathLike[str]] | None = None,
-        size: Size = "base",
-        lm_head: LmHead = "tied",
-        seed: int = 0,
-    ) -> "Seq2Seq":
-        """Composes one of the paper's models by its name, such as "bertShare".
+    @options(VariantOptions)
+    def from_variant(cls, options: VariantOptions) -> "Seq2Seq":
+        """Composes one of the paper's models by its name: ``Seq2Seq.from_variant("bertShare")``.
 
         Args:
-            name: see ``warmstart list variants``.
-            checkpoints: checkpoint by kind ("bert", "roberta", "gpt2"); default: the published
-                ones.
-            size: "base" (12 layers) or "large" (24), where `checkpoints` does not say.
-            lm_head: "tied", as in the paper, or "checkpoint", see `warm_start`.
-            seed: of the random tensors.
+            options: its fields, as keywords; the name may be positional.
 
         Raises:
-            UsageError: if there is no such variant or kind.
+            UsageError: if there is no such variant or kind of checkpoint.
             CheckpointError: see `warm_start`.
             CompositionError: see `warm_start`.
         """
-        blueprint = of_variant(name, checkpoints=checkpoints, size=size, lm_head=lm_head)
-        return cls.from_blueprint(blueprint, seed=seed)
+        return cls.from_blueprint(of_variant(options), seed=options.seed)
 
     @classmethod
     def from_blueprint(
@@ -243,22 +180,13 @@ class Seq2Seq:
             UsageError: if there is no such dtype, or not on this machine; or if steps of such a
                 model are not compiled.
         """
-        checkpoint = open_checkpoint(name)
-        composition = read_composition(checkpoint)
-        source = load_tokenizer(checkpoint.folder, f"the source tokenizer of {name}")
-        target = source
-        if needs_target_tokenizer(checkpoint, composition):
-            target = load_tokenizer(
-                checkpoint.folder / TARGET_FOLDER, f"the target tokenizer of {name}"
-            )
-        tokenizers = TokenizerPair.of(source, target, composition.decoder, composition.target_start)
+        folder = open_model_folder(open_checkpoint(name))
+        checkpoint, composition = folder.checkpoint, folder.composition
+        tokenizers = folder.tokenizers()
         settings = saved_settings(checkpoint, composition)
         warn_of_unknown(settings, checkpoint.name)
         generation, special = read_generation(settings, tokenizers.special)
         tokenizers = replace(tokenizers, special=special)
-        provenance = None
-        if (checkpoint.folder / PROVENANCE).is_file():
-            provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
         saved = open_model(composition, checkpoint)
         model = saved.outline
         if weights:
@@ -269,7 +197,7 @@ class Seq2Seq:
             composition,
             generation=generation,
             constraints=read_constraints(settings),
-            provenance=provenance,
+            provenance=folder.provenance(),
             card=read_card(checkpoint.folder) or CardFacts(bases=(base_of(checkpoint, "model"),)),
         )
 

@@ -42,6 +42,7 @@ __all__ = [
     "Changes",
     "Check",
     "Hint",
+    "Metavar",
     "Settings",
     "checked_values",
     "field_docs",
@@ -64,11 +65,19 @@ class Hint:
 
 
 @dataclass(frozen=True, slots=True)
+class Metavar:
+    """Names the value of a field in a command's help: ``Annotated[int, Metavar("TOKENS")]``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Validates a field by a function: ``Annotated[str, Check(known_name)]``.
 
     Attributes:
-        function: returns the value to take, or raises a `UsageError`, which is the whole sentence.
+        function: returns the value to take, or raises a `UsageError`, which is the whole sentence,
+            or a ValueError, which says what to give.
     """
 
     function: Callable[[Any], Any]

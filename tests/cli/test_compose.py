@@ -73,7 +73,7 @@ def test_starts_layers_and_vocabulary(
     layers = ["--decoder-layers", "0,x"]
     refused = warmstart("compose", bert, gpt2, "-o", tmp_path / "other", *layers)
     assert refused.code == 2
-    assert "--decoder-layers is '0,x'; give a number of layers (2)" in refused.err
+    assert "decoder_layers is '0,x'; give a number of layers (2)" in refused.err
     assert not (tmp_path / "other").exists()
 
 

@@ -161,7 +161,7 @@ def test_who_can_share_with_whom(warmstart: Run, checkpoints: "Checkpoints") -> 
         (["--plan", "a,b,c"], "give two checkpoints with a comma between them"),
         (["--plan", "a,b", "--share", "al"], "share is 'al'; did you mean 'all'"),
         (["--plan", "a,b", "--cross-attention", "gatd"], "did you mean 'gated'"),
-        (["--plan", "a,b", "--decoder-layers", "two"], "--decoder-layers is 'two'"),
+        (["--plan", "a,b", "--decoder-layers", "two"], "decoder_layers is 'two'"),
     ],
 )
 def test_plans_that_make_no_sense(warmstart: Run, arguments: list[str], said: str) -> None:

@@ -16,7 +16,7 @@ from tests.support.tiny import SENTENCES, Checkpoints, config_of, pretrained, to
 from torch import Tensor
 
 from warmstart.composition.blueprint import of_checkpoints
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import CompositionOptions, Share
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
@@ -265,7 +265,7 @@ def test_a_plan_is_what_will_be(start: str, share: Share, checkpoints: Checkpoin
         "cross_attention": start,
         "decoder_layers": [0, 2],
     }
-    blueprint = of_checkpoints(**settings)  # type: ignore[arg-type]
+    blueprint = of_checkpoints(CompositionOptions(**settings))  # type: ignore[arg-type]
     model = Seq2Seq.warm_start(**settings)  # type: ignore[arg-type]
     assert blueprint.provenance() == model.provenance
     assert blueprint.composition == model.composition

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers.models.t5gemma2.modeling_t5gemma2 import T5Gemma2MergedAttention
 
 from warmstart.composition.composition import Composition, configure
-from warmstart.composition.options import CrossAttentionStart, Share
+from warmstart.composition.composition_options import CrossAttentionStart, Share
 from warmstart.composition.sharing import check_sharing
 from warmstart.errors import CompositionError, UsageError
 from warmstart.model.attention import SelfAttention

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 from tests.support.tiny import ENCODER_FAMILIES, FAMILIES, Checkpoints
 
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.composition.provenance import Entry, Provenance
 from warmstart.seq2seq import Seq2Seq
 

@@ -15,7 +15,7 @@ from tests.support.tiny import Checkpoints, config_of, perturb, tokenizer_of
 from torch import Tensor
 from transformers import EncoderDecoderModel
 
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.errors import CheckpointError, CompositionError, ConversionError
 from warmstart.seq2seq import Seq2Seq
 

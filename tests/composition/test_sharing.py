@@ -9,7 +9,7 @@ import torch
 from tests.support.tiny import ENCODER_FAMILIES, Checkpoints, config_of, pretrained, tokenizer_of
 from torch import nn
 
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.composition.sharing import check_sharing
 from warmstart.errors import CompositionError
 from warmstart.seq2seq import Seq2Seq

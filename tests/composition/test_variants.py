@@ -4,8 +4,8 @@ import pytest
 
 from warmstart.composition.compose import plan
 from warmstart.composition.composition import Composition
+from warmstart.composition.composition_options import Share
 from warmstart.composition.half import Source
-from warmstart.composition.options import Share
 from warmstart.composition.variants import (
     CHECKPOINTS,
     VARIANTS,

@@ -8,7 +8,7 @@ from tests.parity.reference import examples, logits_of
 from tests.support import tiny_decoders, tiny_encoders
 from tests.support.tiny import ENCODER_FAMILIES, Checkpoints
 
-from warmstart.composition.options import CrossAttentionStart
+from warmstart.composition.composition_options import CrossAttentionStart
 from warmstart.families.catalogue import FAMILIES
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

@@ -14,7 +14,7 @@ from tests.support.tiny import SENTENCES, Checkpoints, config_of, perturb, pretr
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from warmstart.composition.options import CrossAttentionStart
+from warmstart.composition.composition_options import CrossAttentionStart
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

@@ -20,7 +20,7 @@ from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from warmstart.composition.options import CrossAttentionStart
+from warmstart.composition.composition_options import CrossAttentionStart
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Family
 from warmstart.model.encoder_decoder import EncoderDecoder

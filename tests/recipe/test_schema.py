@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 import yaml
 
+from warmstart.composition.composition_options import CompositionOptions
+from warmstart.composition.variants import VariantOptions
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
 from warmstart.recipe.schema import (
-    CheckpointPair,
     EvaluationSettings,
-    NamedVariant,
     Pretrained,
     Recipe,
     build_model,
@@ -59,7 +59,7 @@ def test_the_template_names_every_section() -> None:
 
 def test_the_smallest_recipe_has_the_defaults(file: Path) -> None:
     assert load_recipe(file) == Recipe(
-        model=CheckpointPair(encoder="a", decoder="b"),
+        model=CompositionOptions(encoder="a", decoder="b"),
         task=load_recipe(file).task,
         training=TrainConfig(output_dir=Path("out")),
         generation={},
@@ -70,15 +70,15 @@ def test_the_smallest_recipe_has_the_defaults(file: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "model"),
     [
-        ("{encoder: none, decoder: b}", CheckpointPair(encoder="none", decoder="b")),
+        ("{encoder: none, decoder: b}", CompositionOptions(encoder="none", decoder="b")),
         (
             "{encoder: a, decoder: b, share: all, lm_head: tied, seed: 3}",
-            CheckpointPair(encoder="a", decoder="b", share="all", lm_head="tied", seed=3),
+            CompositionOptions(encoder="a", decoder="b", share="all", lm_head="tied", seed=3),
         ),
         (
             "{encoder: a, decoder: b, cross_attention: copy, encoder_layers: [0, 3], "
             "decoder_layers: 2, target_vocabulary: encoder}",
-            CheckpointPair(
+            CompositionOptions(
                 encoder="a",
                 decoder="b",
                 cross_attention="copy",
@@ -89,7 +89,7 @@ def test_the_smallest_recipe_has_the_defaults(file: Path) -> None:
         ),
         (
             "{variant: bertShare, checkpoints: {bert: a}, size: large}",
-            NamedVariant(variant="bertShare", checkpoints={"bert": "a"}, size="large"),
+            VariantOptions(variant="bertShare", checkpoints={"bert": "a"}, size="large"),
         ),
         ("{pretrained: a}", Pretrained(pretrained="a")),
     ],
@@ -177,8 +177,14 @@ def test_a_recipe_written_out_is_the_same_recipe(file: Path, tmp_path: Path) -> 
         ("model={varaint: bertShare}", "model has no 'varaint'; did you mean 'variant'?"),
         ("model={encoder: a}", "model.decoder is missing."),
         ("model=bert", "model is 'bert'; it should be a section"),
-        ("model={variant: bertshare}", "model: There is no variant 'bertshare'; did you mean "),
-        ("model={variant: gpt, checkpoints: {bert: a}}", "no kind 'bert' in gpt; Allowed: gpt2."),
+        (
+            "model={variant: bertshare}",
+            "model.variant: There is no variant 'bertshare'; did you mean ",
+        ),
+        (
+            "model={variant: gpt, checkpoints: {bert: a}}",
+            "gpt has no checkpoint of the kind 'bert'; Allowed: gpt2.",
+        ),
         ("model.share=al", "model.share is 'al'; did you mean 'all'? Allowed: none, embeddings"),
         ("training=null", "training.output_dir is missing."),
         ("training.max_steps=many", "training.max_steps is 'many'; it should be a whole number."),

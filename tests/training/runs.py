@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tests.support.tiny import WORDS
 
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.data.example import Example
 from warmstart.generation.config import GenerationConfig
 from warmstart.model.stack import Stack

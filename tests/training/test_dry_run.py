@@ -11,6 +11,7 @@ from tests.training.runs import copy_task, log_of, quick, seq2seq
 from transformers.optimization import Adafactor
 
 from warmstart.composition.blueprint import of_checkpoints
+from warmstart.composition.composition_options import CompositionOptions
 from warmstart.errors import OutputError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.batches import Batch, TokenizedExample, collate
@@ -24,7 +25,7 @@ from warmstart.training.train import train
 def outlined(checkpoints: Checkpoints) -> Seq2Seq:
     """A model without weights."""
     folder = checkpoints("bert")
-    blueprint = of_checkpoints(encoder=folder, decoder=folder, headers_only=True)
+    blueprint = of_checkpoints(CompositionOptions(folder, folder), headers_only=True)
     return Seq2Seq.from_blueprint(blueprint, weights=False)
 
 

@@ -14,7 +14,7 @@ from tests.support.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
 from torch import Tensor
 
-from warmstart.composition.options import CrossAttentionStart, Share
+from warmstart.composition.composition_options import CrossAttentionStart, Share
 from warmstart.errors import CheckpointError, UsageError
 from warmstart.evaluation.evaluate import target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder

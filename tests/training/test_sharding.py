@@ -11,7 +11,7 @@ import torch
 from tests.support.tiny import Checkpoints
 from tests.training.runs import assert_same_update, copy_task, launch, log_of, quick, seq2seq
 
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.errors import TrainingError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.checkpoints import damage

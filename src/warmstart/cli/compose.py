@@ -11,10 +11,15 @@ from warmstart.cli.options import (
     Json,
     Overwrite,
     TargetVocabulary,
-    layers,
 )
 from warmstart.cli.output import check_new_folder, print_json
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
+from warmstart.composition.composition_options import (
+    RANDOM,
+    CrossAttentionStart,
+    LmHead,
+    Share,
+    Size,
+)
 from warmstart.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -97,8 +102,6 @@ def compose(
         "--decoder-layers": decoder_layers,
         "--target-vocabulary": target_vocabulary,
     }
-    chosen_encoder_layers = layers(encoder_layers, "--encoder-layers")
-    chosen_decoder_layers = layers(decoder_layers, "--decoder-layers")
     if variant is None:
         variant_only = [f"--{kind}" for kind in given] + (["--size"] if size else [])
         if encoder is None or decoder is None or variant_only:
@@ -121,15 +124,15 @@ def compose(
     if variant is not None:
         model = Seq2Seq.from_variant(variant, checkpoints=given, size=size or "base", seed=seed)
     else:
-        assert decoder is not None
+        assert encoder is not None and decoder is not None
         model = Seq2Seq.warm_start(
-            encoder=None if encoder == "none" else encoder,
-            decoder=decoder,
+            encoder,
+            decoder,
             share=share or "none",
             cross_attention=cross_attention or "random",
             lm_head=lm_head or "checkpoint",
-            encoder_layers=chosen_encoder_layers,
-            decoder_layers=chosen_decoder_layers,
+            encoder_layers=encoder_layers,  # type: ignore[arg-type]  # text becomes layers
+            decoder_layers=decoder_layers,  # type: ignore[arg-type]
             target_vocabulary=target_vocabulary or "decoder",
             seed=seed,
         )
@@ -140,7 +143,7 @@ def compose(
 def _check_not_input(output: Path, inputs: list[str | None]) -> None:
     """Replacing the checkpoint that is being read would lose it."""
     for name in inputs:
-        if name is not None and Path(name.removeprefix("random:")).resolve() == output.resolve():
+        if name is not None and Path(name.removeprefix(RANDOM)).resolve() == output.resolve():
             raise OutputError(f"The output folder {output} is a checkpoint to read; give another.")
 
 

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from warmstart.cli.options import DecoderLayers, EncoderLayers, Json, TargetVocabulary, layers
+from warmstart.cli.options import DecoderLayers, EncoderLayers, Json, TargetVocabulary
 from warmstart.cli.output import print_json, print_table
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
+from warmstart.composition.composition_options import (
+    CompositionOptions,
+    CrossAttentionStart,
+    LmHead,
+    Share,
+    Size,
+)
 from warmstart.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,17 +88,17 @@ def inspect(
     found += [facts_of_variant(name, size) for name in variant or []]
     choices = product(_pairs(plan), share or ["none"], cross_attention or ["random"])
     for (encoder, decoder), shared, start in choices:
-        blueprint = of_checkpoints(
-            encoder=None if encoder == "none" else encoder,
-            decoder=decoder,
-            share=cast("Share", shared),  # of_checkpoints refuses what is none
+        options = CompositionOptions(
+            encoder,
+            decoder,
+            share=cast("Share", shared),  # checked by the class
             cross_attention=cast("CrossAttentionStart", start),
             lm_head=lm_head,
-            encoder_layers=layers(encoder_layers, "--encoder-layers"),
-            decoder_layers=layers(decoder_layers, "--decoder-layers"),
+            encoder_layers=encoder_layers,  # type: ignore[arg-type]  # text becomes layers
+            decoder_layers=decoder_layers,  # type: ignore[arg-type]
             target_vocabulary=target_vocabulary or "decoder",
-            headers_only=True,
         )
+        blueprint = of_checkpoints(options, headers_only=True)
         found.append(facts_of_plan(f"{encoder} + {decoder} ({shared}, {start})", blueprint))
     if as_json:
         print_json([_as_json(facts, tensors=tensors) for facts in found])

@@ -1,10 +1,10 @@
 """What a warm start will be, before any weight is read."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -16,21 +16,31 @@ from warmstart.checkpoint.files import (
 )
 from warmstart.composition.compose import plan
 from warmstart.composition.composition import Composition, configure
+from warmstart.composition.composition_options import (
+    NO_ENCODER,
+    RANDOM,
+    CompositionOptions,
+    is_random,
+    shares,
+)
 from warmstart.composition.half import Source
 from warmstart.composition.layers import choose_layers
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size, shares
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.sharing import check_sharing
-from warmstart.composition.variants import CHECKPOINTS, kind, variant, variant_composition
-from warmstart.errors import CompositionError, UsageError, did_you_mean
+from warmstart.composition.variants import (
+    CHECKPOINTS,
+    VariantOptions,
+    checkpoint_kind,
+    variant,
+    variant_composition,
+)
+from warmstart.errors import CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
 from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
 from warmstart.text.vocabulary import kept_rows, with_vocabulary
 
 __all__ = ["Blueprint", "of_checkpoints", "of_variant"]
-
-RANDOM = "random:"  # before a checkpoint's name: its architecture with random weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,40 +64,39 @@ class Blueprint:
         return plan(self.composition, self.encoder, self.decoder)
 
 
-def of_checkpoints(
-    *,
-    encoder: str | os.PathLike[str] | None,
-    decoder: str | os.PathLike[str],
-    share: Share = "none",
-    cross_attention: CrossAttentionStart = "random",
-    lm_head: LmHead = "checkpoint",
-    encoder_layers: int | Sequence[int] | None = None,
-    decoder_layers: int | Sequence[int] | None = None,
-    target_vocabulary: str | os.PathLike[str] = "decoder",
-    headers_only: bool = False,
-) -> Blueprint:
-    """Joins two checkpoints; for the arguments and errors see `Seq2Seq.warm_start`.
+def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -> Blueprint:
+    """Joins two checkpoints.
 
-    With ``headers_only`` no weights of hub ids are fetched: enough for `Blueprint.provenance`, but
-    not to compose.
+    Args:
+        options: which, and how.
+        headers_only: whether to fetch no weights of hub ids: enough for `Blueprint.provenance`,
+            but not to compose.
+
+    Raises:
+        CheckpointError: if a checkpoint cannot be found or read.
+        CompositionError: if the two cannot be joined as asked.
     """
-    _check_choices(share=share, cross_attention=cross_attention, lm_head=lm_head)
-    encoder_checkpoint, encoder_random = _open(encoder, headers_only=headers_only)
-    decoder_checkpoint, decoder_random = _open(decoder, headers_only=headers_only)
-    assert decoder_checkpoint is not None
+    encoder, decoder = options.encoder, options.decoder
+    encoder_random = encoder is None or is_random(encoder)
+    encoder_checkpoint = (
+        None
+        if encoder is None or encoder == NO_ENCODER
+        else _open(encoder, headers_only=headers_only)
+    )
+    decoder_checkpoint = _open(decoder, headers_only=headers_only)
     composition = Composition(
         encoder=None if encoder_checkpoint is None else encoder_checkpoint.config,
         decoder=decoder_checkpoint.config,
-        share=share,
-        cross_attention=cross_attention,
-        lm_head=lm_head,
+        share=options.share,
+        cross_attention=options.cross_attention,
+        lm_head=options.lm_head,
     )
-    composition = _with_layers(composition, encoder_layers, decoder_layers)
+    composition = _with_layers(composition, options.encoder_layers, options.decoder_layers)
     if (
-        shares(share, "embeddings")
+        shares(options.share, "embeddings")
         and encoder_checkpoint is not None
         and encoder_checkpoint.folder != decoder_checkpoint.folder
-        and encoder_random != decoder_random
+        and encoder_random != is_random(decoder)
     ):
         # A random half has no vocabulary of its own to lose.
         adopted: Literal["encoder", "decoder"] = "decoder" if encoder_random else "encoder"
@@ -96,55 +105,40 @@ def of_checkpoints(
         composition,
         encoder_checkpoint,
         decoder_checkpoint,
-        random=(encoder_random, decoder_random),
-        target_vocabulary=os.fspath(target_vocabulary),
+        random=(encoder_random, is_random(decoder)),
+        target_vocabulary=os.fspath(options.target_vocabulary),
     )
 
 
-def of_variant(
-    name: str,
-    *,
-    checkpoints: Mapping[str, str | os.PathLike[str]] | None = None,
-    size: Size = "base",
-    lm_head: LmHead = "tied",
-    headers_only: bool = False,
-) -> Blueprint:
-    """One of the paper's models; for the arguments and errors see `Seq2Seq.from_variant`.
+def of_variant(options: VariantOptions, *, headers_only: bool = False) -> Blueprint:
+    """One of the paper's models.
 
-    For ``headers_only`` see `of_checkpoints`.
+    Args:
+        options: which, and from what.
+        headers_only: see `of_checkpoints`.
+
+    Raises:
+        CheckpointError: see `of_checkpoints`.
+        CompositionError: see `of_checkpoints`.
     """
-    _check_choices(lm_head=lm_head)
-    chosen = variant(name)
-    given = dict(checkpoints or {})
-    for key in given:
-        if key not in chosen.kinds():
-            raise UsageError(
-                f"The variant {name} has no checkpoint of the kind '{key}'; "
-                f"{did_you_mean(key, chosen.kinds())}"
-            )
+    chosen = variant(options.variant)
     opened = {}
     for needed in chosen.kinds():
         only_random = all(
-            half is None or half.startswith(RANDOM) or kind(half) != needed
+            half is None or is_random(half) or checkpoint_kind(half) != needed
             for half in (chosen.encoder, chosen.decoder)
         )
-        name_or_folder = given.get(needed, CHECKPOINTS[needed, size])
+        name = options.checkpoints.get(needed, CHECKPOINTS[needed, options.size])
         if headers_only and not only_random:
-            opened[needed] = open_headers(name_or_folder)
+            opened[needed] = open_headers(name)
         else:
-            opened[needed] = open_checkpoint(name_or_folder, weights=not only_random)
-    composition = replace(
-        variant_composition(name, {kind: found.config for kind, found in opened.items()}),
-        lm_head=lm_head,
-    )
+            opened[needed] = open_checkpoint(name, weights=not only_random)
+    configs = {kind: checkpoint.config for kind, checkpoint in opened.items()}
     return _join(
-        composition,
-        None if chosen.encoder is None else opened[kind(chosen.encoder)],
-        opened[kind(chosen.decoder)],
-        random=(
-            chosen.encoder is None or chosen.encoder.startswith(RANDOM),
-            chosen.decoder.startswith(RANDOM),
-        ),
+        replace(variant_composition(options.variant, configs), lm_head=options.lm_head),
+        None if chosen.encoder is None else opened[checkpoint_kind(chosen.encoder)],
+        opened[checkpoint_kind(chosen.decoder)],
+        random=(chosen.encoder is None or is_random(chosen.encoder), is_random(chosen.decoder)),
         target_vocabulary="decoder",
     )
 
@@ -264,26 +258,8 @@ def _with_layers(
     return composition
 
 
-def _open(
-    name: str | os.PathLike[str] | None, *, headers_only: bool
-) -> tuple[Checkpoint | None, bool]:
-    """A half's checkpoint, and whether it is to be random."""
-    if name is None:
-        return None, True
-    text = os.fspath(name)
-    random = text.startswith(RANDOM)
+def _open(name: str | os.PathLike[str], *, headers_only: bool) -> Checkpoint:
+    text, random = os.fspath(name), is_random(name)
     if headers_only and not random:
-        return open_headers(text), False
-    return open_checkpoint(text.removeprefix(RANDOM), weights=not random), random
-
-
-def _check_choices(
-    *, share: str = "none", cross_attention: str = "random", lm_head: str = "checkpoint"
-) -> None:
-    for name, value, choices in (
-        ("share", share, get_args(Share)),
-        ("cross_attention", cross_attention, get_args(CrossAttentionStart)),
-        ("lm_head", lm_head, get_args(LmHead)),
-    ):
-        if value not in choices:
-            raise UsageError(f"{name} is '{value}'; {did_you_mean(value, choices)}")
+        return open_headers(text)
+    return open_checkpoint(text.removeprefix(RANDOM), weights=not random)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from warmstart.checkpoint.rename import Rule
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, shares
+from warmstart.composition.composition_options import CrossAttentionStart, LmHead, Share, shares
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of, seq2seq_family_of
 from warmstart.families.family import Config, Family

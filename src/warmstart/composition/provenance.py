@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-__all__ = ["Entry", "Origin", "Provenance"]
+__all__ = ["PROVENANCE", "Entry", "Origin", "Provenance"]
+
+PROVENANCE: Final = "provenance.json"  # in a model folder
 
 Origin = Literal["leveraged", "copied", "shared", "random", "unused"]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 
-from warmstart.composition.options import Share, shares
+from warmstart.composition.composition_options import Share, shares
 from warmstart.errors import CompositionError
 from warmstart.model.config import EncoderDecoderConfig, StackConfig
 from warmstart.model.encoder_decoder import EncoderDecoder

@@ -6,13 +6,21 @@ wherever their vocabularies allow (bert2bert and its relatives; not bert2gpt and
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from warmstart.composition.options import Share, Size
+from warmstart.composition.composition_options import (
+    RANDOM,
+    CheckpointName,
+    LmHead,
+    Share,
+    Size,
+    is_random,
+)
 from warmstart.errors import UsageError, did_you_mean
+from warmstart.validation import Check, validate
 
 if TYPE_CHECKING:  # recipes and the command line ask for names alone
     from warmstart.composition.composition import Composition
@@ -23,7 +31,8 @@ __all__ = [
     "CHECKPOINTS",
     "VARIANTS",
     "Variant",
-    "kind",
+    "VariantOptions",
+    "checkpoint_kind",
     "published_config",
     "variant",
     "variant_composition",
@@ -47,8 +56,9 @@ class Variant:
 
     Attributes:
         name: the paper's.
-        encoder: kind of checkpoint, perhaps with ``random:`` before it; None: no encoder.
-        decoder: likewise.
+        encoder: kind of checkpoint, with ``random:`` before it for random weights; None: no
+            encoder.
+        decoder: as `encoder`, never None.
         share: which parameters the halves share.
         description: one line for ``warmstart list variants``.
     """
@@ -60,9 +70,9 @@ class Variant:
     description: str
 
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of checkpoint that it is made from, each once."""
+        """The kinds of checkpoint that it needs, each once."""
         halves = (self.encoder, self.decoder)
-        return tuple(dict.fromkeys(kind(half) for half in halves if half is not None))
+        return tuple(dict.fromkeys(checkpoint_kind(half) for half in halves if half is not None))
 
 
 VARIANTS: tuple[Variant, ...] = (
@@ -143,20 +153,57 @@ def variant(name: str) -> Variant:
     """A variant by its name in the paper.
 
     Raises:
-        UsageError: if there is none; names the nearest.
+        UsageError: if there is no such variant; it names the nearest.
     """
     for candidate in VARIANTS:
         if candidate.name == name:
             return candidate
     names = [candidate.name for candidate in VARIANTS]
-    raise UsageError(f"There is no variant '{name}'; {did_you_mean(name, names)}")
+    raise UsageError(f"There is no variant {name!r}; {did_you_mean(name, names)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantOptions:
+    """Options of `Seq2Seq.from_variant`, and the section `model` of a recipe, with a variant.
+
+    Raises:
+        UsageError: if there is no such variant or kind of checkpoint.
+    """
+
+    KEYWORD_HINTS: ClassVar[Mapping[str, str]] = {"name": "give variant=NAME."}
+
+    variant: Annotated[str, Check(lambda name: variant(str(name)).name)] = field(kw_only=False)
+    """One of the paper's models, see ``warmstart list variants``."""
+
+    checkpoints: Mapping[str, CheckpointName] = field(default_factory=dict)
+    """Checkpoints by kind: bert, roberta, gpt2. Default: the published ones."""
+
+    size: Size = "base"
+    """Size of the published checkpoints: base has 12 layers, large 24."""
+
+    lm_head: LmHead = "tied"
+    """Head: tied, the word embedding alone, as in the paper; or checkpoint, the decoder family's
+    own."""
+
+    seed: int = 0
+    """Seed of the random tensors."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+        kinds = variant(self.variant).kinds()
+        for kind in self.checkpoints:
+            if kind not in kinds:
+                raise UsageError(
+                    f"The variant {self.variant} has no checkpoint of the kind {kind!r}; "
+                    f"{did_you_mean(kind, kinds)}"
+                )
 
 
 def variant_composition(name: str, configs: "Mapping[str, Config]") -> "Composition":
-    """A variant's architecture from the configs of the checkpoints it is made from.
+    """The architecture of a variant, from the configs of its checkpoints.
 
     Args:
-        name: the variant's.
+        name: of the variant.
         configs: config.json by kind ("bert", "roberta", "gpt2").
     """
     from warmstart.composition.composition import Composition
@@ -166,8 +213,8 @@ def variant_composition(name: str, configs: "Mapping[str, Config]") -> "Composit
     if chosen.share != "none" and len(chosen.kinds()) > 1:
         embedding = "decoder"  # a random encoder takes the decoder's vocabulary
     return Composition(
-        encoder=None if chosen.encoder is None else configs[kind(chosen.encoder)],
-        decoder=configs[kind(chosen.decoder)],
+        encoder=None if chosen.encoder is None else configs[checkpoint_kind(chosen.encoder)],
+        decoder=configs[checkpoint_kind(chosen.decoder)],
         share=chosen.share,
         lm_head="tied",
         embedding=embedding,
@@ -175,10 +222,10 @@ def variant_composition(name: str, configs: "Mapping[str, Config]") -> "Composit
 
 
 def variant_provenance(name: str, size: Size = "base") -> "Provenance":
-    """A variant's table from the published configurations alone, without any weights.
+    """The provenance of a variant, from the published configs alone, without any weights.
 
     Args:
-        name: the variant's.
+        name: of the variant.
         size: "base" (12 layers) or "large" (24).
     """
     from warmstart.composition.compose import plan
@@ -188,7 +235,7 @@ def variant_provenance(name: str, size: Size = "base") -> "Provenance":
     names = {kind: CHECKPOINTS[kind, size] for kind in chosen.kinds()}
     configs = {kind: published_config(hub.rpartition("/")[2]) for kind, hub in names.items()}
     encoder, decoder = (
-        None if half is None or half.startswith("random:") else Source(checkpoint=names[half])
+        None if half is None or is_random(half) else Source(checkpoint=names[half])
         for half in (chosen.encoder, chosen.decoder)
     )
     return plan(variant_composition(name, configs), encoder, decoder)
@@ -196,7 +243,7 @@ def variant_provenance(name: str, size: Size = "base") -> "Provenance":
 
 @cache
 def published_config(name: str) -> dict[str, Any]:
-    """The configuration of a published checkpoint, kept with the package.
+    """The config of a published checkpoint, which is part of the package.
 
     Args:
         name: its name on the hub without the owner, such as "bert-base-cased".
@@ -206,6 +253,6 @@ def published_config(name: str) -> dict[str, Any]:
     return config
 
 
-def kind(half: str) -> str:
-    """A half's kind of checkpoint: "bert" for both "bert" and "random:bert"."""
-    return half.removeprefix("random:")
+def checkpoint_kind(half: str) -> str:
+    """The kind of checkpoint of a half: "bert" for both "bert" and "random:bert"."""
+    return half.removeprefix(RANDOM)

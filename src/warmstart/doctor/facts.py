@@ -11,27 +11,22 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.checkpoint.files import Checkpoint, open_checkpoint, open_headers, read_json
+from warmstart.checkpoint.files import Checkpoint, open_checkpoint, open_headers
 from warmstart.composition.blueprint import Blueprint
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition, configure
-from warmstart.composition.options import Share, Size
+from warmstart.composition.composition_options import Share, Size
+from warmstart.composition.model_folder import ModelFolder, open_model_folder
 from warmstart.composition.provenance import Provenance
-from warmstart.composition.saved import is_model, needs_target_tokenizer, read_composition
+from warmstart.composition.saved import is_model
 from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import variant, variant_provenance
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.generation.saved import read_generation, saved_settings
 from warmstart.model.config import StackConfig
-from warmstart.seq2seq import PROVENANCE
 from warmstart.text.special_tokens import SpecialTokens
-from warmstart.text.tokenizer_pair import (
-    TARGET_FOLDER,
-    TokenizerPair,
-    load_tokenizer,
-    same_vocabulary,
-)
+from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
 
 __all__ = ["Facts", "facts_of", "facts_of_plan", "facts_of_variant", "with_sharing"]
 
@@ -65,7 +60,8 @@ def facts_of(name: str) -> Facts:
     """
     checkpoint = open_headers(name)
     if is_model(checkpoint.config):
-        return _of_model(open_checkpoint(name))  # whether it shares only its tensors tell
+        # The tensors are needed, too: only they show whether the halves share.
+        return _of_model(open_model_folder(open_checkpoint(name)))
     return _of_checkpoint(checkpoint)
 
 
@@ -190,20 +186,18 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     )
 
 
-def _of_model(checkpoint: Checkpoint) -> Facts:
-    composition = read_composition(checkpoint)
+def _of_model(folder: ModelFolder) -> Facts:
+    checkpoint, composition = folder.checkpoint, folder.composition
     values: dict[str, Any] = {
         "kind": "sequence-to-sequence model" + ", pre-trained whole" * composition.pretrained,
         **_joined(composition),
         "parameters": sum(parameter.numel() for parameter in outline(composition).parameters()),
         "tensors": len(checkpoint.files),
     }
-    provenance = None
-    if (checkpoint.folder / PROVENANCE).is_file():
-        provenance = Provenance.from_json(read_json(checkpoint.folder / PROVENANCE))
+    provenance = folder.provenance()
     return Facts(
         name=checkpoint.name,
-        values=values | _text(checkpoint, composition),
+        values=values | _text(folder),
         tensors=(
             _tensors(checkpoint.shapes()) if provenance is None else provenance.to_json()["tensors"]
         ),
@@ -233,16 +227,13 @@ def _joined(composition: Composition) -> dict[str, Any]:
     }
 
 
-def _text(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
+def _text(folder: ModelFolder) -> dict[str, Any]:
     """Of a model's tokenizers and decoding defaults."""
     try:
-        source = target = load_tokenizer(checkpoint.folder, "the source tokenizer")
-        if needs_target_tokenizer(checkpoint, composition):
-            target = load_tokenizer(checkpoint.folder / TARGET_FOLDER, "the target tokenizer")
-        pair = TokenizerPair.of(source, target, composition.decoder)
+        pair = folder.tokenizers()
     except CheckpointError as error:
         return {"tokenizer": str(error)}
-    settings = saved_settings(checkpoint, composition)
+    settings = saved_settings(folder.checkpoint, folder.composition)
     generation, special = read_generation(settings, pair.special)
     return {**_tokens(pair, special), "generation": asdict(generation)}
 

@@ -7,7 +7,7 @@ import torch
 
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import Share
 from warmstart.composition.saved import KEY
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Subject

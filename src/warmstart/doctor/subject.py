@@ -1,22 +1,23 @@
 """What is examined: a folder opened as far as it can be."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json
 from warmstart.composition.composition import Composition, configure
-from warmstart.composition.saved import is_model, needs_target_tokenizer, read_composition
+from warmstart.composition.model_folder import ModelFolder, open_model_folder
+from warmstart.composition.saved import is_model
 from warmstart.errors import CheckpointError, WarmstartError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.model.config import StackConfig
 from warmstart.seq2seq import Seq2Seq
-from warmstart.text.tokenizer_pair import TARGET_FOLDER, load_tokenizer
+from warmstart.text.tokenizer_pair import load_tokenizer
 
 __all__ = ["Pair", "Side", "Subject", "open_subject"]
 
@@ -117,23 +118,21 @@ def open_subject(
     checkpoint = open_checkpoint(name)
     saved = checkpoint.folder / GENERATION
     settings = read_json(saved) if saved.is_file() else {}
-    composition, model = None, None
+    folder, model = None, None
     refusal = (
         f"{checkpoint.name} is a single checkpoint ({checkpoint.config['model_type']}), not an "
         "encoder-decoder."
     )
     if is_model(checkpoint.config):
-        composition, refusal = read_composition(checkpoint), ""
+        folder, refusal = open_model_folder(checkpoint), ""
         try:
             model = Seq2Seq.from_pretrained(name)
         except WarmstartError as error:
             refusal = str(error)
     return Subject(
         checkpoint=checkpoint,
-        composition=composition,
-        sides=_of_checkpoint(checkpoint)
-        if composition is None
-        else _of_model(checkpoint, composition),
+        composition=None if folder is None else folder.composition,
+        sides=_of_checkpoint(checkpoint) if folder is None else _of_model(folder),
         settings=settings,
         model=model,
         refusal=refusal,
@@ -144,54 +143,54 @@ def open_subject(
 
 def _of_checkpoint(checkpoint: Checkpoint) -> tuple[Side, ...]:
     family = family_of(checkpoint.config, checkpoint.name)
-    return (_side(checkpoint, "checkpoint", checkpoint.config, family.stack(checkpoint.config)),)
-
-
-def _of_model(checkpoint: Checkpoint, composition: Composition) -> tuple[Side, ...]:
-    config = configure(composition)
-    replaced = composition.target_vocabulary == "replaced"
-    if composition.encoder is None or config.encoder is None:
-        return (
-            _side(checkpoint, "target", composition.decoder, config.decoder, replaced=replaced),
-        )
-    # A half that uses the other's embedding uses its vocabulary, too.
-    of_source = composition.decoder if composition.embedding == "decoder" else composition.encoder
-    of_target = composition.encoder if composition.embedding == "encoder" else composition.decoder
-    two = needs_target_tokenizer(checkpoint, composition)
+    tokenizer, complaint = _read(
+        lambda: load_tokenizer(checkpoint.folder, f"the checkpoint tokenizer of {checkpoint.name}")
+    )
     return (
-        _side(checkpoint, "source", of_source, config.encoder, replaced=replaced),
-        _side(
-            checkpoint,
-            "target",
-            of_target,
-            config.decoder,
-            within=TARGET_FOLDER if two else "",
-            replaced=replaced,
+        Side(
+            name="checkpoint",
+            config=checkpoint.config,
+            stack=family.stack(checkpoint.config),
+            tokenizer=tokenizer,
+            complaint=complaint,
         ),
     )
 
 
-def _side(
-    checkpoint: Checkpoint,
-    name: str,
-    config: Config,
-    stack: StackConfig,
-    *,
-    within: str = "",
-    replaced: bool = False,
-) -> Side:
-    tokenizer, complaint = None, ""
-    try:
-        tokenizer = load_tokenizer(
-            checkpoint.folder / within, f"the {name} tokenizer of {checkpoint.name}"
-        )
-    except CheckpointError as error:
-        complaint = str(error)
-    return Side(
-        name=name,
-        config=config,
-        stack=stack,
+def _of_model(folder: ModelFolder) -> tuple[Side, ...]:
+    composition = folder.composition
+    config = configure(composition)
+    # A half that uses the other's embedding uses its vocabulary, too.
+    of_source = composition.decoder if composition.embedding == "decoder" else composition.encoder
+    of_target = composition.encoder if composition.embedding == "encoder" else composition.decoder
+    tokenizer, complaint = _read(folder.target_tokenizer)
+    target = Side(
+        name="target",
+        config=of_target or composition.decoder,
+        stack=config.decoder,
         tokenizer=tokenizer,
         complaint=complaint,
-        replaced=replaced,
+        replaced=composition.target_vocabulary == "replaced",
     )
+    if of_source is None or config.encoder is None:
+        return (target,)
+    tokenizer, complaint = _read(folder.source_tokenizer)
+    source = replace(
+        target,
+        name="source",
+        config=of_source,
+        stack=config.encoder,
+        tokenizer=tokenizer,
+        complaint=complaint,
+    )
+    return source, target
+
+
+def _read(
+    load: Callable[[], PreTrainedTokenizerBase],
+) -> tuple[PreTrainedTokenizerBase | None, str]:
+    """A tokenizer, or why it cannot be loaded."""
+    try:
+        return load(), ""
+    except CheckpointError as error:
+        return None, str(error)

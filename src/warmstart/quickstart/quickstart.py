@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from warmstart.checkpoint.files import check_replaceable
-from warmstart.composition.options import Share
+from warmstart.composition.composition_options import RANDOM, Share
 from warmstart.composition.provenance import Provenance
 from warmstart.data.splits import TEST
 from warmstart.errors import Interrupted
@@ -24,7 +24,7 @@ from warmstart.metrics.metric import Score
 from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR
 from warmstart.quickstart.splitting import SplittingPairs, splitting_pairs
-from warmstart.seq2seq import RANDOM, Seq2Seq
+from warmstart.seq2seq import Seq2Seq
 from warmstart.training.config import TrainConfig
 from warmstart.training.train import train
 

@@ -24,8 +24,8 @@ from pydantic import (
     WrapValidator,
 )
 
-from warmstart.composition.options import CrossAttentionStart, LmHead, Share, Size
-from warmstart.composition.variants import variant
+from warmstart.composition.composition_options import CompositionOptions
+from warmstart.composition.variants import VariantOptions
 from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.source import DataFiles, is_part, parse_source
 from warmstart.data.splits import SPLITS
@@ -43,9 +43,7 @@ if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
 
 __all__ = [
-    "CheckpointPair",
     "EvaluationSettings",
-    "NamedVariant",
     "Pretrained",
     "Recipe",
     "TaskData",
@@ -56,53 +54,18 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CheckpointPair:
-    """`model`, first form: two checkpoints, see `Seq2Seq.warm_start`."""
-
-    encoder: str | None  # a folder or hub id; "random:" before it: random weights; none: no encoder
-    decoder: str
-    share: Share = "none"
-    cross_attention: CrossAttentionStart = "random"
-    lm_head: LmHead = "checkpoint"
-    encoder_layers: int | tuple[int, ...] | None = None  # how many, or which from 0; none: all
-    decoder_layers: int | tuple[int, ...] | None = None
-    target_vocabulary: str = "decoder"  # or "encoder", or the folder or hub id of a tokenizer
-    seed: int = 0  # of the random tensors
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedVariant:
-    """`model`, second form: one of the paper's models, see `Seq2Seq.from_variant`."""
-
-    variant: str
-    checkpoints: Mapping[str, str] = field(default_factory=dict)  # by kind; {}: the published ones
-    size: Size = "base"
-    lm_head: LmHead = "tied"  # as in the paper
-    seed: int = 0  # of the random tensors
-
-    def __post_init__(self) -> None:
-        kinds = variant(self.variant).kinds()
-        for kind in self.checkpoints:
-            if kind not in kinds:
-                raise UsageError(
-                    f"checkpoints have no kind '{kind}' in {self.variant}; "
-                    f"{did_you_mean(kind, kinds)}"
-                )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
     """`model`, third form: a composed model, to be trained on."""
 
     pretrained: str  # a model folder or hub id
 
 
-ModelSource: TypeAlias = CheckpointPair | NamedVariant | Pretrained
+ModelSource: TypeAlias = CompositionOptions | VariantOptions | Pretrained
 _FORMS: Mapping[str, type[ModelSource]] = {
     "pretrained": Pretrained,
-    "variant": NamedVariant,
-    "encoder": CheckpointPair,
-    "decoder": CheckpointPair,
+    "variant": VariantOptions,
+    "encoder": CompositionOptions,
+    "decoder": CompositionOptions,
 }
 
 
@@ -113,7 +76,7 @@ def _form(value: object) -> str:
     for key in (*keys, *(match[0] for match in near if match)):
         if key in _FORMS:
             return _FORMS[key].__name__
-    return CheckpointPair.__name__
+    return CompositionOptions.__name__
 
 
 def _checked(value: Any, check: Any) -> Any:
@@ -226,9 +189,15 @@ class Recipe:
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     model: Annotated[
-        Annotated[CheckpointPair, Tag("CheckpointPair")]
+        Annotated[
+            CompositionOptions,
+            WrapValidator(lambda v, check: _checked(v, check)),
+            Tag("CompositionOptions"),
+        ]
         | Annotated[
-            NamedVariant, WrapValidator(lambda v, check: _checked(v, check)), Tag("NamedVariant")
+            VariantOptions,
+            WrapValidator(lambda v, check: _checked(v, check)),
+            Tag("VariantOptions"),
         ]
         | Annotated[Pretrained, Tag("Pretrained")],
         Discriminator(_form),
@@ -318,26 +287,10 @@ def build_model(source: ModelSource, *, weights: bool = True) -> "Seq2Seq":
     from warmstart.seq2seq import Seq2Seq
 
     match source:
-        case CheckpointPair():
-            blueprint = of_checkpoints(
-                encoder=None if source.encoder == "none" else source.encoder,
-                decoder=source.decoder,
-                share=source.share,
-                cross_attention=source.cross_attention,
-                lm_head=source.lm_head,
-                encoder_layers=source.encoder_layers,
-                decoder_layers=source.decoder_layers,
-                target_vocabulary=source.target_vocabulary,
-                headers_only=not weights,
-            )
-        case NamedVariant():
-            blueprint = of_variant(
-                source.variant,
-                checkpoints=source.checkpoints,
-                size=source.size,
-                lm_head=source.lm_head,
-                headers_only=not weights,
-            )
+        case CompositionOptions():
+            blueprint = of_checkpoints(source, headers_only=not weights)
+        case VariantOptions():
+            blueprint = of_variant(source, headers_only=not weights)
         case Pretrained():
             return Seq2Seq.from_pretrained(source.pretrained, weights=weights)
     return Seq2Seq.from_blueprint(blueprint, seed=source.seed, weights=weights)
