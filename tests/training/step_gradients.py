@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from safetensors.torch import save_file
 from tests.training.runs import copy_task, quick
@@ -18,9 +19,10 @@ from torch import Tensor, nn
 
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
+from warmstart.training import loop
 from warmstart.training.config import Lora
+from warmstart.training.optimizer import clip_gradients
 from warmstart.training.train import train
-from warmstart.training.trainer import Seq2SeqTrainer
 
 __all__ = ["step_gradients"]
 
@@ -62,20 +64,16 @@ def _weighted_task() -> Task:
 @contextmanager
 def _watched(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
     """Within the block gradients are kept as they are right before the step."""
-    original = Seq2SeqTrainer._get_grad_norm
 
-    def kept(self: Seq2SeqTrainer, *arguments: Any, **keywords: Any) -> Any:
+    def kept(*arguments: Any) -> Any:
         for name, parameter in model.named_parameters():
             assert (parameter.grad is not None) == parameter.requires_grad, name
             if parameter.grad is not None:
                 found[name] = parameter.grad.clone()
-        return original(self, *arguments, **keywords)
+        return clip_gradients(*arguments)
 
-    Seq2SeqTrainer._get_grad_norm = kept
-    try:
+    with patch.object(loop, "clip_gradients", kept):
         yield
-    finally:
-        Seq2SeqTrainer._get_grad_norm = original
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def test_it_tells_what_the_run_does(
         seen.append([len(example.source) for example in examples])
         return collate(examples)
 
-    monkeypatch.setattr("warmstart.training.trainer.collate", collated)
+    monkeypatch.setattr("warmstart.training.loop.collate", collated)
     train(seq2seq(checkpoints("bert")), task, config)
     run = tmp_path / "run"
     assert plan.evaluations == tuple(log_of(run, "eval_loss"))

@@ -9,7 +9,7 @@ from tests.training.runs import launch
 from warmstart.errors import OutputError, TrainingError
 from warmstart.training.checkpoints import checkpoints as checkpoints_of
 from warmstart.training.checkpoints import damage
-from warmstart.training.processes import together, told_of_others
+from warmstart.training.processes import fail_together, lost_peer_as_error
 
 GLOO = (
     "[/__w/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:553] Connection closed by peer "
@@ -50,7 +50,7 @@ def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> No
     assert first.startswith("TrainingError: The loss is nan at step 3, in a pass over the training")
     blamed = first.partition("examples ")[2].partition(" (counted")[0].split(", ")
     assert len(blamed) == 4, "the examples of one process"
-    assert f"Go on from {tmp_path}/lost/checkpoint-2, with a lower" in first
+    assert f"Resume from {tmp_path}/lost/checkpoint-2, with a lower" in first
     (sentence,) = said_of("killed", told)
     assert sentence.startswith("TrainingError: Another process of this run has ended or cannot be")
     assert "third_party" not in sentence
@@ -59,14 +59,14 @@ def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> No
 
 def test_a_lost_connection_is_told_in_a_sentence() -> None:
     lost = r"reached \(Connection closed by peer \[127"
-    with pytest.raises(TrainingError, match=lost) as caught, told_of_others():
+    with pytest.raises(TrainingError, match=lost) as caught, lost_peer_as_error():
         raise RuntimeError(GLOO)
     assert caught.value.everywhere
-    with pytest.raises(RuntimeError, match="shapes"), told_of_others():
+    with pytest.raises(RuntimeError, match="shapes"), lost_peer_as_error():
         raise RuntimeError("shapes cannot be multiplied")
 
 
 def test_one_process_has_its_own_error() -> None:
-    with pytest.raises(OutputError, match="full") as caught, together():
+    with pytest.raises(OutputError, match="full") as caught, fail_together():
         raise OutputError("The disk is full.")
     assert not caught.value.everywhere

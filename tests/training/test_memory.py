@@ -111,7 +111,7 @@ def test_a_resumed_run_makes_the_same_pieces(
         )
         assert (result.folder / "model.safetensors").read_bytes() == expected
     assert "Out of memory" not in caplog.text, "it knew"
-    assert f"in 2 pieces from step {entry['step'] + 1} on" in caplog.text
+    assert f"into 2 pieces from step {entry['step'] + 1} on" in caplog.text
 
 
 def test_one_example_that_does_not_fit_ends_the_run(

@@ -11,22 +11,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.tiny import Checkpoints
 from tests.training.runs import copy_task, log_of, quick, seq2seq
-from transformers import TrainerControl
 
 from warmstart.errors import Interrupted, OutputError, TrainingError
 from warmstart.evaluation import evaluate as evaluation
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training import batches
+from warmstart.training import loss as loss_module
 from warmstart.training import trainer as trainer_module
 from warmstart.training.checkpoints import checkpoints as checkpoints_of
 from warmstart.training.checkpoints import damage, newest_whole, prune
-from warmstart.training.interruption import StopInOrder, stop_requests
+from warmstart.training.interruption import stop_requests
+from warmstart.training.loss_monitor import LossMonitor
 from warmstart.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -121,7 +123,7 @@ def test_a_damaged_checkpoint_is_noticed(
     assert newest_whole(run) == run / "checkpoint-5"
     assert "checkpoint-6 is damaged (" in caplog.text
     assert name in caplog.text or name == "SHA256SUMS"
-    assert "resuming from one before it" in caplog.text
+    assert "resuming from an earlier one" in caplog.text
 
 
 def test_resuming_takes_the_newest_whole_one(
@@ -140,7 +142,7 @@ def test_no_whole_checkpoint(finished: Path, checkpoints: Checkpoints, tmp_path:
     run = shutil.copytree(finished, tmp_path / "run")
     for folder in checkpoints_of(run).values():
         (folder / "optimizer.pt").unlink()
-    with pytest.raises(TrainingError, match="no whole checkpoint in"):
+    with pytest.raises(TrainingError, match=r"All checkpoints in .* are damaged"):
         go_on(run, checkpoints)
 
 
@@ -224,7 +226,7 @@ def test_a_signal_saves_and_stops_in_order(
 
     with monkeypatch.context() as patch:
         if during == "step":
-            patch.setattr(trainer_module, "sequences", third_time(batches.sequences))
+            patch.setattr(loss_module, "sequences", third_time(batches.sequences))
         else:
             patch.setattr(trainer_module, "target_loss", third_time(evaluation.target_loss))
         config = replace(quick(run), dropout=0.1, evaluate_every=1, save_total_limit=9)
@@ -233,7 +235,7 @@ def test_a_signal_saves_and_stops_in_order(
     assert caught.value.exit_code == 128 + number
     assert str(caught.value) == (
         f"Stopped by {number.name} after step 3 of 6; the checkpoint is {run}/checkpoint-3. "
-        "Go on with: train(model, task, config, resume=True)"
+        "Continue with: train(model, task, config, resume=True)"
     )
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert same_weights(run / "checkpoint-3", finished / "checkpoint-3")
@@ -253,14 +255,63 @@ def test_the_second_request_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
             signal.raise_signal(signal.SIGINT)
 
 
-def test_a_run_at_its_end_is_not_stopped(tmp_path: Path) -> None:
-    stop, control = StopInOrder("go on"), TrainerControl()
-    stop.signal = signal.SIGTERM
-    state: Any = type("State", (), {"global_step": 6, "max_steps": 6})()
-    arguments: Any = None
-    stop.on_step_end(arguments, state, control)
-    stop.on_save(arguments, state, control)
-    assert not control.should_save
+@pytest.mark.parametrize("during", ["step", "evaluation"])
+def test_a_run_at_its_end_is_not_stopped(
+    during: str,
+    finished: Path,
+    checkpoints: Checkpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = 0
+
+    def sixth_time(function: Any) -> Any:
+        def called(*arguments: Any, **keywords: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 6:
+                signal.raise_signal(signal.SIGTERM)
+            return function(*arguments, **keywords)
+
+        return called
+
+    if during == "step":
+        monkeypatch.setattr(loss_module, "sequences", sixth_time(batches.sequences))
+    else:
+        monkeypatch.setattr(trainer_module, "target_loss", sixth_time(evaluation.target_loss))
+    run = tmp_path / "run"
+    config = replace(quick(run), dropout=0.1, evaluate_every=1, save_total_limit=9)
+    result = train(seq2seq(checkpoints("bert")), copy_task(22, 2), config)
+    assert same_weights(result.folder, finished / "final")
+    assert log_of(run, "eval_loss") == log_of(finished, "eval_loss")
+
+
+def test_a_signal_during_the_evaluation_that_a_resumed_run_makes_up_for(
+    finished: Path,
+    checkpoints: Checkpoints,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+
+    def stopped(*arguments: Any, **keywords: Any) -> float:
+        signal.raise_signal(signal.SIGTERM)
+        return evaluation.target_loss(*arguments, **keywords)
+
+    shutil.copytree(finished / "checkpoint-3", run / "checkpoint-3")
+    state = run / "checkpoint-3" / "trainer_state.json"
+    saved = json.loads(state.read_text())
+    history = [e for e in saved["log_history"] if "eval_loss" not in e or e["step"] < 3]
+    state.write_text(json.dumps({**saved, "log_history": history}))
+    sums = run / "checkpoint-3" / "SHA256SUMS"
+    lines = [line.partition("  ")[2] for line in sums.read_text().splitlines()]
+    digests = {name: sha256((sums.parent / name).read_bytes()).hexdigest() for name in lines}
+    sums.write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "target_loss", stopped)
+        with pytest.raises(Interrupted, match="Stopped by SIGTERM after step 3 of 6"):
+            go_on(run, checkpoints)
+    assert same_weights(go_on(run, checkpoints), finished / "final")
 
 
 def test_the_command_prints_how_to_go_on_and_exits_143(
@@ -296,7 +347,7 @@ def test_the_command_prints_how_to_go_on_and_exits_143(
     told_command = f"warmstart train '{tmp_path}/a run/recipe.yaml' --resume"
     assert last.endswith(
         f"of 100000; the checkpoint is {tmp_path}/a run/checkpoint-{step}. "
-        f"Go on with: {told_command}"
+        f"Continue with: {told_command}"
     )
 
 
@@ -325,7 +376,9 @@ def test_a_full_disk_leaves_the_checkpoints_of_before(
     with largest_file(size - 50), pytest.raises(OutputError) as caught:
         go_on(run, checkpoints)
     assert f"{run}/checkpoint-3 could not be written (" in str(caught.value)
-    assert "before are whole. Make room, then resume the run." in str(caught.value)
+    assert "earlier checkpoints are whole. Free some space, then resume the run." in str(
+        caught.value
+    )
     assert list(checkpoints_of(run)) == [2]
     assert newest_whole(run) == run / "checkpoint-2"
     assert not (run / ".unfinished").exists(), "the room that it took is free again"
@@ -337,23 +390,18 @@ def test_a_full_disk_leaves_the_checkpoints_of_before(
 
 def poisoned(rows: set[int]) -> Any:
     """Makes the loss of the passes that hold some examples NaN."""
-    original = trainer_module.Seq2SeqTrainer.training_step
+    original = LossMonitor.add
 
-    def training_step(self: Any, model: Any, inputs: Any, count: Any = None) -> Any:
-        harmed = rows & set(inputs["numbers"])
-        loss = original(self, model, inputs, count)
-        if harmed:
-            numbers, kept = self.watch.passes.pop()
-            self.watch.passes.append((numbers, kept * float("nan")))
-        return loss
+    def add(self: LossMonitor, indices: Any, loss: Any) -> None:
+        original(self, indices, loss * float("nan") if rows & set(indices) else loss)
 
-    return training_step
+    return add
 
 
 def test_a_lost_loss_names_the_examples_of_its_pass(
     model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer_module.Seq2SeqTrainer, "training_step", poisoned({11}))
+    monkeypatch.setattr(LossMonitor, "add", poisoned({11}))
     config = replace(
         quick(tmp_path / "run"), batch_size=2, accumulation_steps=4, evaluate_every=1, max_steps=9
     )
@@ -366,7 +414,7 @@ def test_a_lost_loss_names_the_examples_of_its_pass(
     step = int(message.partition("at step ")[2].partition(",")[0])
     kept = checkpoints_of(tmp_path / "run")
     if step > 1:
-        assert f"Go on from {tmp_path}/run/checkpoint-{step - 1}, with a lower" in message
+        assert f"Resume from {tmp_path}/run/checkpoint-{step - 1}, with a lower" in message
         assert damage(kept[step - 1]) is None
     assert step not in kept
 

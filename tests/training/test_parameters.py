@@ -241,7 +241,7 @@ def test_a_shared_parameter_is_frozen_with_either_half(checkpoints: Checkpoints)
     bert = checkpoints("bert")
     model = Seq2Seq.warm_start(encoder=bert, decoder=bert, share="all").model
     trained = TrainedParameters(model, replace(CONFIG, freeze=("encoder",)), frozenset())
-    ever = {id(parameter) for parameter in trained.ever}
+    ever = {id(parameter) for parameter in trained.trainable}
     for name, parameter in model.named_parameters():
         assert (id(parameter) in ever) == ("cross_attention" in name or name.startswith("head."))
 

@@ -1,6 +1,7 @@
 """Runs whose model is spread over processes, and runs that go on with other numbers of them."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from warmstart.seq2seq import Seq2Seq
 from warmstart.training.checkpoints import damage
 from warmstart.training.config import Lora, TrainConfig
 from warmstart.training.effective_batch import kept_batch, write_batch
+from warmstart.training.prepare import prepare_run, shard, uses_bfloat16
+from warmstart.training.processes import Processes
 from warmstart.training.sharding import units
 from warmstart.training.train import train
-from warmstart.training.trainer import Seq2SeqTrainer
+from warmstart.training.trainer import Trainer
 
 
 def one_process(folder: Path, **changes: Any) -> TrainConfig:
@@ -104,7 +107,7 @@ def test_sharded_runs(
     assert_same_update(one, go_on(tmp_path / "stopped", tmp_path / "again", checkpoints, 2))
     assert told.count("lost: TrainingError: The loss is ") == 2
     # Memory that runs out in the second process ends the run; it goes on in pieces.
-    assert "short: OutOfMemory: A process of a sharded run cannot begin a pass again" in told
+    assert "short: OutOfMemory: A process of a sharded run cannot restart a pass" in told
     record = json.loads((tmp_path / "short" / "out_of_memory.json").read_text())
     assert record == [{"step": 2, "pieces": 2}]
     final = go_on(tmp_path / "short", tmp_path / "longer", checkpoints, 2, evaluate_every=1)
@@ -167,15 +170,16 @@ def test_what_accelerate_launch_asks_for(
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
     seen: list[Any] = []
-    original = Seq2SeqTrainer.__init__
+    original = Trainer.__init__
 
     def kept(self: Any, *arguments: Any, **keywords: Any) -> None:
         original(self, *arguments, **keywords)
-        seen.append((self.config.parallel, self.is_fsdp_enabled, self.accelerator.mixed_precision))
+        fsdp = os.environ["ACCELERATE_USE_FSDP"]
+        seen.append((self.run.config.parallel, fsdp, uses_bfloat16(self.run.config)))
 
-    monkeypatch.setattr(Seq2SeqTrainer, "__init__", kept)
+    monkeypatch.setattr(Trainer, "__init__", kept)
     train(seq2seq(checkpoints("bert")), copy_task(8), replace(quick(tmp_path / "r"), max_steps=1))
-    assert seen == [("fsdp", False, "no")]
+    assert seen == [("fsdp", "false", False)]
 
 
 def test_a_step_keeps_its_tokens(tmp_path: Path) -> None:
@@ -188,17 +192,14 @@ def test_a_step_keeps_its_tokens(tmp_path: Path) -> None:
         kept_batch(config, 3, tmp_path)
 
 
-def test_what_cannot_be_sharded_is_refused(
-    checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from warmstart.training import train as module
-
+def test_what_cannot_be_sharded_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
     config = replace(quick(tmp_path / "run"), parallel="fsdp", optimizer="adafactor")
-    arguments: Any = type("Arguments", (), {"world_size": 2})()
+    run = prepare_run(seq2seq(checkpoints("bert")), copy_task(8), config, resume=False)
+    two = Processes(device=torch.device("cpu"), count=2)
     with pytest.raises(UsageError, match="use optimizer 'adamw', or parallel 'ddp'"):
-        module._sharded(seq2seq(checkpoints("bert")), config, arguments)
+        shard(run, two)
     lora = replace(config, optimizer="adamw", lora=Lora())
     with pytest.raises(UsageError, match="use parallel 'ddp', or leave lora out"):
-        module._sharded(seq2seq(checkpoints("bert")), lora, arguments)
+        shard(replace(run, config=lora), two)
     with pytest.raises(UsageError, match="parallel is 'fsd'; did you mean 'fsdp'"):
         replace(config, parallel="fsd")

@@ -24,8 +24,8 @@ from warmstart.tasks.task import Task
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.checkpoints import damage
 from warmstart.training.metrics_log import read_events
+from warmstart.training.optimizer import create_optimizer
 from warmstart.training.train import train
-from warmstart.training.trainer import Seq2SeqTrainer
 
 
 def weights(model: Seq2Seq) -> dict[str, Tensor]:
@@ -338,13 +338,12 @@ def test_weight_decay_spares_biases_and_norms(
     model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.optim.Optimizer] = []
-    create = Seq2SeqTrainer.create_optimizer
 
-    def recorded(self: Seq2SeqTrainer, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        seen.append(create(self, model))
+    def recorded(*arguments: Any) -> torch.optim.Optimizer:
+        seen.append(create_optimizer(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(Seq2SeqTrainer, "create_optimizer", recorded)
+    monkeypatch.setattr("warmstart.training.trainer.create_optimizer", recorded)
     train(model, copy_task(8), replace(quick(tmp_path / "run"), max_steps=1, weight_decay=0.1))
     decayed = {id(p) for g in seen[0].param_groups if g["weight_decay"] for p in g["params"]}
     spared = {id(p) for g in seen[0].param_groups if not g["weight_decay"] for p in g["params"]}

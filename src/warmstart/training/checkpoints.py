@@ -1,11 +1,11 @@
-"""Checkpoints of a run: written beside, with the sums of their files, then renamed.
+"""Checkpoints of a run, written whole or not at all.
 
-``SHA256SUMS`` is in the format of ``sha256sum``, which can check it, too.
+Each holds the checksums of its files: ``SHA256SUMS`` is in the format of ``sha256sum``, which can
+check it, too.
 """
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Final
 
 from warmstart.errors import OutputError, TrainingError, WarmstartError
+from warmstart.writing import sync
 
 __all__ = [
+    "atomic_checkpoint",
     "checkpoint_folder",
     "checkpoints",
     "damage",
     "newest_whole",
     "prune",
     "remove_unfinished",
-    "written_whole",
 ]
 
 logger = logging.getLogger(__name__)
@@ -29,76 +30,78 @@ logger = logging.getLogger(__name__)
 SUMS: Final = "SHA256SUMS"
 _PREFIX: Final = "checkpoint-"
 _UNFINISHED: Final = ".unfinished"  # holds what is being written or removed
-# torch.save has no type of its own for them.
-_OF_WRITING: Final = ("PytorchStreamWriter", "iostream error", "inline_container.cc")
+# Messages of torch.save, whose errors have no type of their own.
+_WRITE_FAILURES: Final = ("PytorchStreamWriter", "iostream error", "inline_container.cc")
 
 
 def checkpoint_folder(run: Path, step: int) -> Path:
-    """Where a run keeps the checkpoint of a step."""
+    """The folder of a run's checkpoint at a step."""
     return run / f"{_PREFIX}{step}"
 
 
 def checkpoints(run: Path) -> dict[int, Path]:
-    """The checkpoints in a run's folder by their step, ascending, whether whole or not."""
-    found = {
+    """The checkpoints in a run's folder by step, ascending, damaged ones included."""
+    by_step = {
         int(number): folder
         for folder in run.glob(f"{_PREFIX}*")
         if (number := folder.name.removeprefix(_PREFIX)).isdecimal() and folder.is_dir()
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(by_step.items()))
 
 
 @contextmanager
-def written_whole(
+def atomic_checkpoint(
     folder: Path,
     save_model: Callable[[Path], None],
     *,
     first: bool,
     together: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Path]:
-    """Gives a folder to write a checkpoint to, which takes its name only when it is complete.
+    """A temporary folder to write a checkpoint to, renamed when it is complete.
 
-    It is complete when every process is done, the sums of its files are known, and all of it is
-    on disk. A checkpoint of that name is replaced.
+    It is complete when every process is done, the checksums of its files are known, and all of it
+    is on disk. A checkpoint of that name is replaced.
 
     Args:
         folder: of the checkpoint.
-        save_model: writes the model to a folder that is empty; the first process calls it.
-        first: whether this process is the first, which finishes it.
+        save_model: writes the model to an empty folder; the first process calls it.
+        first: whether this process is the first, which completes the checkpoint.
         together: makes a block that all processes leave together, with an error if one has it.
 
     Raises:
-        OutputError: if it cannot be written; the checkpoints of before stay.
+        OutputError: if it cannot be written; earlier checkpoints stay.
     """
     partial = folder.parent / _UNFINISHED / folder.name
     try:
-        with together(), _told_of_writing(folder):
+        with together(), _write_failure_as_error(folder):
             if first:
                 remove_unfinished(folder.parent)
                 partial.mkdir(parents=True)
                 save_model(partial)
-        with together(), _told_of_writing(folder):
+        with together(), _write_failure_as_error(folder):
             yield partial
-        with together(), _told_of_writing(folder):
+        with together(), _write_failure_as_error(folder):
             if first:
                 _finish(partial, folder)
-    except WarmstartError:  # here, when no other process writes any more
+    except WarmstartError:  # here, where no other process is writing
         shutil.rmtree(partial, ignore_errors=True)  # the disk may be full of it
         _tidy(folder.parent)
         raise
 
 
 @contextmanager
-def _told_of_writing(folder: Path) -> Iterator[None]:
+def _write_failure_as_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, OutputError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(each in str(error) for each in _OF_WRITING):
+        if isinstance(error, RuntimeError) and not any(
+            each in str(error) for each in _WRITE_FAILURES
+        ):
             raise
         reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(
-            f"{folder} could not be written ({reason or 'is the disk full?'}); checkpoints of "
-            "before are whole. Make room, then resume the run."
+            f"{folder} could not be written ({reason or 'is the disk full?'}); earlier checkpoints "
+            "are whole. Free some space, then resume the run."
         ) from None
 
 
@@ -107,11 +110,11 @@ def _finish(partial: Path, folder: Path) -> None:
     lines = [f"{_sum(path)}  {path.relative_to(partial).as_posix()}\n" for path in files]
     (partial / SUMS).write_text("".join(lines), encoding="utf-8")
     for path in [*partial.rglob("*"), partial]:
-        _sync(path)
+        sync(path)
     _remove(folder)
     partial.rename(folder)
     _tidy(folder.parent)
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _sum(path: Path) -> str:
@@ -119,17 +122,8 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    """Waits until a file, or a folder's list of names, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def damage(checkpoint: Path) -> str | None:
-    """What is wrong with a checkpoint, for a sentence about it; None: nothing, it is whole."""
+    """The damage of a checkpoint, for a sentence about it; None: it is whole."""
     try:
         lines = (checkpoint / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -145,7 +139,7 @@ def damage(checkpoint: Path) -> str | None:
 
 
 def newest_whole(run: Path) -> Path:
-    """The newest checkpoint that is whole; says which newer ones are not.
+    """The newest checkpoint that is whole. Logs a warning for each newer one that is damaged.
 
     Raises:
         TrainingError: if there is none.
@@ -154,32 +148,32 @@ def newest_whole(run: Path) -> Path:
         problem = damage(folder)
         if problem is None:
             return folder
-        told = "%s is damaged (%s); resuming from one before it."
-        logger.warning(told, folder, problem, extra={"everywhere": True})
-    raise TrainingError(f"There is no whole checkpoint in {run} to resume from; train anew.")
+        message = "%s is damaged (%s); resuming from an earlier one."
+        logger.warning(message, folder, problem, extra={"everywhere": True})
+    raise TrainingError(f"All checkpoints in {run} are damaged; start a new run in another folder.")
 
 
 def prune(run: Path, limit: int, best: int | None) -> None:
-    """Removes the oldest checkpoints beyond a number, but never the newest nor the best.
+    """Removes the oldest checkpoints beyond a limit, but never the newest nor the best.
 
     Args:
         run: the run's folder.
-        limit: how many to keep.
-        best: the step of the best.
+        limit: the number to keep.
+        best: step of the best.
     """
-    found = checkpoints(run)
-    others = [step for step in [*found][:-1] if step != best]
-    for step in others[: max(len(found) - limit, 0)]:
-        _remove(found[step])
+    existing = checkpoints(run)
+    others = [step for step in [*existing][:-1] if step != best]
+    for step in others[: max(len(existing) - limit, 0)]:
+        _remove(existing[step])
 
 
 def remove_unfinished(run: Path) -> None:
-    """Removes what an interrupted process left behind."""
+    """Removes what an interrupted process has left."""
     shutil.rmtree(run / _UNFINISHED, ignore_errors=True)
 
 
 def _remove(folder: Path) -> None:
-    """Takes the name away first, or a process that is killed would leave half a checkpoint."""
+    """Renames the folder first: a process killed while it deletes leaves no half checkpoint."""
     if folder.exists():
         grave = folder.parent / _UNFINISHED / f"removed-{folder.name}"
         shutil.rmtree(grave, ignore_errors=True)

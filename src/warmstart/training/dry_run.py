@@ -1,4 +1,4 @@
-"""What a run would do, without doing it."""
+"""A plan of a run, made without running it."""
 
 import os
 from dataclasses import dataclass
@@ -13,26 +13,17 @@ from warmstart.tasks.task import Split, Task
 from warmstart.text.tokenizer_pair import TokenizerPair
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.config import TrainConfig
-from warmstart.training.distillation import Teacher, load_teacher
-from warmstart.training.effective_batch import kept_batch
-from warmstart.training.lora import add_adapters
 from warmstart.training.memory_estimate import Memory, estimate_memory
-from warmstart.training.parameters import TrainedParameters, new_parameters, peak_rate
+from warmstart.training.optimizer import warmup_steps
+from warmstart.training.parameters import peak_rate
 from warmstart.training.passes import pass_sampler
-from warmstart.training.run_folder import Resume, check_output_folder, checkpoint_to_resume
-from warmstart.training.trackers import check_trackers
-from warmstart.training.train import (
-    check_r_drop,
-    set_recomputing,
-    tokenized_split,
-    uses_bfloat16,
-    validation_split,
-    warmup_steps,
-)
+from warmstart.training.prepare import PreparedRun, prepare_run, uses_bfloat16
+from warmstart.training.recomputing import set_recomputing
+from warmstart.training.run_folder import Resume
 
 __all__ = ["BatchText", "DryRun", "Part", "dry_run"]
 
-_LOOKED_THROUGH: Final = 100_000  # examples, for the longest batch
+_SAMPLED: Final = 100_000  # examples searched for the longest batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +32,7 @@ class Part:
 
     total: int
     trained: int  # at some step
-    shared: int  # that are another part's or half's, too
+    shared: int  # with another part or half
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +40,13 @@ class BatchText:
     """One example as the model will see it.
 
     Attributes:
-        example: its number in the training split, from 0.
-        source: as the source tokenizer writes its tokens back, special tokens and all.
-        target: likewise, the start token that the decoder reads first included.
-        source_tokens: how many.
-        target_tokens: how many the model is to write, the end token included.
-        source_cut: how many tokens were cut off.
-        target_cut: likewise.
+        example: its index in the training split, from 0.
+        source: its tokens as the source tokenizer decodes them, with special tokens.
+        target: the same for the target, with the start token that the decoder reads first.
+        source_tokens: number of source tokens.
+        target_tokens: number of tokens that the model is to write, with the end token.
+        source_cut: number of source tokens that are truncated.
+        target_cut: number of target tokens that are truncated.
     """
 
     example: int
@@ -69,23 +60,23 @@ class BatchText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """What a run would do.
+    """A plan of a run.
 
     Attributes:
         parts: parameters by part, with a row "total".
         memory: an estimate.
         precision: "float32" or "bfloat16".
         steps: optimizer steps.
-        first_step: those made already, by the run that is resumed.
+        first_step: optimizer steps done before, by the run that is resumed.
         step_examples: examples of one step, over all passes and processes.
-        epochs: that the steps come to.
+        epochs: passes over the examples, in all steps.
         examples: of the training split.
-        step_tokens: of sources and of targets in one step, on average.
-        schedule: in words.
+        step_tokens: mean source and target tokens of one step.
+        schedule: of the learning rate, in words.
         evaluations: the steps after which the model is evaluated.
-        evaluation_examples: of each.
+        evaluation_examples: examples of each evaluation.
         checkpoints: the steps after which one is written.
-        checkpoint_bytes: of each, about.
+        checkpoint_bytes: approximate size of each.
         batch: the first one.
     """
 
@@ -107,10 +98,10 @@ class DryRun:
 
 
 def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume = False) -> DryRun:
-    """Checks all that `train` checks and tells what it would do. Writes nothing.
+    """Checks all that `train` checks, and plans the run. Writes nothing.
 
     Args:
-        model: its weights are not looked at; see `Seq2Seq.from_blueprint` for one without.
+        model: its weights are not used; see `Seq2Seq.from_blueprint` for one without.
         task: see `train`.
         config: see `train`.
         resume: see `train`.
@@ -118,38 +109,23 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
     Raises:
         WarmstartError: as `train`, before its first step.
     """
-    check_trackers(config.report_to)
-    check_output_folder(config.output_dir, resume=resume)
-    checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun sets it
-    if checkpoint is not None:
-        config = kept_batch(config, processes, checkpoint)
-    validation = validation_split(task, config)
-    split = task.split("train")
-    examples = tokenized_split(model, split, config)
-    check_r_drop(model.model, config)
-    teacher = load_teacher(model, examples, config, weights=False)
-    new = new_parameters(model.model, model.provenance)
-    adapters = None
-    if config.lora is not None:
-        adapters = add_adapters(model.model, config.lora, new, config.seed)
-    trained = TrainedParameters(model.model, config, new)
-    passes, step_examples = _first_passes(examples, config, processes)
+    run = prepare_run(model, task, config, resume=resume, weights=False)
+    config, examples, validation = run.config, run.examples, run.validation
+    passes, step_examples = _first_passes(examples, config)
     rows = examples.rows
     means = (rows.source_lengths, rows.target_lengths)
     source_mean, target_mean = ((each.total - each.lost) / each.count for each in means)
-    every = config.evaluate_every or config.max_steps
-    stops = (*range(every, config.max_steps, every), config.max_steps)
-    memory = _memory(model, config, examples, passes, trained, teacher)
-    parts = _parts(model.model, trained.ever)
-    if adapters is not None:
-        adapters.merge()
+    stops = (*range(run.evaluate_every, config.max_steps, run.evaluate_every), config.max_steps)
+    memory = _memory(run, passes)
+    parts = _parts(model.model, run.trained.trainable)
+    if run.adapters is not None:
+        run.adapters.merge()
     return DryRun(
         parts=parts,
         memory=memory,
         precision="bfloat16" if uses_bfloat16(config) else "float32",
         steps=config.max_steps,
-        first_step=0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2]),
+        first_step=run.first_step,
         step_examples=step_examples,
         epochs=config.max_steps * step_examples / len(examples),
         examples=len(examples),
@@ -159,7 +135,7 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
         evaluation_examples=0 if validation is None else len(validation),
         checkpoints=stops,
         checkpoint_bytes=memory.weights + memory.optimizer,
-        batch=_first_batch(model.tokenizers, split, examples, passes[0]),
+        batch=_first_batch(model.tokenizers, run.split, examples, passes[0]),
     )
 
 
@@ -186,43 +162,36 @@ def _parts(model: nn.Module, trained: list[nn.Parameter]) -> dict[str, Part]:
     }
 
 
-def _first_passes(
-    examples: TokenizedExamples, config: TrainConfig, processes: int
-) -> tuple[list[list[int]], int]:
-    """Passes of the first steps, and the examples of a step, in the mean."""
+def _first_passes(examples: TokenizedExamples, config: TrainConfig) -> tuple[list[list[int]], int]:
+    """Passes of the first steps, and the mean number of examples of a step."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun sets it
     sampler = pass_sampler(examples, config, processes)
     passes: list[list[int]] = []
-    for numbers in sampler:
-        passes.append(numbers)
-        if sampler.taken[-1] >= _LOOKED_THROUGH:
+    for indices in sampler:
+        passes.append(indices)
+        if sampler.taken[-1] >= _SAMPLED:
             break
     return passes, round(sampler.taken[-1] / len(sampler.taken))
 
 
-def _memory(
-    model: Seq2Seq,
-    config: TrainConfig,
-    examples: TokenizedExamples,
-    passes: list[list[int]],
-    trained: TrainedParameters,
-    teacher: Teacher | None,
-) -> Memory:
-    batches = [examples.lengths(torch.tensor(numbers)) for numbers in passes]
+def _memory(run: PreparedRun, passes: list[list[int]]) -> Memory:
+    config, module = run.config, run.module
+    batches = [run.examples.lengths(torch.tensor(indices)) for indices in passes]
     longest_B2 = max(batches, key=lambda lengths_B2: int(lengths_B2.sum()))
-    set_recomputing(model.model, config.activation_checkpointing)
+    set_recomputing(module, config.activation_checkpointing)
     try:
         return estimate_memory(
-            model.model,
+            module,
             (longest_B2[:, 0].tolist(), longest_B2[:, 1].tolist()),
-            trained=trained.ever,
-            teacher=None if teacher is None else teacher.model,
+            trained=run.trained.trainable,
+            teacher=None if run.teacher is None else run.teacher.model,
             optimizer=config.optimizer,
             bfloat16=uses_bfloat16(config),
             accumulates=config.accumulation_steps > 1,
             on_gpu=torch.cuda.is_available(),
         )
     finally:
-        set_recomputing(model.model, False)
+        set_recomputing(module, False)
 
 
 def _schedule(model: Seq2Seq, config: TrainConfig) -> str:

@@ -8,30 +8,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
-
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from typing import Final
 
 from warmstart.errors import Interrupted, tells
 from warmstart.training.checkpoints import checkpoint_folder
+from warmstart.training.state import RunState
 
-__all__ = ["EvaluationAbandoned", "StopInOrder", "StopRequest", "stop_requests"]
+__all__ = ["EvaluationAbandoned", "StopRequest", "interrupted", "stop_requests"]
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-# torchrun passes on what the terminal has sent to all processes already: that is no second request.
+# torchrun forwards a signal that the terminal has sent to all processes already: one request.
 _ONE_REQUEST: Final = 2.0  # seconds
 
 
 class EvaluationAbandoned(BaseException):
-    """Raised by a signal during an evaluation, which can take longer than one is given to stop."""
+    """Raised by a signal during an evaluation, which may outlast the time given to stop."""
 
 
 class StopRequest:
-    """What has been asked for so far.
+    """A request to stop, made by a signal.
 
     Attributes:
-        signal: the signal's number; 0: none.
-        abandons: whether code runs that is to be left at once.
+        signal: the signal's number; 0: none so far.
+        abandons: whether the code that is running is to be left at once.
     """
 
     def __init__(self) -> None:
@@ -73,40 +72,18 @@ def stop_requests() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
-class StopInOrder(TrainerCallback):
-    """Ends a run at the end of a step, once its checkpoint is written.
+def interrupted(signal_: int, state: RunState, run: Path, resume: str) -> Interrupted:
+    """The error that ends a run after a step whose checkpoint is written.
 
     Args:
-        resume: what the user can run to go on, for the message.
+        signal_: that has asked for it.
+        state: after the step.
+        run: the run's folder.
+        resume: what the user can run to continue.
     """
-
-    def __init__(self, resume: str) -> None:
-        self.resume = resume
-        self.signal = 0  # set by the Trainer when all processes know
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer."""
-        if control.should_save or state.global_step == state.max_steps:
-            control.should_log = True  # else the losses since the last line would be lost
-        if self.signal and state.global_step < state.max_steps:
-            control.should_save = control.should_log = True
-            control.should_evaluate = False  # who stops a process may not wait; see `trainer.py`
-
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer after a checkpoint is written.
-
-        Raises:
-            Interrupted: if the run was asked to stop.
-        """
-        if self.signal and state.global_step < state.max_steps:
-            assert args.output_dir is not None
-            folder = checkpoint_folder(Path(args.output_dir), state.global_step)
-            raise Interrupted(
-                f"Stopped by {signal.Signals(self.signal).name} after step {state.global_step} of "
-                f"{state.max_steps}; the checkpoint is {folder}. Go on with: {self.resume}",
-                128 + self.signal,
-            )
+    return Interrupted(
+        f"Stopped by {signal.Signals(signal_).name} after step {state.step} of "
+        f"{state.max_steps}; the checkpoint is {checkpoint_folder(run, state.step)}. "
+        f"Continue with: {resume}",
+        128 + signal_,
+    )

@@ -1,4 +1,4 @@
-"""Passes that do not fit into memory are made in pieces, and the update stays the same."""
+"""Passes that do not fit into memory are made in pieces; the update stays the same."""
 
 import gc
 import json
@@ -7,24 +7,24 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from warmstart.errors import TrainingError
+from warmstart.training.batches import Batch
 from warmstart.training.config import TrainConfig
-from warmstart.training.processes import average_gradients, greatest
+from warmstart.training.processes import Processes, all_reduce_max, average_gradients
 from warmstart.writing import atomic_file
 
-__all__ = ["OutOfMemory", "Passes", "is_out_of_memory", "told_of_memory"]
+__all__ = ["OutOfMemory", "Passes", "is_out_of_memory", "out_of_memory_as_error"]
 
 logger = logging.getLogger(__name__)
 
 RECORD: Final = "out_of_memory.json"
-# What allocators say for which torch has no type.
-_SAID: Final = (
+# Messages of allocators whose errors have no type of their own.
+_MESSAGES: Final = (
     "can't allocate memory",
     "not enough memory",
     "out of memory",
@@ -32,15 +32,14 @@ _SAID: Final = (
     "CUDNN_STATUS_ALLOC_FAILED",
 )
 
-Inputs = dict[str, Any]
-Make = Callable[[Inputs, Tensor | int | None], Tensor]
+Make = Callable[[Batch, Tensor], Tensor]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was not enough memory, of whichever kind."""
+    """Whether an error is about memory, of a GPU or of the host."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(each in str(error) for each in _SAID)
+    return isinstance(error, RuntimeError) and any(each in str(error) for each in _MESSAGES)
 
 
 class OutOfMemory(TrainingError):
@@ -48,10 +47,10 @@ class OutOfMemory(TrainingError):
 
 
 class Record:
-    """From which step on passes are made in how many pieces; a file in the run's folder.
+    """The number of pieces that passes are made in, by step; a file in the run's folder.
 
-    It is no part of a checkpoint: where memory ran out so badly that the run ended, the next one
-    has to know.
+    It is not part of a checkpoint: a run that ended because memory ran out has to know when it is
+    resumed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,58 +60,57 @@ class Record:
             self.entries = json.loads(self.path.read_text(encoding="utf-8"))
 
     def pieces(self, step: int) -> int:
-        """How many pieces a pass is made in at a step, counted from 0."""
+        """The number of pieces of a pass at a step, counted from 0."""
         return max([1, *(entry["pieces"] for entry in self.entries if entry["step"] <= step)])
 
-    def tell(self) -> None:
-        """Says what was noted before this run."""
+    def log(self) -> None:
+        """Logs what was recorded before this run."""
         if self.entries:
             last = self.entries[-1]
             logger.info(
-                "passes are made in %d pieces from step %d on, where memory ran out; remove %s to "
-                "try whole ones again",
+                "passes are split into %d pieces from step %d on, where memory ran out; remove %s "
+                "to try whole passes again",
                 last["pieces"],
                 last["step"] + 1,
                 self.path,
             )
 
     def add(self, step: int, pieces: int) -> None:
-        """Notes that it is so many from a step on."""
+        """Records that passes are split into `pieces` from `step` on."""
         self.entries.append({"step": step, "pieces": pieces})
         with atomic_file(self.path) as partial:
             partial.write_text(json.dumps(self.entries) + "\n", encoding="utf-8")
 
 
 class Passes:
-    """Makes the passes of a step; all of them again, in smaller pieces, where memory ran out.
+    """Makes the passes of a step, and starts the step again in smaller pieces if memory runs out.
 
     A pass that fails may have added to some of the gradients and not to others, so the gradients of
-    the whole step are dropped and all of its passes made again: to keep a copy of the gradients
-    before each pass would take the memory that is short. The random state of the step's beginning
-    is restored, so that a resumed run, which starts the step with the smaller pieces, draws the
-    same dropout.
+    the whole step are dropped and all of its passes made again: a copy of the gradients before each
+    pass would take the memory that is short. The random state of the step's beginning is restored,
+    so that a resumed run, which starts the step with the smaller pieces, draws the same dropout.
 
     Every process makes its own passes, with nothing sent in between. At the end of the step all
-    agree on the number of pieces; who had fewer makes its passes again. Then the gradients are
-    averaged.
+    agree on the number of pieces; a process that had fewer makes its passes again. Then the
+    gradients are averaged.
 
     Args:
         model: whose gradients are collected.
         make: makes one pass or piece, forward and backward, and returns its loss.
-        read: makes the inputs of some examples from their numbers.
+        read: makes the batch of some examples from their indices.
         config: of the run.
-        accelerator: knows the other processes.
-        sharded: whether no process has the whole model. A pass then takes all processes together,
-            and one that fails ends the run, which makes smaller pieces when it is resumed.
+        processes: this one and how many there are.
+        sharded: whether the model is spread over the processes. A pass then takes all of them
+            together, and one that fails ends the run, which makes smaller pieces when resumed.
     """
 
     def __init__(
         self,
         model: nn.Module,
         make: Make,
-        read: Callable[[Sequence[int]], Inputs],
+        read: Callable[[Sequence[int]], Batch],
         config: TrainConfig,
-        accelerator: Accelerator,
+        processes: Processes,
         *,
         sharded: bool,
     ) -> None:
@@ -120,15 +118,15 @@ class Passes:
         self.make = make
         self.read = read
         self.config = config
-        self.accelerator = accelerator
+        self.processes = processes
         self.sharded = sharded
         self.record = Record(config.output_dir)
-        if accelerator.is_main_process:
-            self.record.tell()
+        if processes.is_first:
+            self.record.log()
         self.step = 0
         self.pieces = 1
-        self.under_way: Sequence[int] = ()  # numbers of the examples of the pass or piece
-        self.made: list[tuple[list[int], Inputs, Tensor | int | None]] = []
+        self.current: Sequence[int] = ()  # indices of the examples of the pass or piece
+        self.made: list[tuple[list[int], Batch, Tensor]] = []
 
     def begin(self, step: int) -> None:
         """Called before the first pass of a step, counted from 0."""
@@ -137,11 +135,11 @@ class Passes:
         self.made = []
         self.random = _random_state()
 
-    def add(self, numbers: list[int], inputs: Inputs, label_count: Tensor | int | None) -> Tensor:
+    def add(self, indices: list[int], inputs: Batch, label_count: Tensor) -> Tensor:
         """Makes the next pass.
 
         Args:
-            numbers: of its examples.
+            indices: of its examples.
             inputs: the batch.
             label_count: of the whole step.
 
@@ -151,32 +149,32 @@ class Passes:
         Raises:
             OutOfMemory: if not even a single example fits.
         """
-        self.made.append((numbers, inputs, label_count))
+        self.made.append((indices, inputs, label_count))
         return self._until_it_fits(lambda: self._make(*self.made[-1]))
 
     def finish(self) -> None:
-        """Averages the gradients of the step over all processes, once all have all of them.
+        """Averages the gradients of the step over all processes, once all have made their passes.
 
         Raises:
             OutOfMemory: if another process has run out of memory for good.
         """
-        if self.accelerator.num_processes > 1 and not self.sharded:
+        if self.processes.count > 1 and not self.sharded:
             while True:
                 most, fewest, lost = self._agree()
                 if lost:
-                    raise OutOfMemory("Another process has run out of memory; it says more.")
+                    raise OutOfMemory("Another process has run out of memory; see its output.")
                 if most == -fewest:
                     break
                 if self.pieces < most:
                     self.pieces = most
                     self._until_it_fits(self._all_again)
             average_gradients([p for p in self.model.parameters() if p.requires_grad])
-        if self.pieces > self.record.pieces(self.step) and self.accelerator.is_main_process:
+        if self.pieces > self.record.pieces(self.step) and self.processes.is_first:
             self.record.add(self.step, self.pieces)
         self.made = []
 
     def _agree(self, *, lost: bool = False) -> list[int]:
-        return greatest([self.pieces, -self.pieces, lost], self.accelerator.device)
+        return all_reduce_max([self.pieces, -self.pieces, lost], self.processes.device)
 
     def _until_it_fits(self, attempt: Callable[[], Tensor]) -> Tensor:
         while True:
@@ -185,7 +183,7 @@ class Passes:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            # Here and not above: the error holds on to all that the pass had in memory.
+            # Not above: until the error is gone, it keeps all that the pass had in memory.
             self._halve()
             attempt = self._all_again
 
@@ -194,10 +192,10 @@ class Passes:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if len(self.under_way) == 1:
-            if self.accelerator.num_processes > 1 and not self.sharded:
+        if len(self.current) == 1:
+            if self.processes.count > 1 and not self.sharded:
                 self._agree(lost=True)
-            raise OutOfMemory(self._sentence(self.under_way[0]))
+            raise OutOfMemory(self._sentence(self.current[0]))
         size, accumulation = self._micro_batch(), self.config.accumulation_steps * self.pieces
         self.pieces *= 2
         logger.warning(
@@ -205,7 +203,7 @@ class Passes:
             "%d to %d %s, and accumulation doubled from %d to %d passes a step. The update stays "
             "the same.",
             self.step + 1,
-            len(self.under_way),
+            len(self.current),
             size,
             self._micro_batch(),
             "examples" if self.config.batch_tokens is None else "tokens",
@@ -215,24 +213,24 @@ class Passes:
         if self.sharded:
             self.record.add(self.step, self.pieces)
             raise OutOfMemory(
-                "A process of a sharded run cannot begin a pass again on its own; resume the run "
-                "(--resume), which makes the smaller passes."
+                "A process of a sharded run cannot restart a pass on its own; resume the run "
+                "(--resume), which then makes the smaller passes."
             )
 
     def _micro_batch(self) -> int:
         return -(-(self.config.batch_tokens or self.config.batch_size) // self.pieces)
 
-    def _sentence(self, number: int) -> str:
-        source, target = self._tokens(number)
+    def _sentence(self, index: int) -> str:
+        source, target = self._tokens(index)
         return (
             f"Out of memory at step {self.step + 1} with a micro-batch of one example: the "
-            f"training example {number} (counted from 0), of {source} source and {target} target "
-            "tokens. Lower task.max_source_length or task.max_target_length, or take optimizer "
+            f"training example {index} (counted from 0), of {source} source and {target} target "
+            "tokens. Lower task.max_source_length or task.max_target_length, or use optimizer "
             "'adafactor' or a smaller model."
         )
 
-    def _tokens(self, number: int) -> tuple[int, int]:
-        inputs = self.read([number])
+    def _tokens(self, index: int) -> tuple[int, int]:
+        inputs = self.read([index])
         return inputs["source_lengths"][0], inputs["target_lengths"][0]
 
     def _all_again(self) -> Tensor:
@@ -242,22 +240,22 @@ class Passes:
         losses = [self._make(*made) for made in self.made]
         return losses[-1]
 
-    def _make(self, numbers: list[int], inputs: Inputs, label_count: Tensor | int | None) -> Tensor:
+    def _make(self, indices: list[int], inputs: Batch, label_count: Tensor) -> Tensor:
         if self.pieces == 1:
-            self.under_way = numbers
+            self.current = indices
             return self.make(inputs, label_count)
         losses = []
-        for piece in self._cut(numbers):
-            self.under_way = piece
+        for piece in self._split(indices):
+            self.current = piece
             losses.append(self.make(self.read(piece), label_count))
-        if self.sharded:  # all processes make equally many pieces; these add nothing
+        if self.sharded:  # all processes make the same number of pieces; these add nothing
             for _ in range(self.pieces - len(losses)):
-                losses.append(self.make(self.read(self.under_way), torch.tensor(math.inf)))
+                losses.append(self.make(self.read(self.current), torch.tensor(math.inf)))
         return torch.stack(losses).sum()
 
-    def _cut(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+    def _split(self, indices: Sequence[int]) -> Iterator[list[int]]:
         """Pieces that all have long and short examples."""
-        ordered = sorted(numbers, key=lambda number: (sum(self._tokens(number)), number))
+        ordered = sorted(indices, key=lambda index: (sum(self._tokens(index)), index))
         for piece in range(min(self.pieces, len(ordered))):
             yield ordered[piece :: self.pieces]
 
@@ -274,19 +272,19 @@ def _set_random_state(state: tuple[Tensor, Tensor | None]) -> None:
 
 
 @contextmanager
-def told_of_memory() -> Iterator[None]:
-    """Ends a run in a sentence where memory runs out anywhere else than in a pass.
+def out_of_memory_as_error() -> Iterator[None]:
+    """Turns an allocator's error outside of a training pass into a sentence.
 
     Raises:
-        OutOfMemory: instead of the allocator's error.
+        OutOfMemory: if memory runs out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise OutOfMemory(
-            f"Out of memory outside of a training pass ({said}). Take optimizer 'adafactor' or a "
+            f"Out of memory outside of a training pass ({reason}). Use optimizer 'adafactor' or a "
             "smaller model, or lower task.max_target_length; then resume."
         ) from None

@@ -1,24 +1,23 @@
-"""What a run gets through in a second, evaluations and checkpoints left out."""
+"""The throughput of a run, without its evaluations and checkpoints."""
 
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Self
-
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from typing import Final, Self
 
 from warmstart.training.batches import Batch
+from warmstart.training.state import Events, RunState
 
 __all__ = ["Meter", "Work"]
 
-_RECENT: Final = 25  # steps that a rate or loss to look at is the mean of
+_RECENT: Final = 25  # steps that a displayed rate or loss is the mean of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What was passed over, and how long it took."""
+    """Examples and tokens trained on, and the time that it took."""
 
     examples: int = 0
     source_tokens: int = 0
@@ -34,26 +33,26 @@ class Work:
         )
 
     def rates(self) -> dict[str, float]:
-        """Of each in a second, as `metrics.jsonl` names them."""
+        """Of each per second, as `metrics.jsonl` names them."""
         return {
             f"{name}_per_second": getattr(self, name) / max(self.seconds, 1e-9)
             for name in ("examples", "source_tokens", "target_tokens")
         }
 
 
-class Meter(TrainerCallback):
-    """Counts the passes of this process, and tells its rates and its last losses.
+class Meter(Events):
+    """Counts the passes of this process, and keeps the values of its last steps.
 
     Attributes:
         losses: of the last steps, in nats per target token.
-        gradient_norm: of the last step, before it is scaled down.
-        learning_rate: that the last step was made with.
-        evaluations: how many there were in this call.
-        evaluation_seconds: that they took.
+        gradient_norm: of the last step, before clipping.
+        learning_rate: of the last step.
+        evaluations: number of evaluations in this call.
+        evaluation_seconds: time that they took.
     """
 
     def __init__(self) -> None:
-        self.step = Work()  # the one that goes on
+        self.step = Work()  # the current one
         self.unread = Work()  # since `read` was last called
         self.last: deque[Work] = deque(maxlen=_RECENT)
         self.losses: deque[float] = deque(maxlen=_RECENT)
@@ -71,16 +70,17 @@ class Meter(TrainerCallback):
             target_tokens=sum(batch["target_lengths"]),
         )
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer."""
+    def note(self, loss: float, gradient_norm: float, learning_rate: float) -> None:
+        """Keeps the values of a step."""
+        self.losses.append(loss)
+        self.gradient_norm, self.learning_rate = gradient_norm, learning_rate
+
+    def started(self, state: RunState) -> None:
+        """Starts the clock."""
         self.since = time.monotonic()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer, before it evaluates or saves."""
+    def stepped(self, state: RunState) -> None:
+        """Adds a step up."""
         now = time.monotonic()
         done = self.step + Work(seconds=now - self.since)
         self.since, self.step = now, Work()
@@ -89,7 +89,7 @@ class Meter(TrainerCallback):
 
     @contextmanager
     def paused(self, *, evaluation: bool = False) -> Iterator[None]:
-        """What is not training, and not to be counted as such."""
+        """Stops the clock within the block."""
         began = time.monotonic()
         try:
             yield
@@ -101,20 +101,20 @@ class Meter(TrainerCallback):
                 self.evaluation_seconds += took
 
     def read(self) -> Work:
-        """What was done since this was last called."""
+        """The work since the last call."""
         done, self.unread = self.unread, Work()
         return done
 
     def recent(self) -> Work:
-        """What was done in the last steps."""
+        """The work of the last steps."""
         return sum(self.last, Work())
 
     def seconds_left(self, steps: int, evaluations: int) -> float | None:
-        """How long the rest of a run will take, as the last steps did; None: nobody knows yet.
+        """The time that the rest of a run will take at the current rate; None: unknown so far.
 
         Args:
-            steps: to be made.
-            evaluations: to be made.
+            steps: still to be made.
+            evaluations: still to be made.
         """
         if not self.last:
             return None

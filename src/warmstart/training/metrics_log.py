@@ -1,4 +1,4 @@
-"""The files of a run with a line of JSON for each event, which a resumed run goes on with."""
+"""The files of a run with a line of JSON for each event, which a resumed run continues."""
 
 import json
 import time
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
+from warmstart.training.state import Events, RunState
 from warmstart.writing import atomic_file
 
 __all__ = ["METRICS", "Event", "MetricsLog", "append_events", "read_events", "rewind"]
@@ -17,46 +16,37 @@ METRICS: Final = "metrics.jsonl"
 Event = Mapping[str, Any]
 
 
-class MetricsLog(TrainerCallback):
+class MetricsLog(Events):
     """Appends each event to a file: step, seconds of the run, and its values.
 
     Args:
-        path: of the file. The seconds go on from its last line.
+        path: of the file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.started = time.monotonic()
+        self.began = time.monotonic()
 
-    def go_on(self) -> None:
-        """Goes on with the seconds of the file's last line."""
+    def resume(self) -> None:
+        """Continues from the seconds of the file's last line."""
         before = max((event["seconds"] for event in read_events(self.path)), default=0.0)
-        self.started = time.monotonic() - before
+        self.began = time.monotonic() - before
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Called by the Trainer."""
-        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
-            return  # the last are the Trainer's sums over one process's life
-        seconds = round(time.monotonic() - self.started, 1)
-        append_events(self.path, [{"step": state.global_step, "seconds": seconds, **logs}])
+    def logged(self, state: RunState, values: Mapping[str, float]) -> None:
+        """Appends a line."""
+        seconds = round(time.monotonic() - self.began, 1)
+        append_events(self.path, [{"step": state.step, "seconds": seconds, **values}])
 
 
 def append_events(path: Path, events: Iterable[Event]) -> None:
-    """Writes lines to the end of a file, in one piece."""
+    """Appends lines to a file in one write."""
     lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)
     with path.open("a", encoding="utf-8") as file:
         file.write(lines)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file; a line that was cut off is none. No file: no lines."""
+    """The complete lines of a file; a truncated last line is skipped. No file: no lines."""
     events = []
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for line in lines:
@@ -70,10 +60,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def rewind(path: Path, history: Iterable[Event]) -> None:
-    """Drops from a file what a checkpoint does not know of, before a run goes on from it.
+    """Drops from a file the events that a checkpoint does not have, before a run resumes from it.
 
-    What a step logs is written before its checkpoint, but an evaluation that was interrupted comes
-    after; it is made again.
+    A step's values are logged before its checkpoint, but those of an interrupted evaluation come
+    after it; the evaluation is made again.
 
     Args:
         path: of the file.

@@ -13,7 +13,7 @@ from warmstart.training.config import PAPER_WARMUP_STEPS, Part, TrainConfig
 
 __all__ = ["Group", "TrainedParameters", "new_parameters", "parameter_groups", "peak_rate"]
 
-# Identities of parameters: a shared one has many names and is one.
+# Identities of parameters: a shared one has several names and one identity.
 Identities = frozenset[int]
 
 
@@ -35,7 +35,7 @@ class Group:
 
 
 def new_parameters(model: EncoderDecoder, provenance: Provenance | None) -> Identities:
-    """Those that no checkpoint gave, not even a row of them. None where no one knows."""
+    """The parameters without a single row from a checkpoint; none if the provenance is unknown."""
     if provenance is None:
         return frozenset()
     random = {entry.name for entry in provenance if entry.origin == "random"}
@@ -57,7 +57,7 @@ def peak_rate(model: EncoderDecoder, config: TrainConfig) -> float:
 def parameter_groups(
     model: EncoderDecoder, config: TrainConfig, new: Identities
 ) -> tuple[Group, ...]:
-    """All parameters that are ever trained, by learning rate and weight decay.
+    """All trained parameters, by learning rate and weight decay.
 
     - New parameters have the rate `new_learning_rate`, or else the full one.
     - Others have the full one times `layer_decay` for each layer above them in their half;
@@ -112,59 +112,56 @@ def _layers_above(model: EncoderDecoder, name: str) -> int:
 
 
 class TrainedParameters:
-    """What is trained at each step of a run, by freezing the rest.
+    """The parameters that are trained at each step of a run; the rest is frozen.
 
-    It depends on the step alone, so a resumed run finds it as it was. A shared parameter is frozen
-    with any of the parts that it belongs to.
+    They depend on the step alone, so a resumed run trains the same ones. A shared parameter is
+    frozen with any of the parts that it belongs to.
 
     Args:
-        model: whose parameters are frozen and, in the end, released.
+        model: its parameters are frozen during the run.
         config: names the parts and the steps.
         new: from `new_parameters`.
 
     Raises:
-        UsageError: if nothing would be trained, for good or for some steps.
+        UsageError: if nothing would be trained, at any step or at some.
     """
 
     def __init__(self, model: EncoderDecoder, config: TrainConfig, new: Identities) -> None:
         self.config = config
-        self.before = {p: p.requires_grad for p in model.parameters()}
+        self.initial = {p: p.requires_grad for p in model.parameters()}
         frozen = {i for part in config.freeze for i in _part(model, part)}
-        self.ever = [p for p, trained in self.before.items() if trained and id(p) not in frozen]
+        self.trainable = [
+            p for p, trained in self.initial.items() if trained and id(p) not in frozen
+        ]
         self.encoder = _part(model, "encoder")
         self.first = new | _identities(model, _is_cross_attention)
-        if not self.ever:
+        if not self.trainable:
             raise UsageError(
-                f"freeze leaves nothing to train; take one of its parts away: "
+                f"freeze leaves nothing to train; remove one of its parts: "
                 f"{', '.join(config.freeze)}."
             )
         for option in ("cross_attention_steps", "encoder_frozen_steps"):
             steps = getattr(config, option)
-            if steps and not any(self._trained_at(p, steps - 1) for p in self.ever):
+            if steps and not any(self._trained_at(p, steps - 1) for p in self.trainable):
                 raise UsageError(
                     f"{option} is {steps}, but this model has nothing to train in these steps; "
                     "set it to 0."
                 )
 
-    @property
-    def staged(self) -> bool:
-        """Whether some are frozen at first only."""
-        return max(self.config.cross_attention_steps, self.config.encoder_frozen_steps) > 0
-
     def prepare(self) -> None:
-        """Lets all that is ever trained ask for gradients, as who wraps the model must see it."""
-        ever = {id(p) for p in self.ever}
-        for parameter in self.before:
+        """Sets ``requires_grad`` on every parameter that is trained at some step."""
+        ever = {id(p) for p in self.trainable}
+        for parameter in self.initial:
             parameter.requires_grad_(id(parameter) in ever)
 
-    def set_for(self, step: int) -> None:
+    def apply_step(self, step: int) -> None:
         """Freezes what is not trained at a step, counted from 0."""
-        for parameter in self.ever:
+        for parameter in self.trainable:
             parameter.requires_grad_(self._trained_at(parameter, step))
 
     def release(self) -> None:
-        """Puts the model back to how it was."""
-        for parameter, trained in self.before.items():
+        """Restores ``requires_grad`` as it was before the run."""
+        for parameter, trained in self.initial.items():
             parameter.requires_grad_(trained)
 
     def _trained_at(self, parameter: nn.Parameter, step: int) -> bool:
@@ -174,7 +171,7 @@ class TrainedParameters:
 
 
 def _part(model: EncoderDecoder, part: Part) -> Identities:
-    """The parameters of a part. Cross-attention and the bridge join halves and belong to none."""
+    """The parameters of a part. Cross-attention and the bridge belong to neither half."""
     match part:
         case "encoder":
             return _identities(model, lambda name: name.startswith("encoder."))

@@ -1,6 +1,6 @@
-"""What the processes of a run do together: agree, average their gradients, and end.
+"""What the processes of a run do together: join, agree, average their gradients, and end.
 
-The passes of a step are each process's own affair; nothing is sent before the last of them is
+Each process makes the passes of a step on its own; nothing is sent before the last of them is
 done. `DistributedDataParallel` sends gradients while the last pass is still under way, and a
 process that runs out of memory there could not take back what it has sent: the others would add it
 up, or wait for the rest for ever.
@@ -8,50 +8,96 @@ up, or wait for the rest for ever.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, TypeVar
 
 import torch
+from accelerate import PartialState
 from torch import Tensor, distributed, nn
 
 from warmstart.errors import TrainingError, WarmstartError
 
-__all__ = ["average_gradients", "broadcast", "gathered", "greatest", "together", "told_of_others"]
+__all__ = [
+    "Processes",
+    "all_gather",
+    "all_reduce_max",
+    "average_gradients",
+    "broadcast",
+    "fail_together",
+    "join_processes",
+    "lost_peer_as_error",
+    "wait_for_all",
+]
 
-_Told = TypeVar("_Told")
+T = TypeVar("T")
 _BUCKET: Final = 2**23  # elements that are sent together: enough to fill a network, and no more
+_PATIENCE: Final = timedelta(minutes=30)  # for processes that evaluate or save
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processes:
+    """This process among those of its run.
+
+    Attributes:
+        device: where this process computes.
+        count: how many processes there are.
+        index: which of them this is, from 0.
+    """
+
+    device: torch.device
+    count: int = 1
+    index: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes and logs for all of them."""
+        return self.index == 0
+
+
+def join_processes() -> Processes:
+    """Connects the processes that torchrun or `accelerate launch` has started, if it has."""
+    on_gpu = torch.cuda.is_available()
+    state = PartialState(timeout=_PATIENCE) if on_gpu else PartialState(cpu=True)
+    return Processes(device=state.device, count=state.num_processes, index=state.process_index)
+
+
+def wait_for_all() -> None:
+    """Waits until all processes are here."""
+    PartialState().wait_for_everyone()
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def fail_together() -> Iterator[None]:
     """A block that ends in an error in all processes if it does so in one of them.
 
-    That one would else be gone while the others wait for it. All enter the block, and nothing is
-    sent within.
+    Otherwise that one would be gone while the others wait for it. All enter the block, and nothing
+    is sent within.
 
     Raises:
-        TrainingError: what another process has said, if this one had no error of its own.
+        TrainingError: with the message of another process, if this one had no error of its own.
     """
     failure: Exception | None = None
     try:
         yield
     except Exception as error:
         failure = error
-    told = gathered(None if failure is None else _sentence(failure))
+    messages = all_gather(None if failure is None else _message(failure))
     if failure is not None:
-        if isinstance(failure, WarmstartError) and len(told) > 1:
+        if isinstance(failure, WarmstartError) and len(messages) > 1:
             failure.everywhere = True
         raise failure
-    for sentence in told:
-        if sentence is not None:
-            raise _of_all(sentence)
+    for message in messages:
+        if message is not None:
+            raise _of_all(message)
 
 
 @contextmanager
-def told_of_others() -> Iterator[None]:
-    """Ends a process in a sentence when another one is gone, without which it cannot go on.
+def lost_peer_as_error() -> Iterator[None]:
+    """Turns the error of a lost connection to another process into a sentence.
 
     Raises:
-        TrainingError: instead of the error of what connects them.
+        TrainingError: if another process is gone.
     """
     try:
         yield
@@ -59,11 +105,11 @@ def told_of_others() -> Iterator[None]:
         gloo = "third_party/gloo" in str(error)
         if not (gloo or isinstance(error, distributed.DistBackendError)):
             raise
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         if gloo:
-            said = said.partition("] ")[2].partition(". ")[0]
+            reason = reason.partition("] ")[2].partition(". ")[0]
         raise _of_all(
-            f"Another process of this run has ended or cannot be reached ({said}), and this one "
+            f"Another process of this run has ended or cannot be reached ({reason}), and this one "
             "with it. If that one does not say why, it was killed; start all of them again with "
             "--auto-resume."
         ) from None
@@ -73,28 +119,28 @@ def _several() -> bool:
     return distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def gathered(own: _Told) -> list[_Told]:
-    """What each process has to tell, in their order; all of them call it."""
+def all_gather(own: T) -> list[T]:
+    """The object of each process, in their order; all of them call it."""
     if not _several():
         return [own]
-    told = [own] * distributed.get_world_size()
-    distributed.all_gather_object(told, own)
-    return told
+    objects = [own] * distributed.get_world_size()
+    distributed.all_gather_object(objects, own)
+    return objects
 
 
-def _sentence(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, WarmstartError):
         return str(error)
-    return f"Another process of this run has failed with {type(error).__name__}; it says more."
+    return f"Another process of this run has failed with {type(error).__name__}; see its output."
 
 
-def _of_all(sentence: str) -> TrainingError:
-    error = TrainingError(sentence)
+def _of_all(message: str) -> TrainingError:
+    error = TrainingError(message)
     error.everywhere = True
     return error
 
 
-def greatest(values: Sequence[int], device: torch.device) -> list[int]:
+def all_reduce_max(values: Sequence[int], device: torch.device) -> list[int]:
     """The greatest of each value over all processes, which all call it."""
     agreed = torch.tensor(values, dtype=torch.int64, device=device)
     distributed.all_reduce(agreed, distributed.ReduceOp.MAX)
@@ -111,12 +157,13 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Replaces each gradient by its mean over all processes, which all call it.
 
     A parameter that has a gradient in some processes only, as where one had no example, counts as
-    0 in the others. One that has none anywhere gets none, so that the optimizer leaves it alone.
+    0 in the others. One without a gradient anywhere gets none, so that the optimizer leaves it
+    alone.
     """
     if not parameters:
         return
     device = parameters[0].device
-    used = greatest([parameter.grad is not None for parameter in parameters], device)
+    used = all_reduce_max([parameter.grad is not None for parameter in parameters], device)
     gradients = []
     for parameter, is_used in zip(parameters, used, strict=True):
         if is_used:
@@ -137,7 +184,7 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterable[list[Tensor]]:
-    """Neighbours of one type, together not much larger than a bucket."""
+    """Neighbours of one dtype, together not much larger than a bucket."""
     bucket: list[Tensor] = []
     size = 0
     for gradient in gradients:

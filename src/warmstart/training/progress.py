@@ -1,71 +1,67 @@
-"""What a run tells on stderr while it goes on."""
+"""The progress of a run on stderr."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from warmstart.progress import Advance, Progress, duration
 from warmstart.training.meter import Meter
+from warmstart.training.processes import Processes
 from warmstart.training.samples import Sample, show_samples
+from warmstart.training.state import Events, RunState
 
 __all__ = ["TrainingProgress"]
 
 
-class TrainingProgress(TrainerCallback):
-    """A bar with rates, time left and the last values; off a terminal, lines now and then.
+class TrainingProgress(Events):
+    """A bar with rates, time left and the last values; off a terminal, a line now and then.
 
     Args:
-        meter: knows the rates.
-        validates: whether the run has evaluations.
-        shows: whether this process tells anything.
+        meter: measures the rates.
+        evaluate_every: steps between evaluations; 0: there are none.
+        processes: this one, which shows nothing unless it is the first, and how many there are.
     """
 
-    def __init__(self, meter: Meter, *, validates: bool, shows: bool) -> None:
+    def __init__(self, meter: Meter, evaluate_every: int, processes: Processes) -> None:
         self.meter = meter
-        self.validates = validates
-        self.progress = Progress() if shows else None
+        self.evaluate_every = evaluate_every
+        self.processes = processes
+        self.progress = Progress() if processes.is_first else None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer."""
+    def started(self, state: RunState) -> None:
+        """Shows the bar."""
         if self.progress is not None:
             self.progress.bars.start()
             self.bar = self.progress.bars.add_task(
-                "training", total=state.max_steps, completed=state.global_step, left=""
+                "training", total=state.max_steps, completed=state.step, left=""
             )
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer."""
+    def stepped(self, state: RunState) -> None:
+        """Shows the values of the last steps."""
         if self.progress is None:
             return
-        last = state.global_step == state.max_steps
-        if not self.progress.live and not (self.progress.due() or last):
+        if not self.progress.live and not (self.progress.due() or state.is_last):
             return
-        steps, every = state.max_steps - state.global_step, int(args.eval_steps or state.max_steps)
-        evaluations = -(-steps // every) if self.validates else 0
+        steps = state.max_steps - state.step
+        evaluations = -(-steps // self.evaluate_every) if self.evaluate_every else 0
         seconds = self.meter.seconds_left(steps, evaluations)
         left = "" if seconds is None or not steps else f"{duration(seconds)} left"
-        long, short = self._values(args.world_size)
+        long, short = self._values()
         if self.progress.live:
             self.progress.bars.values = (long, short)
-            self.progress.bars.update(self.bar, completed=state.global_step, left=left)
+            self.progress.bars.update(self.bar, completed=state.step, left=left)
         else:
-            share = 100 * state.global_step // state.max_steps
-            told = [f"step {state.global_step} of {state.max_steps} ({share} %)", left]
-            self.progress.say(f"{', '.join(filter(None, told))}: {long}")
+            share = 100 * state.step // state.max_steps
+            position = [f"step {state.step} of {state.max_steps} ({share} %)", left]
+            self.progress.say(f"{', '.join(filter(None, position))}: {long}")
 
-    def _values(self, processes: int) -> tuple[str, str]:
+    def _values(self) -> tuple[str, str]:
         """The last values, for a wide terminal and for a narrow one."""
         meter, work = self.meter, self.meter.recent()
         rates = work.rates()
-        # Processes have like batches; sums over them are in the metrics.
+        # Processes have similar batches; sums over them are in the metrics.
         examples, tokens = (
-            processes * rates[f"{name}_per_second"] for name in ("examples", "target_tokens")
+            self.processes.count * rates[f"{name}_per_second"]
+            for name in ("examples", "target_tokens")
         )
         loss = sum(meter.losses) / max(len(meter.losses), 1)
         rate, norm = f"{meter.learning_rate:.2e}", f"{meter.gradient_norm:.3g}"
@@ -77,7 +73,7 @@ class TrainingProgress(TrainerCallback):
 
     @contextmanager
     def counted(self, what: str, total: int) -> Iterator[Advance]:
-        """Tells how far a part of an evaluation is."""
+        """Shows how far a part of an evaluation is."""
         if self.progress is None:
             yield lambda more: None
         else:
@@ -85,21 +81,21 @@ class TrainingProgress(TrainerCallback):
                 yield advance
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: Sequence[Sample]) -> None:
-        """Tells what an evaluation came to.
+        """Shows the results of an evaluation.
 
         Args:
-            step: after which.
+            step: of the model that was evaluated.
             values: by name.
-            samples: outputs of some examples.
+            samples: outputs for some examples.
         """
         if self.progress is not None:
-            told = ", ".join(
+            results = ", ".join(
                 f"{name} {value:.{3 if name == 'loss' else 2}f}" for name, value in values.items()
             )
-            self.progress.say(f"step {step}: {told}")
+            self.progress.say(f"step {step}: {results}")
             show_samples(self.progress, samples)
 
     def stop(self) -> None:
-        """Takes the bar away, and gives the terminal its cursor back."""
+        """Removes the bar, and restores the terminal's cursor."""
         if self.progress is not None:
             self.progress.stop()

@@ -12,6 +12,8 @@ from warmstart.training.metrics_log import METRICS, rewind
 from warmstart.training.samples import SAMPLES
 
 __all__ = [
+    "ADAPTER",
+    "BASE",
     "FINAL",
     "RECIPE",
     "Resume",
@@ -23,6 +25,8 @@ __all__ = [
 # False: begin anew; True: go on; "auto": go on if there is a checkpoint, else begin anew.
 Resume = bool | Literal["auto"]
 
+ADAPTER: Final = "adapter"  # of a run or checkpoint that trains adapters
+BASE: Final = "base"  # the model that the adapters belong to
 CONFIG: Final = "train_config.json"
 FINAL: Final = "final"
 RECIPE: Final = "recipe.yaml"

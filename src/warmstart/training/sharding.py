@@ -20,7 +20,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from warmstart.model.encoder_decoder import EncoderDecoder
 
-__all__ = ["ShardedCopy", "load_optimizer", "save_optimizer", "units"]
+__all__ = ["ShardedCopy", "load_optimizer", "save_optimizer", "save_optimizer_shard", "units"]
 
 WHOLE: Final = "optimizer.pt"
 _PART: Final = "optimizer-{:05}-of-{:05}.pt"
@@ -119,7 +119,12 @@ def _like(whole: Tensor, part: DTensor) -> DTensor:
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """Writes this process's part of the state, beside those of the others."""
+    """Writes the state of an optimizer over whole parameters."""
+    torch.save(optimizer.state_dict(), folder / WHOLE)
+
+
+def save_optimizer_shard(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Writes this process's shard of the state to a file of its own."""
     state = optimizer.state_dict()
     own = {
         index: {key: _own(value) for key, value in values.items()}

@@ -1,18 +1,22 @@
-"""Trackers that a run reports its values to: TensorBoard and trackio. Loads no torch by itself."""
+"""Trackers that a run reports its values to, through transformers' integrations.
+
+An integration is a `TrainerCallback`, which reads its run from `TrainingArguments` and
+`TrainerState`; `TrackerEvents` fills both in for it. Loads no torch by itself.
+"""
 
 import importlib.util
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from warmstart.errors import UsageError
-from warmstart.training.config import Tracker
+from warmstart.training.config import Tracker, TrainConfig
+from warmstart.training.state import Events, RunState
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-__all__ = ["TENSORBOARD", "check_trackers", "tracker_callbacks"]
+__all__ = ["TENSORBOARD", "TrackerEvents", "check_trackers"]
 
 TENSORBOARD: Final = "tensorboard"  # a folder in the run's
 
@@ -32,29 +36,66 @@ def check_trackers(trackers: Sequence[Tracker]) -> None:
             )
 
 
-def tracker_callbacks(
-    trackers: Sequence[Tracker], run: Path, first_step: int
-) -> "list[TrainerCallback]":
-    """What the Trainer calls for each tracker. Call it in the first process only.
+class TrackerEvents(Events):
+    """Passes the events of a run on to its trackers. For the first process only.
 
     Args:
-        trackers: by name.
-        run: the run's folder, which exists; TensorBoard's files go there.
-        first_step: steps made before, by the run that is resumed.
+        config: names the trackers; the run's folder exists.
+        first_step: steps done before, by the run that is resumed.
     """
-    callbacks: list[TrainerCallback] = []
-    for name in trackers:
-        if name == "tensorboard":
-            from torch.utils.tensorboard import SummaryWriter
-            from transformers.integrations.integration_utils import TensorBoardCallback
 
-            folder = os.environ.get("TENSORBOARD_LOGGING_DIR") or run / TENSORBOARD
-            # What was logged after the checkpoint that a run goes on from is not shown.
-            purged = first_step + 1 if first_step else None
-            writer = SummaryWriter(folder, purge_step=purged)
-            callbacks.append(TensorBoardCallback(writer))
-        else:
-            from transformers.integrations.integration_utils import TrackioCallback
+    def __init__(self, config: TrainConfig, first_step: int) -> None:
+        from transformers import TrainerControl, TrainingArguments
 
-            callbacks.append(TrackioCallback())
-    return callbacks
+        self.callbacks = [_callback(name, config, first_step) for name in config.report_to]
+        self.control = TrainerControl()
+        self.arguments = TrainingArguments(
+            output_dir=str(config.output_dir),
+            run_name=config.output_dir.name,
+            project="warmstart",
+            max_steps=config.max_steps,
+            per_device_train_batch_size=config.batch_size,
+            gradient_accumulation_steps=config.accumulation_steps,
+            learning_rate=config.learning_rate,
+            warmup_steps=config.warmup_steps,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_gradient_norm,
+            logging_steps=config.log_every,
+            seed=config.seed,
+            report_to="none",
+            accelerator_config={"use_configured_state": True},  # that of this run
+        )
+
+    def started(self, state: RunState) -> None:
+        """Opens the trackers."""
+        self._call("on_train_begin", state)
+
+    def logged(self, state: RunState, values: Mapping[str, float]) -> None:
+        """Reports values."""
+        self._call("on_log", state, logs=dict(values))
+
+    def finished(self, state: RunState) -> None:
+        """Closes the trackers."""
+        self._call("on_train_end", state)
+
+    def _call(self, event: str, state: RunState, **values: Any) -> None:
+        from transformers import TrainerState
+
+        theirs = TrainerState(epoch=state.epoch, global_step=state.step, max_steps=state.max_steps)
+        for callback in self.callbacks:
+            getattr(callback, event)(self.arguments, theirs, self.control, **values)
+
+
+def _callback(name: Tracker, config: TrainConfig, first_step: int) -> "TrainerCallback":
+    from transformers.integrations import integration_utils as integrations
+
+    if name == "trackio":
+        trackio: TrainerCallback = integrations.TrackioCallback()
+        return trackio
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder = os.environ.get("TENSORBOARD_LOGGING_DIR") or config.output_dir / TENSORBOARD
+    # What was logged after the checkpoint that a run resumes from is not shown.
+    writer = SummaryWriter(folder, purge_step=first_step + 1 if first_step else None)
+    tensorboard: TrainerCallback = integrations.TensorBoardCallback(writer)
+    return tensorboard

@@ -1,19 +1,14 @@
-"""The Hugging Face Trainer with our loss, our batches, our evaluation and our folders."""
+"""A run around its optimizer steps: logging, evaluation, checkpoints, and the best model."""
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
-from transformers.optimization import Adafactor
-from transformers.trainer import SCHEDULER_NAME
+from accelerate.utils import gather
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
@@ -25,497 +20,296 @@ from warmstart.evaluation.evaluate import (
 )
 from warmstart.evaluation.score import score
 from warmstart.hub.card import read_card, write_facts
-from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.model.soft_loss import soft_loss
-from warmstart.seq2seq import Seq2Seq
-from warmstart.tasks.task import Split
-from warmstart.training.batches import (
-    Batch,
-    TokenizedExample,
-    TokenizedExamples,
-    collate,
-    sequences,
-    weight_of,
-)
-from warmstart.training.checkpoints import (
-    checkpoint_folder,
-    damage,
-    prune,
-    written_whole,
-)
-from warmstart.training.config import TrainConfig
-from warmstart.training.distillation import Teacher
+from warmstart.metrics.all_metrics import get_metric
+from warmstart.training.checkpoints import atomic_checkpoint, checkpoint_folder, damage, prune
 from warmstart.training.effective_batch import write_batch
 from warmstart.training.facts import score_facts
-from warmstart.training.interruption import EvaluationAbandoned, StopInOrder, StopRequest
-from warmstart.training.lora import Adapters
-from warmstart.training.loss_monitor import Watch
-from warmstart.training.memory import Passes
+from warmstart.training.interruption import EvaluationAbandoned, StopRequest, interrupted
+from warmstart.training.loop import Loop, Step, training_batches
 from warmstart.training.meter import Meter, Work
-from warmstart.training.parameters import TrainedParameters, new_parameters, parameter_groups
+from warmstart.training.optimizer import (
+    create_optimizer,
+    create_scheduler,
+    load_scheduler,
+    save_scheduler,
+)
+from warmstart.training.parameters import new_parameters, parameter_groups
 from warmstart.training.passes import pass_sampler
-from warmstart.training.processes import broadcast, together
+from warmstart.training.prepare import PreparedRun
+from warmstart.training.processes import Processes, all_gather, broadcast, fail_together
 from warmstart.training.progress import TrainingProgress
+from warmstart.training.random_state import save_random_state
+from warmstart.training.run_folder import ADAPTER, BASE
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
-from warmstart.training.sharding import ShardedCopy, load_optimizer, save_optimizer
+from warmstart.training.sharding import load_optimizer, save_optimizer, save_optimizer_shard
+from warmstart.training.state import Events, RunState, read_state, write_state
 
-__all__ = ["ADAPTER", "BASE", "Seq2SeqTrainer"]
+__all__ = ["Trainer"]
 
 logger = logging.getLogger(__name__)
 
-ADAPTER: Final = "adapter"  # folder of a run or checkpoint that trains adapters
-BASE: Final = "base"  # folder of the model that they belong to
-_LEAST_WEIGHT: Final = 1e-30  # of a step, so that one without any has a loss of 0
 
+class Trainer:
+    """Trains the model of a prepared run, in place.
 
-class LossOfBatch(nn.Module):
-    """What the Trainer sees as its model: a batch in, the loss out.
+    Args:
+        run: model, examples and settings.
+        processes: this one and how many there are.
+        events: hooks that are called in this process.
+        request: to stop.
+        resume: what the user can run to continue, for messages.
 
-    The Trainer wraps this one's ``forward`` in autocast and sets options of configs that it takes
-    for its own; the model inside stays as it is.
-    """
-
-    def __init__(
-        self, model: EncoderDecoder, settings: TrainConfig, teacher: Teacher | None = None
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.settings = settings
-        self.teacher = teacher
-
-    def forward(self, batch: Batch, label_count: Tensor | int | None) -> Tensor:
-        """The loss of one pass. Shape: []"""
-        source, target = sequences(batch)
-        labels, weights = batch["labels"], batch.get("weights")
-        smoothing = self.settings.label_smoothing
-        if self.teacher is None and not self.settings.r_drop:
-            loss: Tensor = self.model(
-                source, target, labels, label_count, weights=weights, label_smoothing=smoothing
-            )
-            return loss
-        assert label_count is not None
-        count = 2 if self.settings.r_drop else 1
-        passes = [self.model.states(source, target) for _ in range(count)]
-        summed = soft_loss(
-            self.model.head,
-            passes,
-            labels,
-            weights,
-            label_smoothing=smoothing,
-            teacher=None if self.teacher is None else self.teacher.states(source, target),
-            r_drop=self.settings.r_drop,
-        )
-        return summed / label_count
-
-
-class NumberedExamples(Dataset[tuple[int, TokenizedExample]]):
-    """Examples with their numbers, by which an error can name them."""
-
-    def __init__(self, examples: TokenizedExamples) -> None:
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def __getitem__(self, number: int) -> tuple[int, TokenizedExample]:
-        return number, self.examples[number]
-
-
-def _collate_numbered(numbered: Sequence[tuple[int, TokenizedExample]]) -> dict[str, Any]:
-    """A batch, with the numbers of its examples in no order that matters."""
-    numbers, examples = zip(*numbered, strict=True)
-    return {**collate(examples), "numbers": list(numbers)}
-
-
-class FreezeByStep(TrainerCallback):
-    """Freezes what is not trained at a step."""
-
-    def __init__(self, trained: TrainedParameters) -> None:
-        self.trained = trained
-
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, *others: Any, **kwargs: Any
-    ) -> None:
-        """Called by the Trainer."""
-        self.trained.set_for(state.global_step)
-
-
-class Seq2SeqTrainer(Trainer):
-    """Trains a `Seq2Seq` in place.
-
-    The loss is the weighted sum over target tokens divided by the sum of their weights in the whole
-    effective batch, over accumulation steps and processes, so the update does not depend on how a
-    batch is cut.
+    Attributes:
+        state: position and history of the run.
+        progress: what this process shows.
     """
 
     def __init__(
         self,
-        seq2seq: Seq2Seq,
-        arguments: TrainingArguments,
-        examples: TokenizedExamples,
-        validation: Split | None,
-        callbacks: list[TrainerCallback],
-        *,
-        config: TrainConfig,
-        trained: TrainedParameters,
-        teacher: Teacher | None,
-        adapters: Adapters | None,
+        run: PreparedRun,
+        processes: Processes,
+        events: Sequence[Events],
         request: StopRequest,
         resume: str,
-        meter: Meter,
-        progress: TrainingProgress,
-        sharded: ShardedCopy | None,
     ) -> None:
-        self.seq2seq = seq2seq
-        self.sharded = sharded
-        self.trained = seq2seq.model if sharded is None else sharded.model
-        self.config = config
-        self.adapters = adapters
-        self.examples = examples
-        self.validation = validation
+        self.run = run
+        self.processes = processes
         self.request = request
-        self.meter = meter
-        self.progress = progress
-        self.stop = StopInOrder(resume)
-        self.watch = Watch(config, vocabulary=seq2seq.model.config.decoder.embedding.vocabulary)
-        loss_of_batch = LossOfBatch(self.trained, config, teacher)
-        super().__init__(
-            model=loss_of_batch,
-            args=arguments,
-            train_dataset=NumberedExamples(examples),
-            # Never iterated: `evaluate` below decodes the split. The Trainer asks for one.
-            eval_dataset=None if validation is None else list(validation.examples),
-            data_collator=_collate_numbered,
-            callbacks=[
-                meter,
-                progress,
-                *callbacks,
-                self.stop,
-                *([FreezeByStep(trained)] if trained.staged else []),
-            ],
-        )
-        self.sampler = pass_sampler(examples, config, arguments.world_size)
-        # Tells the Trainer to count labels and not to divide the loss by the accumulation steps.
-        self.model_accepts_loss_kwargs = True
-        # Keeps accelerate from wrapping the model: `Passes` averages the gradients.
-        self.is_distributed_loading_by_transformers = arguments.world_size > 1
-        self._mixed_mesh_grads = sharded is not None  # gives the norm of all parts together
-        self.passes = Passes(
-            loss_of_batch,
-            self._make_pass,
-            self._read,
-            config,
-            self.accelerator,
-            sharded=sharded is not None,
-        )
+        self.resume = resume
+        self.state = RunState(max_steps=run.config.max_steps)
+        self.meter = Meter()
+        every = 0 if run.validation is None else run.evaluate_every
+        self.progress = TrainingProgress(self.meter, every, processes)
+        self.events = (self.meter, self.progress, *events)
+        run.module.to(processes.device)
+        new = new_parameters(run.module, run.model.provenance)
+        self.optimizer = create_optimizer(parameter_groups(run.module, run.config, new), run.config)
+        self.scheduler = create_scheduler(self.optimizer, run.config)
+        self.sampler = pass_sampler(run.examples, run.config, processes.count)
+        self.loop = Loop(run, processes, self.optimizer, self.scheduler, self.meter, request)
+        self.unlogged = torch.zeros((), device=processes.device)  # losses since the last log
+        self.logged_step = 0
 
-    def training_step(
-        self, model: nn.Module, inputs: Any, num_items_in_batch: Tensor | int | None = None
-    ) -> Tensor:
-        """One pass, forward and backward."""
-        numbers = inputs.pop("numbers")
-        if not self.passes.made:
-            self.passes.begin(self.state.global_step)
-        loss = self.passes.add(numbers, inputs, num_items_in_batch)
-        self.watch.add(numbers, loss)
-        self.meter.add(inputs)
-        if self.accelerator.sync_gradients:  # the step's last pass
-            self.passes.finish()
-        return loss
-
-    def _make_pass(self, inputs: dict[str, Any], label_count: Tensor | int | None) -> Tensor:
-        loss: Tensor = super().training_step(self.model_wrapped, inputs, label_count)
-        return loss
-
-    def _read(self, numbers: Sequence[int]) -> dict[str, Any]:
-        inputs = _collate_numbered([(number, self.examples[number]) for number in numbers])
-        del inputs["numbers"]
-        return inputs
-
-    def _sync_replicated_trainable_parameters(self, model: nn.Module) -> None:
-        """Called by the Trainer where there are several processes."""
-        if self.sharded is None:
-            broadcast(model.parameters())
-
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        """Called after the last pass of a step, right before the weights are changed."""
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
-        self.stop.signal = self.watch.check(
-            self.state.global_step, norm, self.request.signal, self.accelerator
-        )
-        self.meter.losses.append(self.watch.loss)
-        self.meter.gradient_norm = self.watch.gradient_norm
-        self.meter.learning_rate = self._get_learning_rate()
-        return norm
-
-    def compute_loss(
-        self,
-        model: nn.Module,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Tensor:
-        """The loss of one pass. Processes' gradients are averaged, hence the factor."""
-        loss: Tensor = model(inputs, num_items_in_batch)
-        return loss * float(self.accelerator.num_processes)
-
-    def _get_num_items_in_batch(
-        self, batch_samples: list[Any], device: torch.device
-    ) -> Tensor | int | None:
-        """What the summed loss of a step is divided by: its labels, or the sum of their weights."""
-        total = torch.tensor(sum(map(weight_of, batch_samples)), device=device)
-        if self.args.world_size > 1:
-            total = self.accelerator.gather(total).sum()
-        return total.clamp_min(_LEAST_WEIGHT)
-
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Over the groups of `parameter_groups`."""
-        if self.optimizer is None:
-            groups = [
-                {
-                    "params": list(group.parameters),
-                    "lr": group.learning_rate,
-                    "weight_decay": group.weight_decay,
-                }
-                for group in parameter_groups(
-                    self.trained,
-                    self.config,
-                    new_parameters(self.trained, self.seq2seq.provenance),
-                )
-            ]
-            if self.config.optimizer == "adamw":
-                self.optimizer = torch.optim.AdamW(groups, fused=True)
-            else:
-                # The rate is the schedule's, not one of Adafactor's own.
-                self.optimizer = Adafactor(groups, scale_parameter=False, relative_step=False)
-        return self.optimizer
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Passes values on to the callbacks.
+    def train(self) -> None:
+        """Makes the steps that are left; in the end the model is the best one.
 
         Raises:
-            TrainingError: if the loss of an evaluation is not finite, before such a model is saved.
+            Interrupted: if the run was asked to stop.
+            TrainingError: if the loss is lost.
         """
-        if not math.isfinite(logs.get("eval_loss", 0.0)):
-            raise self.watch.lost(f"The eval_loss is {logs['eval_loss']}", self.state.global_step)
-        if "loss" in logs:
-            logs = {**logs, **self._work().rates()}
-        self._count_epochs()
-        super().log(logs, start_time)
+        if self.run.checkpoint is not None:
+            self._resume(self.run.checkpoint)
+        if not self.state.is_last:
+            self._make_steps()
+        self._load_best()
+        for each in self.events:
+            each.finished(self.state)
 
-    def _work(self) -> Work:
-        """What all processes have done since this was last called."""
+    def _make_steps(self) -> None:
+        if self.processes.count > 1 and self.run.sharded is None:
+            broadcast(self.run.module.parameters())
+        first, checkpoint = self.state.step, self.run.checkpoint
+        if checkpoint is not None:
+            load_optimizer(self.optimizer, checkpoint)
+            load_scheduler(self.scheduler, checkpoint)
+        for each in self.events:
+            each.started(self.state)
+        batches = training_batches(self.run, self.sampler, self.processes, first)
+        self.logged_step = first
+        for step in self.loop.steps(batches, first, checkpoint):
+            self._after(step)
+
+    def _after(self, step: Step) -> None:
+        """Logs, evaluates, saves and stops, where a step is due for it."""
+        taken = self.sampler.taken[step.number - 1]
+        self.state = replace(self.state, step=step.number, epoch=taken / len(self.run.examples))
+        for loss in step.losses:
+            self.unlogged += loss
+        for each in self.events:
+            each.stepped(self.state)
+        last, config = self.state.is_last, self.run.config
+        due = last or step.number % self.run.evaluate_every == 0
+        stops = bool(step.signal) and not last
+        if due or stops or step.number % config.log_every == 0:
+            self._log_steps(step)
+        if due and not stops:
+            self._evaluate_or_stop()
+        if due or stops:
+            self._save()
+        if stops:
+            raise self._interrupted(step.signal)
+
+    def _evaluate_or_stop(self) -> None:
+        try:
+            self._evaluate()
+        except EvaluationAbandoned:
+            self._save()
+            if not self.state.is_last:
+                raise self._interrupted(self.request.signal) from None
+            self._evaluate()
+
+    def _interrupted(self, signal: int) -> Exception:
+        return interrupted(signal, self.state, self.run.config.output_dir, self.resume)
+
+    def _log_steps(self, step: Step) -> None:
+        steps = step.number - self.logged_step
+        loss = gather(self.unlogged).mean().item() / steps
+        self.unlogged.zero_()
+        self.logged_step = step.number
         work = self.meter.read()
-        if self.accelerator.num_processes == 1:
-            return work
-        counts = [work.examples, work.source_tokens, work.target_tokens]
-        own = torch.tensor(counts, device=self.accelerator.device)
-        examples, source_tokens, target_tokens = self.accelerator.reduce(own, "sum").tolist()
-        return Work(
-            examples=examples,
-            source_tokens=source_tokens,
-            target_tokens=target_tokens,
-            seconds=work.seconds,
+        of_all = sum(all_gather(work), Work())
+        self._log(
+            {
+                "loss": loss,
+                "grad_norm": step.gradient_norm.item(),
+                "learning_rate": step.learning_rate,
+                **replace(of_all, seconds=work.seconds).rates(),
+            }
         )
 
-    def _count_epochs(self) -> None:
-        """Puts right what the Trainer, which sees one epoch, has noted."""
-        taken = self.sampler.taken[: self.state.global_step]
-        if taken:
-            self.state.epoch = taken[-1] / len(self.examples)
+    def _log(self, values: Mapping[str, float]) -> None:
+        values = {**values, "epoch": self.state.epoch}
+        event = {**values, "step": self.state.step}
+        self.state = replace(self.state, history=(*self.state.history, event))
+        for each in self.events:
+            each.logged(self.state, values)
 
-    def get_train_dataloader(self) -> DataLoader[Any]:
-        """One pass after the other, for the whole run: the Trainer sees a single epoch."""
-        loader: DataLoader[Any] = DataLoader(
-            NumberedExamples(self.examples),
-            batch_sampler=self.sampler,
-            collate_fn=_collate_numbered,
-            num_workers=self.config.data_workers,
-            pin_memory=self.args.device.type == "cuda",
-        )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
-        return prepared
+    def _evaluate(self) -> None:
+        """Decodes the validation examples and scores them as a user would.
 
-    def evaluate(
-        self,
-        eval_dataset: Any = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Decodes the validation examples and scores them as a user would."""
+        Raises:
+            TrainingError: if the loss is not finite, before such a model is saved.
+        """
+        if self.run.validation is None:
+            return
+        sharded = self.run.sharded
         with self.meter.paused(evaluation=True):
-            self.request.abandons = self.args.world_size == 1  # others would wait for this process
+            self.request.abandons = self.processes.count == 1  # others would wait for this process
             try:
-                whole = nullcontext() if self.sharded is None else self.sharded.gathered()
-                with whole, together():
+                whole = nullcontext() if sharded is None else sharded.gathered()
+                with whole, fail_together():
                     values, outputs = self._decode_and_score()
             finally:
                 self.request.abandons = False
-        metrics = {f"{metric_key_prefix}_{name}": value for name, value in values.items()}
-        self.log(metrics)
+        if not math.isfinite(values["loss"]):
+            raise self.loop.monitor.diverged(f"The eval_loss is {values['loss']}", self.state.step)
+        self._log({f"eval_{name}": value for name, value in values.items()})
         self._show(values, outputs)
-        self.control = self.callback_handler.on_evaluate(
-            self.args, self.state, self.control, metrics
-        )
-        return metrics
+        self._note_best(values)
 
     def _decode_and_score(self) -> tuple[dict[str, float], list[str]]:
         """Values of the validation split by name, the loss first; and the outputs."""
-        split, model = self.validation, self._evaluated()
+        split, model, adapters = self.run.validation, self.run.model, self.run.adapters
         assert split is not None
+        # As it will be used, with adapters in its weights.
+        evaluated = model if adapters is None else adapters.merged(model)
         with self.progress.counted("validation loss", len(split)) as advance:
-            loss = target_loss(model, split, advance=advance)
+            loss = target_loss(evaluated, split, advance=advance)
         with self.progress.counted("decoding", len(split)) as advance:
-            outputs, at_limit = decode_split(model, split, advance=advance)
+            outputs, at_limit = decode_split(evaluated, split, advance=advance)
         scores = score(split_outputs(split, outputs, at_limit=at_limit), split_metrics(split))
-        self.seq2seq.card = replace(self.seq2seq.card, scores=score_facts(split, scores))
+        model.card = replace(model.card, scores=score_facts(split, scores))
         return {"loss": loss, **{name: score.value for name, score in scores.items()}}, outputs
 
-    def _show(self, values: dict[str, float], outputs: list[str]) -> None:
-        """Tells of an evaluation, and keeps some of its outputs."""
-        step, count = self.state.global_step, self.config.samples
-        if not self.state.is_world_process_zero:
+    def _show(self, values: Mapping[str, float], outputs: Sequence[str]) -> None:
+        """Shows the results of an evaluation, and keeps some of its outputs."""
+        if not self.processes.is_first:
             return
-        samples = []
-        if count:
-            assert self.validation is not None
-            samples = choose_samples(self.validation, outputs, count)
-            write_samples(self.config.output_dir / SAMPLES, step, samples)
-        self.progress.evaluated(step, values, samples)
+        samples, config = [], self.run.config
+        if config.samples:
+            assert self.run.validation is not None
+            samples = choose_samples(self.run.validation, outputs, config.samples)
+            write_samples(config.output_dir / SAMPLES, self.state.step, samples)
+        self.progress.evaluated(self.state.step, values, samples)
 
-    def _maybe_log_save_evaluate(self, *arguments: Any, **keywords: Any) -> None:
-        try:
-            super()._maybe_log_save_evaluate(*arguments, **keywords)
-        except EvaluationAbandoned:
-            self.stop.signal = self.request.signal
-            self._save_checkpoint(self.model_wrapped)
-            self.stop.on_save(self.args, self.state, self.control)
+    def _note_best(self, values: Mapping[str, float]) -> None:
+        name = self.run.config.best_metric
+        value, best = values[name], self.state.best_value
+        higher = name != "loss" and get_metric(name).better == "higher"
+        if best is None:
+            best = -math.inf if higher else math.inf
+        if value > best if higher else value < best:
+            self.state = replace(self.state, best_value=value, best_step=self.state.step)
 
-    def _evaluate_if_due(self) -> None:
-        """Catches up on the evaluation that a run was stopped before, or in the middle of."""
-        step, done = self.state.global_step, self._was_evaluated()
-        last = step == self.state.max_steps
-        if self.validation is None or done or (step % int(self.args.eval_steps or 1) and not last):
-            return
-        metrics = self._evaluate(None, None)
-        self._determine_best_metric(metrics, None)
-
-    def _evaluated(self) -> Seq2Seq:
-        """The model as it will be used: with adapters in its weights, where it has any."""
-        if self.adapters is None:
-            return self.seq2seq
-        return self.adapters.merged(self.seq2seq)
-
-    def _was_evaluated(self) -> bool:
-        """Whether the model has been evaluated as it is now."""
-        step = self.state.global_step
-        return any("eval_loss" in e and e["step"] == step for e in self.state.log_history)
+    def _save(self) -> None:
+        """Writes all that resuming needs, whole or not at all, and removes what is too old."""
+        run, state, first = self.run, self.state, self.processes.is_first
+        card = run.model.card.at(state.step)
+        run.model.card = card if state.is_evaluated else replace(card, scores=())
+        folder = checkpoint_folder(run.config.output_dir, state.step)
+        if run.sharded is not None:
+            run.sharded.gather()
+        with (
+            self.meter.paused(),
+            atomic_checkpoint(
+                folder, self._save_model, first=first, together=fail_together
+            ) as partial,
+        ):
+            if run.sharded is not None:
+                save_optimizer_shard(self.optimizer, partial)
+            elif first:
+                save_optimizer(self.optimizer, partial)
+            save_random_state(partial, self.processes)
+            if first:
+                save_scheduler(self.scheduler, partial)
+                write_batch(run.config, self.processes.count, partial)
+                write_state(state, partial, run.config.output_dir)
+        if first:
+            prune(run.config.output_dir, run.config.save_total_limit, state.best_step)
 
     def _save_model(self, folder: Path) -> None:
-        if self.adapters is None:
-            self.seq2seq.save_pretrained(folder)
+        model, adapters = self.run.model, self.run.adapters
+        if adapters is None:
+            model.save_pretrained(folder)
         else:
-            self.adapters.save(folder / ADAPTER, f"../../{BASE}")
-            write_facts(folder, self.seq2seq.card)
+            adapters.save(folder / ADAPTER, f"../../{BASE}")
+            write_facts(folder, model.card)
 
     def save_finished(self, folder: Path) -> None:
         """Writes the finished model, which no longer has any adapters."""
-        if self.sharded is not None:
-            self.sharded.gather()
-        with together():
-            if self.args.should_save:
-                self.seq2seq.save_pretrained(folder)
+        if self.run.sharded is not None:
+            self.run.sharded.gather()
+        with fail_together():
+            if self.processes.is_first:
+                self.run.model.save_pretrained(folder)
 
-    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
-        if self.sharded is None:
-            super()._save_optimizer_and_scheduler(output_dir)
-            return
-        assert self.optimizer is not None and self.lr_scheduler is not None
-        save_optimizer(self.optimizer, Path(output_dir))
-        if self.args.should_save:
-            torch.save(self.lr_scheduler.state_dict(), Path(output_dir, SCHEDULER_NAME))
-
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        if checkpoint is not None:
-            assert self.optimizer is not None and self.lr_scheduler is not None
-            load_optimizer(self.optimizer, Path(checkpoint))
-            state = torch.load(Path(checkpoint, SCHEDULER_NAME), weights_only=True)
-            self.lr_scheduler.load_state_dict(state)
-
-    def _save_checkpoint(self, model: nn.Module | None, trial: Any = None) -> None:
-        """Writes all that resuming needs, whole or not at all, and removes what is too old."""
-        run, first = self.config.output_dir, self.args.should_save
-        card = self.seq2seq.card.at(self.state.global_step)
-        self.seq2seq.card = card if self._was_evaluated() else replace(card, scores=())
-        folder = checkpoint_folder(run, self.state.global_step)
-        if self.sharded is not None:
-            self.sharded.gather()
-        with (
-            self.meter.paused(),
-            written_whole(folder, self._save_model, first=first, together=together) as partial,
-        ):
-            self._save_optimizer_and_scheduler(str(partial))
-            self._save_rng_state(str(partial))
-            self._name_best()
-            if first:
-                write_batch(self.config, self.args.world_size, partial)
-                self._count_epochs()
-                self.state.save_to_json(str(partial / "trainer_state.json"))
-        if first:
-            prune(run, self.config.save_total_limit, self.state.best_global_step)
-
-    def _name_best(self) -> None:
-        if self.state.best_global_step is not None:
-            best = checkpoint_folder(self.config.output_dir, self.state.best_global_step)
-            self.state.best_model_checkpoint = str(best)
-
-    def _init_training_state(self, *arguments: Any) -> tuple[int, int]:
-        position = super()._init_training_state(*arguments)
-        if self.state.global_step:  # resumed
-            self._evaluate_if_due()
-            self._name_best()  # the run's folder may have been moved
-        return position
-
-    def finish(self, checkpoint: str) -> None:
-        """Does what is left of a run that had made all its steps when it was ended.
-
-        Args:
-            checkpoint: the last one.
-        """
+    def _resume(self, checkpoint: Path) -> None:
+        """Continues from a checkpoint, and makes the evaluation that it may lack."""
+        logger.info("resuming from %s", checkpoint)
         self._read_parameters(checkpoint)
-        self.state = TrainerState.load_from_json(f"{checkpoint}/trainer_state.json")
-        self._evaluate_if_due()
-        self._name_best()
-        if self.state.best_model_checkpoint is not None:
-            self._load_best_model()
+        self.state = read_state(checkpoint, self.run.config.max_steps)
+        due = self.state.is_last or self.state.step % self.run.evaluate_every == 0
+        if due and not self.state.is_evaluated:
+            try:
+                self._evaluate()
+            except EvaluationAbandoned:
+                raise self._interrupted(self.request.signal) from None
 
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
-        self._read_parameters(resume_from_checkpoint)
-
-    def _load_best_model(self) -> None:
-        assert self.state.best_model_checkpoint is not None
-        problem = damage(Path(self.state.best_model_checkpoint))
+    def _load_best(self) -> None:
+        if self.state.best_step is None:
+            return
+        best = checkpoint_folder(self.run.config.output_dir, self.state.best_step)
+        problem = damage(best)
         if problem is None:
-            self._read_parameters(self.state.best_model_checkpoint)
+            self._read_parameters(best)
         else:
             logger.warning(
                 "The best checkpoint, %s, is damaged (%s); the model of the last step is kept.",
-                self.state.best_model_checkpoint,
+                best,
                 problem,
                 extra={"everywhere": True},
             )
 
-    def _read_parameters(self, folder: str) -> None:
-        if self.adapters is not None:
-            self.adapters.read(Path(folder) / ADAPTER)
+    def _read_parameters(self, folder: Path) -> None:
+        model, adapters, sharded = self.run.model, self.run.adapters, self.run.sharded
+        if adapters is not None:
+            adapters.read(folder / ADAPTER)
         else:
-            saved = open_model(self.seq2seq.composition, open_checkpoint(folder)).load()
-            self.seq2seq.model.load_state_dict(saved.state_dict())
-            if self.sharded is not None:
-                self.sharded.scatter()
-        card = read_card(Path(folder))
+            saved = open_model(model.composition, open_checkpoint(folder)).load()
+            model.model.load_state_dict(saved.state_dict())
+            if sharded is not None:
+                sharded.scatter()
+        card = read_card(folder)
         if card is not None:
-            of_last = replace(self.seq2seq.card, scores=card.scores)
-            self.seq2seq.card = of_last.at(card.trainings[-1].steps)
+            of_last = replace(model.card, scores=card.scores)
+            model.card = of_last.at(card.trainings[-1].steps)
