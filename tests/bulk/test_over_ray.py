@@ -53,6 +53,7 @@ def busy_actors(cluster: Any) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_one_killed_in_the_middle(
     cluster: Any, composed: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

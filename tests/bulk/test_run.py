@@ -44,6 +44,7 @@ def whole(model: Path, source: Path) -> bytes:
     return target.read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_at_any_time_and_resumed(composed: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.bulk.killed_runs", composed, tmp_path, "1"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
@@ -54,6 +55,7 @@ def test_killed_at_any_time_and_resumed(composed: Path, tmp_path: Path) -> None:
     assert told["kills"] >= 3
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_in_the_middle(
     composed: Path, source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_process_that_is_killed_in_the_middle(
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_what_a_process_finds_wrong_ends_the_run_and_can_be_mended(
     composed: Path, source: Path, tmp_path: Path
 ) -> None:
@@ -157,6 +160,7 @@ def test_a_run_that_fails_leaves_what_was_there(
     assert sorted(tmp_path.glob("out*")) == [target]
 
 
+@pytest.mark.slow
 def test_processes_end_with_a_run_that_is_killed(composed: Path, source: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; "

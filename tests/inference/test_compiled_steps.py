@@ -59,7 +59,10 @@ TRACES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "form"), TRACES)
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [TRACES[0], *(pytest.param(*trace, marks=pytest.mark.slow) for trace in TRACES[1:])],
+)
 def test_a_traced_step_is_a_step(name: str, form: StepForm) -> None:
     model = model_of(name).eval()
     module = traced(TracedStep(model), form).module()
@@ -77,6 +80,7 @@ def test_a_traced_step_is_a_step(name: str, form: StepForm) -> None:
                     held.take_back(torch.arange(rows) % tokens)
 
 
+@pytest.mark.slow
 @NEEDS_COMPILER
 def test_compiled_searches_find_what_searches_find(
     cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -101,6 +105,7 @@ def test_compiled_searches_find_what_searches_find(
     assert search(again, SOURCES, SPECIAL, options) == expected
 
 
+@pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_reduced_model_is_compiled_for_one_source() -> None:
     model = convert(random_model().eval(), "cpu", "int8", "wait")
@@ -163,7 +168,12 @@ def test_meanwhile_decoding_goes_on(
 
 
 @pytest.mark.parametrize(
-    "trouble", ["no compiler", pytest.param("a file in the way", marks=NEEDS_COMPILER), "damaged"]
+    "trouble",
+    [
+        pytest.param("no compiler", marks=pytest.mark.slow),
+        pytest.param("a file in the way", marks=[NEEDS_COMPILER, pytest.mark.slow]),
+        "damaged",
+    ],
 )
 def test_trouble_is_said_once_and_done_without(
     trouble: str, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -38,9 +38,9 @@ def test_products_are_those_of_the_rounded_weights(
     ("name", "kind", "beams"),  # not each with each, for a trace takes seconds
     [
         ("plain", "int8", 1),
-        ("transform", "float16", 3),
-        ("merged", "int8", 3),
-        ("words", "int8", 2),
+        pytest.param("transform", "float16", 3, marks=pytest.mark.slow),
+        pytest.param("merged", "int8", 3, marks=pytest.mark.slow),
+        pytest.param("words", "int8", 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_traced_step_is_near_the_reduced_model_s(name: str, kind: str, beams: int) -> None:

@@ -35,6 +35,7 @@ WAYS: tuple[Mapping[str, Any], ...] = (
 SHAPES = (1, 3, 8)  # sources of a batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("encoder", "decoder"), [("bert", "bert"), ("bert", "gpt2")])
 def test_pairs_of_rules(
     encoder: str, decoder: str, checkpoints: Checkpoints, tmp_path_factory: pytest.TempPathFactory

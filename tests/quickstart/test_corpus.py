@@ -93,6 +93,7 @@ def test_corpus_of_the_standard_library(stdlib_corpus: Corpus) -> None:
     assert all(5 <= len(sentence.split()) <= 40 for sentence in train)
 
 
+@pytest.mark.slow
 def test_corpus_does_not_depend_on_processes(stdlib_corpus: Corpus) -> None:
     assert build_corpus((), processes=2) == stdlib_corpus
 

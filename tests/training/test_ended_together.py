@@ -22,6 +22,7 @@ def said_of(run: str, stderr: str) -> list[str]:
     return [line.removeprefix(f"{run}: ") for line in stderr.splitlines() if line.startswith(run)]
 
 
+@pytest.mark.slow
 def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """A disk is full for one of them, a loss is lost in one, one is killed."""
     ddp = {"evaluate_every": 2}

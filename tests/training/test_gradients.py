@@ -88,6 +88,7 @@ def test_padded_or_packed(
     assert any(len(set(lengths)) > 1 for lengths in calls)
 
 
+@pytest.mark.slow
 def test_in_two_processes(checkpoints: Checkpoints, tmp_path: Path) -> None:
     pair = folders(PAIRS[0], checkpoints)
     settings = settings_for(pair, tmp_path)

@@ -147,6 +147,7 @@ def test_other_errors_are_not_taken_for_it() -> None:
     assert not is_out_of_memory(ValueError("not enough memory"))
 
 
+@pytest.mark.slow
 def test_processes_agree_on_the_pieces(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """The second of two runs out of memory, in the last pass of a step and in another."""
     config = replace(quick(tmp_path / "one"), max_steps=3, batch_size=8, accumulation_steps=2)

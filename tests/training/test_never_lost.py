@@ -61,6 +61,7 @@ def go_on(run: Path, checkpoints: Checkpoints, **changes: Any) -> Path:
 # Killed.
 
 
+@pytest.mark.slow
 def test_killed_at_random_times_a_run_ends_as_an_uninterrupted_one(
     checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
@@ -314,6 +315,7 @@ def test_a_signal_during_the_evaluation_that_a_resumed_run_makes_up_for(
     assert same_weights(go_on(run, checkpoints), finished / "final")
 
 
+@pytest.mark.slow
 def test_the_command_prints_how_to_go_on_and_exits_143(
     checkpoints: Checkpoints, tmp_path: Path
 ) -> None:

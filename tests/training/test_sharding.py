@@ -40,6 +40,7 @@ def go_on(source: Path, run: Path, checkpoints: Checkpoints, step: int, **change
     return train(model, copy_task(24, 3), one_process(run, **changes), resume=True).folder
 
 
+@pytest.mark.slow
 def test_sharded_runs(
     checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

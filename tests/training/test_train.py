@@ -121,6 +121,7 @@ def test_an_update_does_not_depend_on_how_a_batch_is_cut(
     assert len({len(example.labels) for example in examples}) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
