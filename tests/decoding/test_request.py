@@ -119,7 +119,7 @@ def test_alignments_are_the_weights_of_the_steps(
 
     def watch(*given: object) -> Tensor:
         if is_merged:
-            parts = (given[0], given[4], given[6], given[7])
+            parts = (given[0], given[4][0], given[5], given[6])  # type: ignore[index]
         else:
             parts = (given[0], given[1], given[3], given[4])
         if parts[1].shape[2] == length and (is_merged or given[-1] is given[4]):  # type: ignore[attr-defined]

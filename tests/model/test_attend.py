@@ -12,6 +12,7 @@ from torch import Tensor
 from warmstart.errors import CheckpointError
 from warmstart.model.attend import attend_cached, attend_packed, attend_padded, attend_runs
 from warmstart.model.config import AttentionConfig
+from warmstart.model.layout import Layout
 
 HEAD_SIZE = 4
 lengths = st.lists(st.integers(1, 6), min_size=1, max_size=5)
@@ -91,11 +92,12 @@ def test_self_attention(
     config: AttentionConfig, lengths: list[int], causal: bool, window: int | None
 ) -> None:
     q, k, v = random_inputs(config, sum(lengths), sum(lengths))
+    layout = Layout(lengths, lengths, causal=causal, window=window)
     expected = by_definition(q, k, v, lengths, lengths, config, causal, window)
     for attend in (attend_runs, attend_padded):
-        mixed = attend(q, k, v, lengths, lengths, config, causal=causal, window=window, dropout=0.0)
+        mixed = attend(q, k, v, layout, config)
         torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
-    mixed = attend_packed(q, k, v, lengths, lengths, config, causal=causal, window=window)
+    mixed = attend_packed(q, k, v, layout, config)
     torch.testing.assert_close(mixed, expected.flatten(1), rtol=0, atol=1e-5)
 
 
@@ -112,19 +114,9 @@ def test_self_attention_with_a_bias(
     q, k, v = random_inputs(config, sum(lengths), sum(lengths))
     bias = random_bias(config, max(lengths), causal)
     expected = by_definition(q, k, v, lengths, lengths, config, causal, window, bias)
+    layout = Layout(lengths, lengths, causal=causal, window=window)
     for attend in (attend_runs, attend_padded):
-        mixed = attend(
-            q,
-            k,
-            v,
-            lengths,
-            lengths,
-            config,
-            causal=causal,
-            window=window,
-            dropout=0.0,
-            bias_HLL=bias,
-        )
+        mixed = attend(q, k, v, layout, config, bias_HLL=bias)
         torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
 
 
@@ -163,20 +155,9 @@ def test_merged_attention_with_a_bias(
                 bias=row,
             )
             expected.append(one)
+    layout = Layout(queries, keys, causal=True, window=window, merged=True)
     for attend in (attend_runs, attend_padded):
-        mixed = attend(
-            q,
-            k,
-            v,
-            queries,
-            keys,
-            config,
-            causal=True,
-            window=window,
-            dropout=0.0,
-            merged=True,
-            bias_HLL=bias,
-        )
+        mixed = attend(q, k, v, layout, config, bias_HLL=bias)
         torch.testing.assert_close(mixed, torch.cat(expected), rtol=0, atol=1e-5)
 
 
@@ -198,9 +179,7 @@ def test_cross_attention(config: AttentionConfig, pairs: list[tuple[int, int]]) 
     q, k, v = random_inputs(config, sum(query_lengths), sum(key_lengths))
     expected = by_definition(q, k, v, query_lengths, key_lengths, config, False, None)
     for attend in (attend_runs, attend_padded):
-        mixed = attend(
-            q, k, v, query_lengths, key_lengths, config, causal=False, window=None, dropout=0.0
-        )
+        mixed = attend(q, k, v, Layout(query_lengths, key_lengths, causal=False), config)
         torch.testing.assert_close(mixed, expected, rtol=0, atol=1e-5)
 
 
@@ -245,7 +224,7 @@ def test_gradients_of_runs_and_of_padding_agree(soft_cap: float | None) -> None:
     gradients = []
     for attend in (attend_runs, attend_padded):
         inputs = [x.requires_grad_() for x in random_inputs(config, 12, 12)]
-        mixed = attend(*inputs, lengths, lengths, config, causal=True, window=2, dropout=0.0)
+        mixed = attend(*inputs, Layout(lengths, lengths, causal=True, window=2), config)
         (mixed * torch.arange(mixed.numel()).view_as(mixed)).sum().backward()
         gradients.append([x.grad for x in inputs])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-4)
@@ -256,9 +235,10 @@ def test_dropped_attention_weights_keep_the_mean(soft_cap: float | None) -> None
     config = AttentionConfig(heads=1, key_value_heads=1, head_size=HEAD_SIZE, soft_cap=soft_cap)
     q, k, v = random_inputs(config, 1, 6)
     torch.manual_seed(0)
-    exact = attend_packed(q, k, v, [1], [6], config, causal=False)
+    layout = Layout([1], [6], causal=False)
+    exact = attend_packed(q, k, v, layout, config)
     dropped = torch.stack(
-        [attend_packed(q, k, v, [1], [6], config, causal=False, dropout=0.5) for _ in range(2000)]
+        [attend_packed(q, k, v, layout, config, dropout=0.5) for _ in range(2000)]
     )
     assert dropped.std(0).min() > 0.05
     error = dropped.std(0) / 2000**0.5
@@ -268,7 +248,7 @@ def test_dropped_attention_weights_keep_the_mean(soft_cap: float | None) -> None
 def test_bfloat16_comes_back_as_bfloat16() -> None:
     config = AttentionConfig(heads=2, key_value_heads=2, head_size=HEAD_SIZE)
     q, k, v = (x.bfloat16() for x in random_inputs(config, 5, 5))
-    mixed = attend_packed(q, k, v, [2, 3], [2, 3], config, causal=True)
+    mixed = attend_packed(q, k, v, Layout([2, 3], [2, 3], causal=True), config)
     assert mixed.dtype == torch.bfloat16
     expected = by_definition(q, k, v, [2, 3], [2, 3], config, True, None).flatten(1)
     torch.testing.assert_close(mixed.float(), expected, rtol=0, atol=2e-2)

@@ -7,6 +7,7 @@ from transformers.models.t5.modeling_t5 import T5Attention
 
 from warmstart.model.attend import attend_padded, attend_runs
 from warmstart.model.config import AttentionConfig, RelativeBias
+from warmstart.model.layout import Layout
 from warmstart.model.relative_bias import RelativeBiasTable, buckets
 
 
@@ -68,9 +69,8 @@ def test_the_table_learns_alike_from_runs_and_from_padding(soft_cap: float | Non
     def loss(runs: bool) -> torch.Tensor:
         attend = attend_runs if runs else attend_padded
         bias = table(5, causal=True)
-        mixed = attend(
-            q, k, v, lengths, lengths, config, causal=True, window=2, dropout=0.0, bias_HLL=bias
-        )
+        layout = Layout(lengths, lengths, causal=True, window=2)
+        mixed = attend(q, k, v, layout, config, bias_HLL=bias)
         return (mixed * given).sum()
 
     [by_runs] = torch.autograd.grad(loss(True), table.weight)

@@ -21,6 +21,7 @@ from warmstart.model import attend as attend_module
 from warmstart.model import varlen
 from warmstart.model.attend import attend_packed, attend_runs
 from warmstart.model.config import AttentionConfig
+from warmstart.model.layout import Layout
 from warmstart.model.varlen import attend_varlen, suits_varlen
 
 KERNEL = torch_varlen.varlen_attn
@@ -121,10 +122,9 @@ def assert_as_the_loop(
     """The same outputs and gradients as `attend_runs` has in float32, to bfloat16's rounding."""
     inputs = random_inputs(config, sum(queries), sum(keys))
     exact = [x.detach().float().requires_grad_() for x in inputs]
-    mixed = attend_varlen(*inputs, queries, keys, config, causal=causal, window=window)
-    expected = attend_runs(
-        *exact, queries, keys, config, causal=causal, window=window, merged=merged, dropout=0.0
-    )
+    layout = Layout(queries, keys, causal=causal, window=window, merged=merged)
+    mixed = attend_varlen(*inputs, layout, config)
+    expected = attend_runs(*exact, layout, config)
     assert mixed.dtype == torch.bfloat16
     torch.testing.assert_close(mixed.float(), expected, rtol=1e-2, atol=1e-2)
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(0)).bfloat16()
@@ -170,7 +170,7 @@ def test_lengths_of_a_decoding_serve_training() -> None:
     config = AttentionConfig(heads=2, key_value_heads=2, head_size=HEAD_SIZE)
     with torch.inference_mode():
         inputs = random_inputs(config, 5, 5)
-        attend_varlen(*inputs, [2, 3], [2, 3], config, causal=True, window=None)
+        attend_varlen(*inputs, Layout([2, 3], [2, 3], causal=True), config)
     assert not varlen._offsets((2, 3), torch.device("cpu")).is_inference()
 
 
@@ -194,9 +194,9 @@ def suits(
         heads=4, key_value_heads=4, head_size=size, soft_cap=changes.pop("soft_cap", None)
     )
     values = torch.empty(keys + 2, 4, size, dtype=dtype, device=device)
-    plain: dict[str, Any] = {"causal": True, "window": None, "merged": False, "biased": False}
-    plain = {**plain, "dropout": 0.0, **changes}
-    return suits_varlen(values, [2, 5], [2, keys], config, **plain)
+    other = {"biased": changes.pop("biased", False), "dropout": changes.pop("dropout", 0.0)}
+    layout = Layout([2, 5], [2, keys], **{"causal": True, **changes})
+    return suits_varlen(values, layout, config, **other)
 
 
 def test_what_the_kernel_can_do(on_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,11 +237,11 @@ def test_what_goes_to_the_kernel(on_gpu: None, monkeypatch: pytest.MonkeyPatch) 
     q = torch.empty(7, 4, 64, device="cuda")
     k = torch.empty(7, 2, 64, device="cuda")
     v = torch.empty(7, 2, 64, device="cuda", dtype=torch.bfloat16)
-    mixed = attend_packed(q, k, v, [2, 5], [2, 5], config, causal=True)
+    mixed = attend_packed(q, k, v, Layout([2, 5], [2, 5], causal=True), config)
     assert (mixed.shape, mixed.dtype) == ((7, 256), torch.float32)
     options = {"scale": None, "window_size": (-1, 0), "enable_gqa": True}
     assert calls == [(torch.bfloat16, torch.bfloat16, [torch.int32] * 2, options)]
-    attend_packed(q, k, v, [2, 5], [2, 5], config, causal=True, dropout=0.1)
+    attend_packed(q, k, v, Layout([2, 5], [2, 5], causal=True), config, dropout=0.1)
     assert calls[1:] == ["padded"]
 
 
@@ -251,5 +251,5 @@ def test_torch_takes_the_call(on_gpu: None, monkeypatch: pytest.MonkeyPatch) -> 
     config = AttentionConfig(heads=4, key_value_heads=2, head_size=64)
     shapes = [(7, 4, 64), (7, 2, 64), (7, 2, 64)]
     q, k, v = (torch.empty(shape, device="cuda", dtype=torch.bfloat16) for shape in shapes)
-    mixed = attend_packed(q, k, v, [2, 5], [2, 5], config, causal=True)
+    mixed = attend_packed(q, k, v, Layout([2, 5], [2, 5], causal=True), config)
     assert (mixed.shape, mixed.dtype) == ((7, 256), torch.bfloat16)

@@ -80,7 +80,7 @@ def test_padded_or_packed(
     calls: list[Any] = []
 
     def padded(*arguments: Any, **keywords: Any) -> Tensor:
-        calls.append(arguments[3])
+        calls.append(arguments[3].key_lengths)
         return attend.attend_padded(*arguments, **keywords)
 
     monkeypatch.setattr(attend, "attend_runs", padded)

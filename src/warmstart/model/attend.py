@@ -1,11 +1,10 @@
 """Scaled dot-product attention over batches that know their lengths.
 
-Merged attention is to the source and to the target at once: each sequence's keys begin with the
-source's, as many as there are more keys than queries, and every query sees those.
+Merged attention is to the source and to the target at once, see `Layout.merged`.
 
-Relative positions come as a bias that is added to the scores. That of whole sequences is of minus
-infinity where a query may not see a key ahead, so it brings causality with it; it is none towards
-a source.
+Relative positions are a bias that is added to the scores. The bias of full sequences is minus
+infinity where a key lies ahead of the query, so it already is the causal mask; keys of a source
+have none.
 
 Shape legend: B sequences, T query tokens and U key tokens of all of them together, L and S the
 longest query and key sequence, H query heads, K key/value heads, G = H / K, D head size.
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from warmstart.model.config import AttentionConfig
+from warmstart.model.layout import Layout
 from warmstart.model.sequences import pad, unpad
 from warmstart.model.varlen import attend_varlen, suits_varlen
 
@@ -36,13 +36,9 @@ def attend_packed(
     q_THD: Tensor,
     k_UKD: Tensor,
     v_UKD: Tensor,
-    query_lengths: Sequence[int],
-    key_lengths: Sequence[int],
+    layout: Layout,
     config: AttentionConfig,
     *,
-    causal: bool,
-    window: int | None = None,
-    merged: bool = False,
     bias_HLL: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
@@ -52,14 +48,10 @@ def attend_packed(
         q_THD: queries. Shape: [T, H, D]
         k_UKD: keys. Shape: [U, K, D]
         v_UKD: values. Shape: [U, K, D]
-        query_lengths: query tokens of each sequence. Shape: [B]
-        key_lengths: key tokens of each sequence. Shape: [B]
+        layout: lengths of the sequences, and which keys a query sees.
         config: scale, grouping and soft cap.
-        causal: whether a query sees only keys at its own place and before.
-        window: see `StackConfig.window`.
-        merged: whether each sequence's keys begin with its source's, see above.
-        bias_HLL: added to the scores, by the places of query and key in their sequence; see above.
-            Shape: [H, L, L]
+        bias_HLL: added to the scores, by the positions of query and key in their sequence; see
+            above. Shape: [H, L, L]
         dropout: probability of dropping an attention weight.
 
     Returns:
@@ -71,38 +63,14 @@ def attend_packed(
         q_THD, k_UKD, v_UKD = q_THD.float(), k_UKD.float(), v_UKD.float()
     attend = attend_runs if q_THD.device.type == "cpu" else attend_padded
     with torch.autocast(q_THD.device.type, enabled=False):
-        if suits_varlen(
-            v_UKD,
-            query_lengths,
-            key_lengths,
-            config,
-            causal=causal,
-            window=window,
-            merged=merged,
-            biased=bias_HLL is not None,
-            dropout=dropout,
-        ):
-            mixed_THD = attend_varlen(
-                q_THD,
-                k_UKD,
-                v_UKD,
-                query_lengths,
-                key_lengths,
-                config,
-                causal=causal,
-                window=window,
-            )
-            return mixed_THD.flatten(1).to(dtype)
+        if suits_varlen(v_UKD, layout, config, biased=bias_HLL is not None, dropout=dropout):
+            return attend_varlen(q_THD, k_UKD, v_UKD, layout, config).flatten(1).to(dtype)
         mixed_THD = attend(
             q_THD,
             k_UKD.to(q_THD.dtype),
             v_UKD.to(q_THD.dtype),
-            query_lengths,
-            key_lengths,
+            layout,
             config,
-            causal=causal,
-            window=window,
-            merged=merged,
             bias_HLL=None if bias_HLL is None else bias_HLL.to(q_THD.dtype),
             dropout=dropout,
         )
@@ -113,22 +81,18 @@ def attend_runs(
     q_THD: Tensor,
     k_UKD: Tensor,
     v_UKD: Tensor,
-    query_lengths: Sequence[int],
-    key_lengths: Sequence[int],
+    layout: Layout,
     config: AttentionConfig,
     *,
-    causal: bool,
-    window: int | None,
-    dropout: float,
-    merged: bool = False,
     bias_HLL: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """`attend_packed` without any padding: one call per run of sequences of equal lengths.
 
     Shape: as `attend_packed`, but [T, H, D] out.
     """
     outputs = []
-    runs = list(_runs(query_lengths, key_lengths))
+    runs = list(_runs(layout))
     # One split each, whose backward is one concatenation: slices would each fill a whole tensor.
     pieces = zip(
         runs,
@@ -139,19 +103,20 @@ def attend_runs(
     )
     for (count, queries, keys), q, k, v in pieces:
         mask = None
-        if merged:
-            mask = _merged_mask(queries, [keys - queries], keys, causal, window, q.device)
-        elif window is not None and max(queries, keys) > window:
-            mask = _distance_mask(queries, keys, causal, window, q.device)
+        sources = [keys - queries] if layout.merged else ()
+        if layout.merged:
+            mask = _merged_mask(layout, queries, keys, sources, q.device)
+        elif layout.window is not None and max(queries, keys) > layout.window:
+            mask = _distance_mask(queries, keys, layout.causal, layout.window, q.device)
         if bias_HLL is not None:
-            mask = _biased(mask, bias_HLL, queries, [keys - queries] if merged else (), keys)
+            mask = _biased(mask, bias_HLL, queries, sources, keys)
         mixed = _attend(
             q.unflatten(0, (count, queries)).transpose(1, 2),
             k.unflatten(0, (count, keys)).transpose(1, 2),
             v.unflatten(0, (count, keys)).transpose(1, 2),
             config,
             mask=mask,
-            causal=causal and mask is None,
+            causal=layout.causal and mask is None,
             dropout=dropout,
         )
         outputs.append(mixed.transpose(1, 2).flatten(0, 1))
@@ -162,45 +127,41 @@ def attend_padded(
     q_THD: Tensor,
     k_UKD: Tensor,
     v_UKD: Tensor,
-    query_lengths: Sequence[int],
-    key_lengths: Sequence[int],
+    layout: Layout,
     config: AttentionConfig,
     *,
-    causal: bool,
-    window: int | None,
-    dropout: float,
-    merged: bool = False,
     bias_HLL: Tensor | None = None,
+    dropout: float = 0.0,
 ) -> Tensor:
     """`attend_packed` in one call over padded rectangles, for devices that like few large calls.
 
     Shape: as `attend_packed`, but [T, H, D] out.
     """
-    longest_query, longest_key = max(query_lengths), max(key_lengths)
+    longest_query, longest_key = max(layout.query_lengths), max(layout.key_lengths)
+    sources = layout.source_lengths
     device = q_THD.device
-    lengths_B = torch.tensor(key_lengths, device=device)
+    lengths_B = torch.tensor(layout.key_lengths, device=device)
     mask_B11S = (torch.arange(longest_key, device=device) < lengths_B[:, None])[:, None, None]
     mask = mask_B11S
-    sources: Sequence[int] = ()
-    if merged:
-        sources = [k - q for q, k in zip(query_lengths, key_lengths, strict=True)]
-        mask = mask & _merged_mask(longest_query, sources, longest_key, causal, window, device)
-    elif causal or window is not None:
-        mask = mask & _distance_mask(longest_query, longest_key, causal, window, device)
+    if layout.merged:
+        mask = mask & _merged_mask(layout, longest_query, longest_key, sources, device)
+    elif layout.causal or layout.window is not None:
+        distance = _distance_mask(longest_query, longest_key, layout.causal, layout.window, device)
+        mask = mask & distance
     # A padded query with a window may see no key at all, and softmax would give NaN.
     mask = mask | ~mask.any(-1, keepdim=True)
     if bias_HLL is not None:
         mask = _biased(mask, bias_HLL, longest_query, sources, longest_key)
     mixed = _attend(
-        pad(q_THD, query_lengths).transpose(1, 2),
-        pad(k_UKD, key_lengths).transpose(1, 2),
-        pad(v_UKD, key_lengths).transpose(1, 2),
+        pad(q_THD, layout.query_lengths).transpose(1, 2),
+        pad(k_UKD, layout.key_lengths).transpose(1, 2),
+        pad(v_UKD, layout.key_lengths).transpose(1, 2),
         config,
         mask=mask,
         causal=False,
         dropout=dropout,
     )
-    return unpad(mixed.transpose(1, 2), query_lengths)
+    return unpad(mixed.transpose(1, 2), layout.query_lengths)
 
 
 def attend_cached(
@@ -219,7 +180,7 @@ def attend_cached(
         q_BMHD: queries; M is the tokens, or the beams, of one source. Shape: [B, M, H, D]
         k_BKSD: keys. Shape: [B, K, S, D]
         v_BKSD: values. Shape: [B, K, S, D]
-        mask_BMS: what each query may see; None: everything. Shape: [B, M or 1, S]
+        mask_BMS: keys that each query sees; None: all. Shape: [B, M or 1, S]
         config: scale, grouping and soft cap.
         bias_BHMS: added to the scores. Shape: [B, H, M, S]
 
@@ -235,31 +196,31 @@ def attend_cached_merged(
     k_RKTD: Tensor,
     v_RKTD: Tensor,
     mask_RNT: Tensor | None,
-    source_k_BKSD: Tensor,
-    source_v_BKSD: Tensor,
+    source: tuple[Tensor, Tensor],
     source_mask_B1S: Tensor | None,
     config: AttentionConfig,
     bias_RHNT: Tensor | None = None,
 ) -> Tensor:
     """Attention of a few queries to cached keys of the target and of the source in one softmax.
 
-    R rows, N tokens of each; the rows of a source (its beams) stand side by side and share its
-    keys. Shape: as `attend_cached`, [R, N, H * D] out.
+    R rows, N tokens of each; the rows of a source (its beams) are adjacent and share its keys and
+    values, of shape [B, K, S, D] each. Shape: as `attend_cached`, [R, N, H * D] out.
     """
+    source_k_BKSD, source_v_BKSD = source
     rows, tokens = q_RNHD.shape[:2]
     beams = rows // source_k_BKSD.shape[0]
     by_source = q_RNHD.reshape(-1, beams * tokens, *q_RNHD.shape[2:])
     own = attend_scores(q_RNHD, k_RKTD, mask_RNT, config, bias_RHNT)
-    source = attend_scores(by_source, source_k_BKSD, source_mask_B1S, config)
+    cross = attend_scores(by_source, source_k_BKSD, source_mask_B1S, config)
     # [B, K, G * beams * N, S] -> [R, K, G * N, S], and back.
     groups = config.heads // config.key_value_heads
-    parts = source.unflatten(2, (groups, beams, tokens)).permute(0, 3, 1, 2, 4, 5)
-    source = parts.reshape(rows, config.key_value_heads, groups * tokens, -1)
-    weights = torch.cat((own, source), dim=-1).softmax(-1)
-    own, source = weights.split((own.shape[-1], source.shape[-1]), dim=-1)
-    parts = source.reshape(-1, beams, config.key_value_heads, groups, tokens, source.shape[-1])
-    source = parts.permute(0, 2, 3, 1, 4, 5).flatten(2, 4)
-    mixed = _cached_mix(source, source_v_BKSD, beams * tokens).reshape(rows, tokens, -1)
+    parts = cross.unflatten(2, (groups, beams, tokens)).permute(0, 3, 1, 2, 4, 5)
+    cross = parts.reshape(rows, config.key_value_heads, groups * tokens, -1)
+    weights = torch.cat((own, cross), dim=-1).softmax(-1)
+    own, cross = weights.split((own.shape[-1], cross.shape[-1]), dim=-1)
+    parts = cross.reshape(-1, beams, config.key_value_heads, groups, tokens, cross.shape[-1])
+    cross = parts.permute(0, 2, 3, 1, 4, 5).flatten(2, 4)
+    mixed = _cached_mix(cross, source_v_BKSD, beams * tokens).reshape(rows, tokens, -1)
     return mixed + _cached_mix(own, v_RKTD, tokens)
 
 
@@ -343,21 +304,20 @@ def _attend(
     return mixed
 
 
-def _runs(
-    query_lengths: Sequence[int], key_lengths: Sequence[int]
-) -> Iterator[tuple[int, int, int]]:
+def _runs(layout: Layout) -> Iterator[tuple[int, int, int]]:
     """(sequences, queries of each, keys of each) of each run of equal lengths."""
-    for (queries, keys), run in groupby(zip(query_lengths, key_lengths, strict=True)):
+    pairs = zip(layout.query_lengths, layout.key_lengths, strict=True)
+    for (queries, keys), run in groupby(pairs):
         yield sum(1 for _ in run), queries, keys
 
 
 def _biased(
     mask: Tensor | None, bias_HLL: Tensor, queries: int, sources: Sequence[int], keys: int
 ) -> Tensor:
-    """What is added to the scores: the bias, and minus infinity where the mask is false.
+    """The bias, with minus infinity where the mask is false.
 
-    Shape: [B, H, queries, keys], or with 1 for B where all are alike. Four axes, because the fused
-    kernels take no three.
+    Shape: [B, H, queries, keys], or with 1 for B where all are equal. Four axes, because the fused
+    kernels do not accept three.
     """
     bias = bias_HLL[None, :, :queries, :keys]
     if sources:
@@ -374,28 +334,23 @@ def _biased(
 def _distance_mask(
     queries: int, keys: int, causal: bool, window: int | None, device: torch.device
 ) -> Tensor:
-    """True where a query may see a key. Shape: [queries, keys]"""
+    """True where a query sees a key. Shape: [queries, keys]"""
     distance = torch.arange(queries, device=device)[:, None] - torch.arange(keys, device=device)
     mask = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
     return mask if window is None else mask & (distance.abs() < window)
 
 
 def _merged_mask(
-    queries: int,
-    sources: Sequence[int],
-    keys: int,
-    causal: bool,
-    window: int | None,
-    device: torch.device,
+    layout: Layout, queries: int, keys: int, sources: Sequence[int], device: torch.device
 ) -> Tensor:
-    """True where a query may see a key, `sources` keys of each sequence being its source's.
+    """True where a query sees a key; the first `sources` keys of each sequence are its source's.
 
     Shape: [B, 1, queries, keys]
     """
     sources_B11 = torch.tensor(sources, device=device)[:, None, None]
     slots = torch.arange(keys, device=device)
     distance = torch.arange(queries, device=device)[:, None] + sources_B11 - slots
-    mask = distance >= 0 if causal else torch.ones_like(distance, dtype=torch.bool)
-    if window is not None:
-        mask = mask & (distance.abs() < window)
+    mask = distance >= 0 if layout.causal else torch.ones_like(distance, dtype=torch.bool)
+    if layout.window is not None:
+        mask = mask & (distance.abs() < layout.window)
     return (mask | (slots < sources_B11))[:, None]

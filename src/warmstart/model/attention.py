@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_packed
 from warmstart.model.cache import CacheView
 from warmstart.model.config import StackConfig
+from warmstart.model.layout import Layout
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotate
 from warmstart.model.sequences import join
@@ -70,16 +71,19 @@ class SelfAttention(Sublayer):
             k = join(source_keys, source_lengths, k, lengths)
             v = join(source_values, source_lengths, v, lengths)
             key_lengths = [s + t for s, t in zip(source_lengths, lengths, strict=True)]
+        layout = Layout(
+            lengths,
+            key_lengths,
+            causal=causal,
+            window=self.window,
+            merged=states_SH is not None,
+        )
         mixed = attend_packed(
             q,
             k,
             v,
-            lengths,
-            key_lengths,
+            layout,
             self.config,
-            causal=causal,
-            window=self.window,
-            merged=states_SH is not None,
             bias_HLL=bias_HLL,
             dropout=self.config.dropout if self.training else 0.0,
         )
@@ -99,9 +103,9 @@ class SelfAttention(Sublayer):
         keys, values = cache.extend(self.layer, k, v)
         mask = cache.mask(hidden_RNH.shape[1], self.window)
         if merged:
-            source = cache.cross[self.layer]
+            source, source_mask = cache.cross[self.layer], cache.source_mask_B1S
             mixed = attend_cached_merged(
-                q, keys, values, mask, *source, cache.source_mask_B1S, self.config, bias_RHNS
+                q, keys, values, mask, source, source_mask, self.config, bias_RHNS
             )
         else:
             mixed = attend_cached(q, keys, values, mask, self.config, bias_RHNS)
@@ -174,10 +178,8 @@ class CrossAttention(Sublayer):
             self.queries(self.enter(hidden_TH)),
             k,
             v,
-            lengths,
-            source_lengths,
+            Layout(lengths, source_lengths, causal=False),
             self.config,
-            causal=False,
             dropout=self.config.dropout if self.training else 0.0,
         )
         return self.leave(hidden_TH, self.output(mixed))
