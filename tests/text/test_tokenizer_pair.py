@@ -9,7 +9,8 @@ from tests.support.tiny import FAMILIES, SENTENCES, Checkpoints, tokenizer_of
 from tokenizers import normalizers
 
 from warmstart.errors import CheckpointError
-from warmstart.text.tokenizer_pair import Encoded, TokenizerPair, load_tokenizer, same_vocabulary
+from warmstart.text.tokenizer_files import load_tokenizer
+from warmstart.text.tokenizer_pair import Encoded, TokenizerPair, same_vocabulary
 
 FRAMED = ("bert", "roberta", "xlm-roberta", "camembert")
 

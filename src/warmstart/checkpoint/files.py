@@ -36,9 +36,9 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# What a model needs from a hub repository: no pickles, no other frameworks' weights.
-# Of its card only the licence is looked at.
-_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "decoder_tokenizer/*", "README.md"]
+# What a model needs from a hub repository and its folders (decoder_tokenizer): no code, no pickles,
+# no other frameworks' weights. Of its card only the licence is looked at.
+_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "README.md"]
 _HUB_FILES = [*_HUB_TEXTS, "model*.safetensors"]
 
 

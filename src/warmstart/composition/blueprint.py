@@ -37,7 +37,8 @@ from warmstart.composition.variants import (
 from warmstart.errors import CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
-from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
+from warmstart.text.tokenizer_files import load_tokenizer
+from warmstart.text.tokenizer_pair import TokenizerPair, same_vocabulary
 from warmstart.text.vocabulary import kept_rows, with_vocabulary
 
 __all__ = ["Blueprint", "of_checkpoints", "of_variant"]

@@ -8,7 +8,8 @@ from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import PROVENANCE, Provenance
 from warmstart.composition.saved import needs_target_tokenizer, read_composition
-from warmstart.text.tokenizer_pair import TARGET_FOLDER, TokenizerPair, load_tokenizer
+from warmstart.text.tokenizer_files import load_tokenizer
+from warmstart.text.tokenizer_pair import TARGET_FOLDER, TokenizerPair
 
 __all__ = ["ModelFolder", "open_model_folder"]
 

@@ -51,17 +51,8 @@ def align(
         if outputs
         else ()
     )
-    spans: list[tuple[int, int]] = []
-    if tokenizers.source.is_fast:
-        encoded = tokenizers.source(
-            text,
-            truncation=True,
-            max_length=len(row),
-            return_offsets_mapping=True,
-            verbose=False,
-        )
-        # An empty text may have got a token of its own.
-        spans = encoded["offset_mapping"] if list(encoded["input_ids"]) == row else []
+    # None where an empty text has got a token of its own.
+    spans = tokenizers.source_spans(text, row)
     return [
         Alignment(
             weights=next(weights).cpu(),

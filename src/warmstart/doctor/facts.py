@@ -26,7 +26,8 @@ from warmstart.families.catalogue import family_of
 from warmstart.generation.saved import read_generation, saved_settings
 from warmstart.model.config import StackConfig
 from warmstart.text.special_tokens import SpecialTokens
-from warmstart.text.tokenizer_pair import TokenizerPair, load_tokenizer, same_vocabulary
+from warmstart.text.tokenizer_files import load_tokenizer
+from warmstart.text.tokenizer_pair import TokenizerPair, same_vocabulary
 
 __all__ = ["Facts", "facts_of", "facts_of_plan", "facts_of_variant", "with_sharing"]
 

@@ -12,6 +12,7 @@ import torch
 
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Pair, Subject
+from warmstart.model.evaluation_mode import evaluation_mode
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -112,14 +113,12 @@ def log_likelihoods(model: Seq2Seq, pairs: Sequence[Pair]) -> list[float]:
     pair = model.tokenizers
     sources = pair.encode_sources([source for source, _ in pairs], model.source_limit).rows
     targets = pair.encode_targets([target for _, target in pairs], model.target_limit).rows
-    was_training = model.model.training
-    model.model.eval()
     found = [0.0] * len(pairs)
-    for rows in _passes(targets):
-        values = _pass(model, [sources[row] for row in rows], [targets[row] for row in rows])
-        for row, value in zip(rows, values, strict=True):
-            found[row] = value
-    model.model.train(was_training)
+    with evaluation_mode(model.model):
+        for rows in _passes(targets):
+            values = _pass(model, [sources[row] for row in rows], [targets[row] for row in rows])
+            for row, value in zip(rows, values, strict=True):
+                found[row] = value
     return found
 
 

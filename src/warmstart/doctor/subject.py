@@ -17,7 +17,7 @@ from warmstart.families.family import Config
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.model.config import StackConfig
 from warmstart.seq2seq import Seq2Seq
-from warmstart.text.tokenizer_pair import load_tokenizer
+from warmstart.text.tokenizer_files import load_tokenizer
 
 __all__ = ["Pair", "Side", "Subject", "open_subject"]
 

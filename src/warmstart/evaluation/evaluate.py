@@ -17,6 +17,7 @@ from warmstart.keywords import changes
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.model.evaluation_mode import evaluation_mode
 from warmstart.model.sequences import Sequences
 from warmstart.progress import Advance, counted
 from warmstart.seq2seq import Seq2Seq
@@ -183,19 +184,17 @@ def target_loss(
     )
     start = model.tokenizers.special.start
     order = sorted(range(len(sources)), key=lambda row: (len(sources[row]), len(targets[row])))
-    was_training = model.model.training
-    model.model.eval()
     total, count = 0.0, 0
-    for at in range(0, len(order), batch_size):
-        rows = order[at : at + batch_size]
-        source = Sequences.of([sources[row] for row in rows], model.device)
-        target = Sequences.of([[start, *targets[row][:-1]] for row in rows], model.device)
-        labels = Sequences.of([targets[row] for row in rows], model.device).tokens
-        total += float(model.model(source, target, labels, 1.0))
-        count += labels.shape[0]
-        if advance is not None:
-            advance(len(rows))
-    model.model.train(was_training)
+    with evaluation_mode(model.model):
+        for at in range(0, len(order), batch_size):
+            rows = order[at : at + batch_size]
+            source = Sequences.of([sources[row] for row in rows], model.device)
+            target = Sequences.of([[start, *targets[row][:-1]] for row in rows], model.device)
+            labels = Sequences.of([targets[row] for row in rows], model.device).tokens
+            total += float(model.model(source, target, labels, 1.0))
+            count += labels.shape[0]
+            if advance is not None:
+                advance(len(rows))
     return total / count
 
 

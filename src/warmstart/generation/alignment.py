@@ -4,6 +4,7 @@ Shape legend: B sequences, T target tokens and S source tokens of one of them, A
 heads, D head size, H hidden size.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from warmstart.model.attend import attend_scores
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.config import AttentionConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.evaluation_mode import evaluation_mode
 from warmstart.model.sequences import Sequences
 
 __all__ = ["cross_attention_weights"]
@@ -47,14 +49,10 @@ def cross_attention_weights(
     """
     assert model.encoder is not None
     inputs = Sequences.of([[start, *row[:-1]] for row in targets], source.tokens.device)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         states_SH = model.encode(source)
         with _recorded(model) as seen:
             model.decoder(inputs, states_SH, source.lengths)
-    finally:
-        model.train(was_training)
     by_layer = [
         _by_sequence(attention, given, inputs.lengths, states_SH, source.lengths)
         for attention, given in (seen if layers == "mean" else seen[-1:])
@@ -64,12 +62,18 @@ def cross_attention_weights(
 
 @contextmanager
 def _recorded(model: EncoderDecoder) -> Iterator[list[tuple[nn.Module, tuple[Any, ...]]]]:
-    """Gathers what each attention to the source is given, layer by layer."""
+    """Gathers what each attention to the source is given in this thread, layer by layer."""
     seen: list[tuple[nn.Module, tuple[Any, ...]]] = []
+    here = threading.get_ident()
+
+    def note(module: nn.Module, given: tuple[Any, ...]) -> None:
+        if threading.get_ident() == here:
+            seen.append((module, given))
+
     merged = model.config.decoder.cross_attention == "merged"
     kind = SelfAttention if merged else CrossAttention
     hooks = [
-        module.register_forward_pre_hook(lambda module, given: seen.append((module, given)))
+        module.register_forward_pre_hook(note)
         for module in model.decoder.modules()
         if isinstance(module, kind)
     ]

@@ -11,6 +11,7 @@ from warmstart.generation.token_by_token import greedy_search, sample
 from warmstart.inference.allocator import keep_freed_memory
 from warmstart.inference.convert import prepare_for_decoding
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.evaluation_mode import evaluation_mode
 from warmstart.model.sequences import Sequences
 from warmstart.text.special_tokens import SpecialTokens
 
@@ -61,10 +62,8 @@ def search_all(
         that there are not, if there are fewer. Shape: [B, ...]
     """
     keep_freed_memory()
-    was_training = model.training
     ready = prepare_for_decoding(model)
-    model.eval()
-    try:
+    with evaluation_mode(model):
         if options.num_beams > 1:
             return beam_search(ready, source, special, options, constraints, guide)
         if options.do_sample:
@@ -72,5 +71,3 @@ def search_all(
         else:
             find = drafted_search if guide.draft_rows else greedy_search
         return find(ready, source, special, options, constraints, guide, scored=scored)
-    finally:
-        model.train(was_training)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable
 from functools import cache, cached_property
@@ -51,6 +52,7 @@ class CompiledSteps:
         self._impossible: dict[StepForm, str] = {}  # and why
         self._paths: dict[StepForm, Path] = {}
         self._job: _Job | None = None
+        self._lock = threading.Lock()  # of all of these
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
         """What `EncoderDecoder.step` gives; None: not compiled. Shape: [R, N] -> [R, N, V]"""
@@ -60,7 +62,10 @@ class CompiledSteps:
         if rows * tokens > _TOKENS:
             return None
         form = StepForm.of(tokens_RN, cache)
-        compiled = self._ready.get(form) or self._look(form)
+        compiled = self._ready.get(form)
+        if compiled is None:
+            with self._lock:
+                compiled = self._look(form)
         # A source of one token is none of those sizes that compiled steps can have.
         if compiled is None or (cache.cross and cache.cross[0][0].shape[2] < 2):
             return None

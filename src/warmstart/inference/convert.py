@@ -5,6 +5,7 @@ linear layers are replaced by ones that hold their weights as the kernels want t
 twice as fast as a product that has to bring them there each time.
 """
 
+import threading
 from collections.abc import Callable
 from typing import get_args
 from weakref import WeakKeyDictionary
@@ -47,6 +48,7 @@ _Words = Callable[[Tensor], nn.Module]
 # By model: what its weights were when they were laid out, and the result.
 _known: WeakKeyDictionary[EncoderDecoder, tuple[tuple[tuple[int, int], ...], EncoderDecoder]]
 _known = WeakKeyDictionary()
+_laying_out = threading.Lock()  # one thread lays a model out, and the others wait for the result
 
 
 def prepare_for_decoding(model: EncoderDecoder) -> EncoderDecoder:
@@ -68,9 +70,18 @@ def prepare_for_decoding(model: EncoderDecoder) -> EncoderDecoder:
     if not (recorded or laid):
         return model
     state = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
-    if model in _known and _known[model][0] == state:
-        return _known[model][1]
-    _known.pop(model, None)  # before the new one is made, so that there are never three
+    with _laying_out:
+        kept = _known.get(model)
+        if kept is not None and kept[0] == state:
+            return kept[1]
+        _known.pop(model, None)  # before the new one is made, so that there are never three
+        made = _lay_out(model, recorded=recorded)
+        if not model.training:
+            _known[model] = state, made
+    return made
+
+
+def _lay_out(model: EncoderDecoder, *, recorded: bool) -> EncoderDecoder:
     made = shallow_copy(model)
     if recorded:
         made.compiled_step = RecordedSteps(model).step
@@ -81,8 +92,6 @@ def prepare_for_decoding(model: EncoderDecoder) -> EncoderDecoder:
         assert isinstance(made, EncoderDecoder)
         if model.compile_steps != "no":
             made.compiled_step = CompiledSteps(model, wait=model.compile_steps == "wait").step
-    if not model.training:
-        _known[model] = state, made
     return made
 
 

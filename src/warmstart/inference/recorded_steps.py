@@ -10,6 +10,7 @@ Shape legend: R rows decoded side by side, N new tokens a row, V vocabulary.
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
@@ -26,6 +27,8 @@ __all__ = ["Record", "RecordedSteps", "cuda_graph"]
 # Makes of what launches kernels what launches them again, with what the memory holds by then. What
 # comes back is the same tensor each time.
 Record: TypeAlias = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+
+_recording = threading.Lock()  # torch records on one stream at a time
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +71,7 @@ class RecordedSteps:
         self._by_cache: WeakKeyDictionary[Cache, dict[tuple[int, ...], _Recording | None]]
         self._by_cache = WeakKeyDictionary()
         self._works = True
+        self._lock = threading.Lock()  # of the recordings; each is used by its cache's thread alone
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
         """What `EncoderDecoder.step` gives, until the next call; None: not recorded.
@@ -79,7 +83,8 @@ class RecordedSteps:
         """
         if not self._works:
             return None
-        recordings = self._by_cache.setdefault(cache, {})
+        with self._lock:
+            recordings = self._by_cache.setdefault(cache, {})
         sizes = tuple(tokens_RN.shape)
         if sizes not in recordings:
             recordings[sizes] = None
@@ -88,7 +93,8 @@ class RecordedSteps:
         if recording is None or not recording.fits(cache):
             recordings[sizes] = None  # before the new one is made, so that there are never two
             try:
-                recording = _Recording(self._step, tokens_RN, cache, self._record)
+                with _recording:
+                    recording = _Recording(self._step, tokens_RN, cache, self._record)
             except RuntimeError as error:
                 self._works = False
                 why = str(error).splitlines()[0].rstrip(".")

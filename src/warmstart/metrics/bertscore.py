@@ -1,5 +1,7 @@
 """BERTScore with a model of your own, by the package bert-score, which is optional."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -59,12 +61,15 @@ class BertScore(Metric):
             )
         from transformers import AutoConfig, AutoTokenizer
 
-        if AutoTokenizer.from_pretrained(self.model).model_max_length > _LONGEST:
+        with _without_own_code():
+            tokenizer = AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
+        if tokenizer.model_max_length > _LONGEST:
             raise UsageError(  # bert-score fails on it
                 f"the tokenizer in {self.model} does not say how long a text may be; write "
                 "model_max_length into its tokenizer_config.json, for example 512."
             )
-        layers = self.layer or int(AutoConfig.from_pretrained(self.model).num_hidden_layers)
+        config = AutoConfig.from_pretrained(self.model, trust_remote_code=False)
+        layers = self.layer or int(config.num_hidden_layers)
         # bert-score gives empty texts 0, but cannot encode them with every transformers.
         references = [[text for text in texts if text.strip()] for texts in system.references]
         scored = [
@@ -74,15 +79,32 @@ class BertScore(Metric):
         ]
         f1_N = np.zeros(len(system))
         if scored:
-            _, _, f1 = bert_score.score(
-                [system.outputs[number] for number in scored],
-                [references[number] for number in scored],
-                model_type=self.model,
-                num_layers=layers,
-            )
+            with _without_own_code():
+                _, _, f1 = bert_score.score(
+                    [system.outputs[number] for number in scored],
+                    [references[number] for number in scored],
+                    model_type=self.model,
+                    num_layers=layers,
+                )
             f1_N[scored] = np.clip(f1.numpy(), 0, 1)
         return mean_statistics(f1_N)
 
     def value(self, sums: FloatArray) -> FloatArray:
         """See `Metric.value`."""
         return share_value(sums)
+
+
+@contextmanager
+def _without_own_code() -> Iterator[None]:
+    """Keeps transformers from asking on standard input whether a folder's code may run.
+
+    bert-score and some classes of transformers leave out ``trust_remote_code=False``.
+    """
+    from transformers import dynamic_module_utils
+
+    seconds = dynamic_module_utils.TIME_OUT_REMOTE_CODE
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # the answer is no, without a question
+    try:
+        yield
+    finally:
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = seconds

@@ -1,39 +1,27 @@
 """Texts to token ids and back: one tokenizer for sources, one for targets."""
 
 import logging
-import os
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
-import transformers
+import tokenizers
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.errors import CheckpointError
 from warmstart.text.special_tokens import SpecialTokens, resolve_special_tokens
 
 __all__ = [
     "TARGET_FOLDER",
     "Encoded",
     "TokenizerPair",
-    "load_tokenizer",
     "same_vocabulary",
     "tokens_beyond",
 ]
 
 TARGET_FOLDER = "decoder_tokenizer"  # inside a model folder, where the two differ
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +84,10 @@ class TokenizerPair:
             [] if max_length is None else [i for i, row in enumerate(rows) if len(row) > max_length]
         )
         if long:
-            # Cut by the tokenizer, which keeps the special tokens at both ends.
-            cut = self.source(
-                [texts[i] for i in long], truncation=True, max_length=max_length, verbose=False
-            )["input_ids"]
+            assert max_length is not None
+            cut = _cut_ids(self.source, [texts[i] for i in long], max_length)
             for i, row in zip(long, cut, strict=True):
-                rows[i] = list(row)
+                rows[i] = row
         # A tokenizer without special tokens makes nothing of an empty text, and attention needs
         # something to look at.
         filler = _filler(self.source, self.special)
@@ -110,6 +96,21 @@ class TokenizerPair:
     def count_sources(self, texts: Sequence[str]) -> list[int]:
         """How many tokens each source has, special ones included and nothing cut."""
         return [len(row) for row in _ids(self.source, texts, special=True)]
+
+    def source_spans(self, text: str, tokens: Sequence[int]) -> list[tuple[int, int]]:
+        """Where each token of a source stands in its text, first character and the one after.
+
+        Args:
+            text: the source.
+            tokens: what `encode_sources` gave for it.
+
+        Returns:
+            Nothing where the tokenizer does not know, or the tokens are of no text.
+        """
+        if not self.source.is_fast:
+            return []
+        (encoding,) = _cut(self.source, [text], len(tokens))
+        return list(encoding.offsets) if encoding.ids == list(tokens) else []
 
     def encode_targets(self, texts: Sequence[str], max_length: int | None) -> Encoded:
         """Token ids of targets, each framed and ended, and without the start token.
@@ -132,64 +133,19 @@ class TokenizerPair:
 
     def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
         """Texts of generated token ids, without special tokens."""
-        texts = self.target.batch_decode([list(row) for row in rows], skip_special_tokens=True)
+        with _alone(self.target):
+            texts = self.target.batch_decode([list(row) for row in rows], skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def save(self, folder: Path) -> None:
         """Writes the source tokenizer to a folder, and the target's beneath it if they differ."""
         for tokenizer in (self.source, self.target):
-            # A limit that cut a source stays in the tokenizer until the next call, and would be
-            # saved as its own.
+            # A limit of somebody else's call stays in the tokenizer until the next one, and would
+            # be saved as its own.
             _ids(tokenizer, [""], special=True)
         self.source.save_pretrained(folder)
         if self.target is not self.source:
             self.target.save_pretrained(folder / TARGET_FOLDER)
-
-
-def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer whose files lie in a folder.
-
-    Args:
-        folder: a local folder.
-        whose: names it in the error, such as "the source tokenizer of DIR".
-
-    Raises:
-        CheckpointError: if there is none or it cannot be read.
-    """
-    path = Path(folder)
-    if not any((path / name).is_file() for name in _TOKENIZER_FILES):
-        raise CheckpointError(
-            f"{whose[0].upper()}{whose[1:]} is missing: {path} has none of "
-            f"{', '.join(_TOKENIZER_FILES)}. Copy the tokenizer's files there."
-        )
-    try:
-        with _no_talk_of_configs():
-            tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-                path, local_files_only=True
-            )
-    except Exception as error:  # transformers raises anything, from KeyError to pyo3's
-        reason = shorten(str(error) or repr(error), width=300)
-        raise CheckpointError(
-            f"{whose[0].upper()}{whose[1:]} in {path} cannot be read: {reason}"
-        ) from error
-    return tokenizer
-
-
-@contextmanager
-def _no_talk_of_configs() -> Iterator[None]:
-    """Silences warnings of a config that transformers cannot hold: a tokenizer is all we want.
-
-    And of a package that its Marian tokenizer looks for and never uses.
-    """
-    talker = logging.getLogger("transformers.configuration_utils")
-    level = talker.level
-    talker.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-            yield
-    finally:
-        talker.setLevel(level)
 
 
 def same_vocabulary(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
@@ -229,12 +185,49 @@ def _ids(
     if not texts:
         return []
     # Some tokenizers cut the two languages of a translation model in two ways (Marian).
-    encoded = (
-        tokenizer(text_target=list(texts), add_special_tokens=special, verbose=False)
-        if as_targets
-        else tokenizer(list(texts), add_special_tokens=special, verbose=False)
-    )
+    with _alone(tokenizer):
+        encoded = (
+            tokenizer(text_target=list(texts), add_special_tokens=special, verbose=False)
+            if as_targets
+            else tokenizer(list(texts), add_special_tokens=special, verbose=False)
+        )
     return [list(row) for row in encoded["input_ids"]]
+
+
+def _cut_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+) -> list[list[int]]:
+    """Ids of texts that are cut, with the special tokens at both ends."""
+    if tokenizer.is_fast:
+        return [list(encoding.ids) for encoding in _cut(tokenizer, texts, max_length)]
+    with _alone(tokenizer):
+        encoded = tokenizer(list(texts), truncation=True, max_length=max_length, verbose=False)
+    return [list(row) for row in encoded["input_ids"]]
+
+
+def _cut(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
+) -> list[tokenizers.Encoding]:
+    """The encodings of a fast tokenizer with ``truncation=True``.
+
+    That option sets a limit in the tokenizer, for all threads; here the tokenizer stays as it is.
+    """
+    backend: tokenizers.Tokenizer = tokenizer.backend_tokenizer
+    room = max(max_length - backend.num_special_tokens_to_add(is_pair=False), 0)
+    encodings = backend.encode_batch(list(texts), add_special_tokens=False)
+    for encoding in encodings:
+        encoding.truncate(room, direction=tokenizer.truncation_side)
+    return [backend.post_process(encoding) for encoding in encodings]
+
+
+def _alone(tokenizer: PreTrainedTokenizerBase) -> AbstractContextManager[object]:
+    """Keeps other threads away from a tokenizer that changes during a call.
+
+    Those in Python may (Marian's changes languages), and threads take turns in Python anyway. Fast
+    ones change only where targets are framed in another way than sources.
+    """
+    changes = not tokenizer.is_fast or hasattr(tokenizer, "_switch_to_target_mode")
+    return _changing if changes else nullcontext()
 
 
 def _filler(tokenizer: PreTrainedTokenizerBase, special: SpecialTokens) -> int:
@@ -243,5 +236,7 @@ def _filler(tokenizer: PreTrainedTokenizerBase, special: SpecialTokens) -> int:
             return int(token)
     return min(special.end, len(tokenizer) - 1)
 
+
+_changing = threading.RLock()
 
 logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
