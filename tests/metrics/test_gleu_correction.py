@@ -47,7 +47,11 @@ def test_equals_the_definition(examples: list[tuple[str, str, str]]) -> None:
     references = [[target] for target in targets]
     score = scored(GleuCorrection(), sources, outputs, references, per_example=True)
     assert score.value == pytest.approx(gleu([sum(row) for row in zip(*rows, strict=True)]))
-    each = [gleu([count or 1 for count in row]) for row in rows]  # as its program smooths sentences
+    each = [
+        # As its program smooths sentences; but nothing in the place of something is worth nothing.
+        gleu([count or 1 for count in row]) if row[0] or not row[1] else 0.0
+        for row in rows
+    ]
     assert score.per_example == pytest.approx([min(value, 100) for value in each])
 
 

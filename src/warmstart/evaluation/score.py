@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import METRICS, get_metric
-from warmstart.metrics.bertscore import BertScore
 from warmstart.metrics.bootstrap import corpus_score
 from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
@@ -38,7 +37,7 @@ def choose_metrics(names: Sequence[str] | None, system: SystemOutputs) -> list[M
     chosen: list[Metric] = []
     for metric in candidates:
         missing = metric.missing_input(system)
-        if isinstance(metric, BertScore):
+        if metric.by_name_only:
             missing = "to be asked for by name"
         if missing is None:
             chosen.append(metric)
@@ -59,6 +58,7 @@ def with_options(
     lowercase: bool | None = None,
     tokenize: str | None = None,
     stemmer: bool | None = None,
+    split_sentences: str | None = None,
     bertscore_model: str | None = None,
 ) -> list[Metric]:
     """The metrics with these options, where they have them; None leaves each metric's own.
@@ -71,11 +71,12 @@ def with_options(
         ("lowercase", lowercase),
         ("tokenize", tokenize),
         ("stemmer", stemmer),
+        ("split_sentences", split_sentences),
         ("model", bertscore_model),
     ):
         if value is None:
             continue
-        have = [any(field.name == option for field in fields(metric)) for metric in changed]
+        have = [metric.has_option(option, value) for metric in changed]
         if not any(have):
             raise UsageError(
                 f"{', '.join(metric.name for metric in metrics)} cannot be told {_CALLED[option]}; "
@@ -93,6 +94,7 @@ _CALLED: Final = {
     "lowercase": "the casing",
     "tokenize": "a tokenization",
     "stemmer": "whether to stem",
+    "split_sentences": "where sentences end",
     "model": "a model of BERTScore",
 }
 
@@ -114,6 +116,8 @@ def score(
         UsageError: if the texts lack an input of a metric.
     """
     check_inputs(metrics, system)
+    for sentence in dict.fromkeys(text for metric in metrics for text in metric.warnings(system)):
+        logger.warning("%s", sentence)
     scores = {}
     for metric in metrics:
         scored = corpus_score(metric, system, per_example=per_example)

@@ -188,11 +188,18 @@ def _at_limit(path: Path, rows: Sequence[Row] | None) -> list[bool] | None:
 
 
 def _beside(columns: Mapping[Path, Sequence[Sequence[str]]]) -> list[list[str]]:
-    """The references of each example, of all files."""
-    return [
+    """The references of each example, of all files.
+
+    Files have a line for each example: where an example has fewer references than others, the
+    lines that it does not need are empty.
+    """
+    references = [
         [text for of_file in of_example for text in of_file]
         for of_example in zip(*columns.values(), strict=True)
     ]
+    if len(columns) == 1:
+        return references
+    return [[text for text in texts if text.strip()] or texts[:1] for texts in references]
 
 
 def _check_counts(counts: Mapping[Path, int]) -> None:

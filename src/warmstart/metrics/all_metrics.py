@@ -1,6 +1,6 @@
 """Every metric by name, as `warmstart list metrics` shows them."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from warmstart.errors import UsageError, did_you_mean
@@ -61,6 +61,13 @@ METRICS: Final[tuple[Metric, ...]] = (
         lowercase=True,
         tokenize="intl",
     ),
+    Bleu(
+        name="spbleu",
+        description="spBLEU: BLEU over the SentencePiece tokens of FLORES-200, for any script",
+        source="Goyal et al. 2022, NLLB Team 2022; sacrebleu, tokenize=flores200",
+        tokenize="flores200",
+        by_name_only=True,
+    ),
     Chrf(),
     Chrf(
         name="chrf++",
@@ -119,8 +126,9 @@ def get_metric(
         raise UsageError(f"there is no metric {name!r}; {did_you_mean(name, by_name)}")
     metric = by_name[name]
     asked = {"lowercase": lowercase, "tokenize": tokenize, "stemmer": stemmer}
-    has = {field.name for field in fields(metric)}
     changes: dict[str, Any] = {
-        option: value for option, value in asked.items() if value is not None and option in has
+        option: value
+        for option, value in asked.items()
+        if value is not None and metric.has_option(option, value)
     }
     return replace(metric, **changes)

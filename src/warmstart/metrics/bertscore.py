@@ -29,6 +29,7 @@ class BertScore(Metric):
     description: str = "BERTScore F1, not rescaled; needs the package bert-score and a model folder"
     source: str = "Zhang et al. 2020; bert-score"
     model: str | None = None  # folder of an encoder with its tokenizer
+    by_name_only: bool = True
     layer: int | None = None  # whose vectors are compared, from 1; None is the last
 
     def signature(self, reference_count: str) -> str:

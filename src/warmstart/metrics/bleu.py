@@ -1,6 +1,6 @@
 """BLEU over the corpus, as sacrebleu defines it (Papineni et al. 2002; Post 2018)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -10,6 +10,7 @@ import numpy as np
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.text_warnings import tokenized_texts, unspaced_texts
 from warmstart.metrics.tokenization import check_tokenization, token_splitter
 
 __all__ = ["Bleu"]
@@ -43,6 +44,11 @@ class Bleu(Metric):
             f"{self.name}|nrefs:{reference_count}|case:{case}|eff:no|tok:{self.tokenize}|"
             f"smooth:exp|version:{version('sacrebleu')}"
         )
+
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """See `Metric.warnings`."""
+        yield from unspaced_texts(system, self.name, self.tokenize)
+        yield from tokenized_texts(system, self.tokenize)
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """Output length, reference length, hits and totals of each order. Shape: [N, 10]."""

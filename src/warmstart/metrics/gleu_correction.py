@@ -4,7 +4,7 @@ Napoles et al. (2015), "Ground Truth for Grammatical Error Correction Metrics", 
 Without Tuning".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.text_warnings import unspaced_texts
 from warmstart.metrics.tokenization import (
     check_tokenization,
     split_examples,
@@ -63,6 +64,10 @@ class GleuCorrection(Metric):
             f"warmstart:{__version__}"
         )
 
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """See `Metric.warnings`."""
+        yield from unspaced_texts(system, self.name, self.tokenize)
+
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """Output length, reference length, hits and totals of each order. Shape: [N, 10]."""
         assert system.references is not None
@@ -78,8 +83,14 @@ class GleuCorrection(Metric):
         return _gleu(sums)
 
     def example_values(self, statistics: FloatArray) -> FloatArray:
-        """As the authors' program smooths sentences: a count of 0 is 1."""
-        return np.minimum(_gleu(np.where(statistics == 0, 1, statistics)), 100)
+        """As the authors' program smooths sentences: a count of 0 is 1.
+
+        But an empty output of a reference with words has nothing right: smoothed, it would be
+        better than most others.
+        """
+        smoothed = np.minimum(_gleu(np.where(statistics == 0, 1, statistics)), 100)
+        nothing = (statistics[..., 0] == 0) & (statistics[..., 1] > 0)
+        return np.where(nothing, 0.0, smoothed)
 
 
 def _counts(tables: Sequence[NgramTable], counted_N: IntArray) -> FloatArray:

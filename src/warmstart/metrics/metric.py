@@ -4,14 +4,15 @@ Shape legend: N examples, K statistics, ``...`` any leading dimensions.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.tokenization import TOKENIZATIONS
 
 __all__ = ["Better", "FloatArray", "Metric", "Need", "Score"]
 
@@ -41,6 +42,19 @@ class Metric(ABC):
     needs: tuple[Need, ...] = ("references",)  # besides outputs
     better: Better = "higher"  # what a better system has more of; "neither" only describes
     highest: float = 100.0  # the highest value; inf for rates without a limit
+    by_name_only: bool = False  # not among "all": it needs a model that has to be fetched
+
+    tokenizations: ClassVar[tuple[str, ...]] = TOKENIZATIONS  # that a field `tokenize` may name
+
+    def has_option(self, option: str, value: object) -> bool:
+        """Whether the metric has a field of that name which may have that value.
+
+        A tokenization of other metrics is none of this one's; a name that no metric has is, so
+        that it is refused in words.
+        """
+        if all(field.name != option for field in fields(self)):
+            return False
+        return option != "tokenize" or (value in self.tokenizations or value not in TOKENIZATIONS)
 
     def missing_input(self, system: SystemOutputs) -> str | None:
         """An input that the metric needs and `system` lacks, as the end of a sentence."""
@@ -56,6 +70,17 @@ class Metric(ABC):
         Args:
             reference_count: References of each example, as a number, or ``var`` if it varies.
         """
+
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """Why a figure of these texts may not mean what a reader takes it for; most often nothing.
+
+        Args:
+            system: all that the metric needs.
+
+        Yields:
+            A sentence each, with what to do about it.
+        """
+        yield from ()
 
     @abstractmethod
     def statistics(self, system: SystemOutputs) -> FloatArray:

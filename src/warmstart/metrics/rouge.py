@@ -1,10 +1,11 @@
 """ROUGE F1, as rouge-score defines it (Lin 2004)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -12,36 +13,62 @@ from warmstart.errors import UsageError, did_you_mean
 from warmstart.metrics.metric import FloatArray, Metric
 from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.text_warnings import unbroken_texts, words_outside_a_to_z
+from warmstart.metrics.tokenization import UNICODE, unicode_words
+from warmstart.text.sentences import sentence_ends
 
-__all__ = ["Rouge"]
+__all__ = ["LATIN", "Rouge", "SentenceSplit"]
 
 _KINDS: Final = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+LATIN: Final = "a-z0-9"  # rouge-score's own words
+SentenceSplit = Literal["newline", "<q>", "rule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rouge(Metric):
     """Mean over examples of one kind of ROUGE's F1, in percent.
 
-    rouge-score lower-cases, and takes runs of a-z and 0-9 for words: it is made for English.
-    rougeLsum takes each line of a text for a sentence; on one line it says what rougeL says. Of
-    several references, each example takes the one with the best F1.
+    rouge-score lower-cases, and takes runs of a-z and 0-9 for words: it is made for English. With
+    `tokenize` "unicode", words of all scripts count; on ASCII texts the two are equal. rougeLsum
+    takes each line of a text for a sentence, or what `split_sentences` says; without sentences it
+    is rougeL. Of several references, each example takes the one with the best F1.
     """
 
     name: str  # "rouge1" | "rouge2" | "rougeL" | "rougeLsum"
     source: str = "Lin 2004; rouge-score"
     stemmer: bool = True  # Porter's, as papers on summarisation use it
+    tokenize: str = LATIN  # or "unicode"
+    # Where rougeLsum splits texts: at line breaks, at the mark <q> of some data sets, or by rule
+    # (`text.sentences`), as texts on one line need it.
+    split_sentences: SentenceSplit = "newline"
+
+    tokenizations: ClassVar[tuple[str, ...]] = (LATIN, UNICODE)
 
     def __post_init__(self) -> None:
         if self.name not in _KINDS:
             raise UsageError(f"there is no ROUGE {self.name!r}; {did_you_mean(self.name, _KINDS)}")
+        if self.tokenize not in self.tokenizations:
+            raise UsageError(
+                f"{self.name} has no tokenization {self.tokenize!r}; "
+                f"{did_you_mean(self.tokenize, self.tokenizations)}"
+            )
 
     def signature(self, reference_count: str) -> str:
         """See `Metric.signature`."""
         stemmer = "porter" if self.stemmer else "no"
+        split = "" if self.split_sentences == "newline" else f"sentences:{self.split_sentences}|"
         return (
-            f"{self.name}|f1|nrefs:{reference_count}|case:lc|tok:a-z0-9|stemmer:{stemmer}|"
-            f"rouge-score:{version('rouge-score')}"
+            f"{self.name}|f1|nrefs:{reference_count}|case:lc|tok:{self.tokenize}|"
+            f"stemmer:{stemmer}|{split}rouge-score:{version('rouge-score')}"
         )
+
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """See `Metric.warnings`."""
+        if self.tokenize == LATIN:
+            yield from words_outside_a_to_z(system)
+        if self.name == "rougeLsum" and self.split_sentences != "rule":
+            mark = "\n" if self.split_sentences == "newline" else self.split_sentences
+            yield from unbroken_texts(system, mark)
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """The example's F1, 0 to 1, and 1 to count examples. Shape: [N, 2]."""
@@ -62,20 +89,33 @@ class Rouge(Metric):
         # Imported here: it takes half a second, and `warmstart list` does not compute anything.
         from rouge_score.rouge_scorer import RougeScorer
 
-        tokenize = _tokenizer(stemmer=self.stemmer)
+        tokenize = _tokenizer(stemmer=self.stemmer, latin=self.tokenize == LATIN)
         scorer = RougeScorer([self.name], tokenizer=_Tokenizer(tokenize))
 
         def by_library(reference: str, output: str) -> float:
             return float(scorer.score(reference, output)[self.name].fmeasure)
 
         def by_subsequence(reference: str, output: str) -> float:
-            if self.name == "rougeLsum" and ("\n" in reference or "\n" in output):
-                return by_library(reference, output)
+            if self.name == "rougeLsum":
+                reference, output = self._lines(reference), self._lines(output)
+                if "\n" in reference or "\n" in output:
+                    return by_library(reference, output)
             in_reference, in_output = tokenize(reference), tokenize(output)
             common = _common_subsequence(in_reference, in_output)
             return 2 * common / (len(in_reference) + len(in_output)) if common else 0.0
 
         return by_subsequence if self.name in ("rougeL", "rougeLsum") else by_library
+
+    def _lines(self, text: str) -> str:
+        """The text with a line break after each sentence."""
+        match self.split_sentences:
+            case "newline":
+                return text
+            case "<q>":
+                return text.replace("<q>", "\n")
+            case "rule":
+                bounds = [0, *sentence_ends(text), len(text)]
+                return "\n".join(text[a:b].strip() for a, b in pairwise(bounds))
 
 
 def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
@@ -103,16 +143,26 @@ class _Tokenizer:
         self.tokenize = tokenize
 
 
-def _tokenizer(*, stemmer: bool) -> Callable[[str], list[str]]:
-    """rouge-score's, but each word is stemmed once, and an output split once for its references."""
+def _tokenizer(*, stemmer: bool, latin: bool) -> Callable[[str], list[str]]:
+    """rouge-score's, but each word is stemmed once, and an output split once for its references.
+
+    Args:
+        stemmer: whether words of more than three letters, of a to z alone, are stemmed.
+        latin: whether words are rouge-score's; else those of all scripts.
+    """
     from rouge_score.tokenize import tokenize
 
     stem = _Stemmer() if stemmer else None
 
     @lru_cache(maxsize=4)
     def split(text: str) -> list[str]:
-        tokens: list[str] = tokenize(text, stem)
-        return tokens
+        if latin:
+            tokens: list[str] = tokenize(text, stem)
+            return tokens
+        words = unicode_words(text.lower())
+        if stem is None:
+            return words
+        return [stem.stem(word) if len(word) > 3 and word.isascii() else word for word in words]
 
     return split
 

@@ -5,6 +5,7 @@ n-grams that an output adds, keeps and deletes with those that its references do
 `sari_easse.py` has the other definition in use; their figures cannot be compared.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -15,6 +16,7 @@ from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.text_warnings import unspaced_texts
 from warmstart.metrics.tokenization import (
     check_tokenization,
     split_examples,
@@ -68,6 +70,10 @@ class Sari(Metric):
             f"{self.name}|def:tensor2tensor|nrefs:{reference_count}|{text}|del:{self.deletion}|"
             f"warmstart:{__version__}"
         )
+
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """See `Metric.warnings`."""
+        yield from unspaced_texts(system, self.name, self.tokenize)
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """The sentence's SARI, 0 to 1, and 1 to count sentences. Shape: [N, 2]."""

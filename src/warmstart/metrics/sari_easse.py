@@ -3,6 +3,7 @@
 Alva-Manchego et al. (2019), "EASSE: Easier Automatic Sentence Simplification Evaluation".
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,6 +13,7 @@ from warmstart._version import __version__
 from warmstart.metrics.metric import FloatArray, Metric, Need
 from warmstart.metrics.ngrams import IntArray, NgramTable, word_tables
 from warmstart.metrics.system_outputs import SystemOutputs
+from warmstart.metrics.text_warnings import unspaced_texts
 from warmstart.metrics.tokenization import (
     check_tokenization,
     split_examples,
@@ -65,6 +67,10 @@ class SariEasse(Metric):
             f"{self.name}|def:easse|level:{self.level}|nrefs:{reference_count}|{text}{source}|"
             f"del:{self.deletion}|warmstart:{__version__}"
         )
+
+    def warnings(self, system: SystemOutputs) -> Iterator[str]:
+        """See `Metric.warnings`."""
+        yield from unspaced_texts(system, self.name, self.tokenize)
 
     def statistics(self, system: SystemOutputs) -> FloatArray:
         """By order and operation: hits, total of the output, total of the references.

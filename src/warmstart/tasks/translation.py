@@ -11,6 +11,7 @@ from typing import Final
 from warmstart.data.origin import Origin
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
+from warmstart.metrics.tokenization import tokenization_of_language
 from warmstart.tasks.task import TaskDefinition
 
 __all__ = ["TRANSLATION", "language_pair"]
@@ -44,6 +45,7 @@ def _of_languages(pair: str) -> TaskDefinition:
         name=f"translation/{pair}",
         description=f"translate {source} into {target}",
         origin=replace(TRANSLATION.origin, languages=(source, target)),
+        tokenize=tokenization_of_language(target),
         variants=(),
         variant=None,
     )
