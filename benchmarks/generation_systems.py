@@ -110,9 +110,10 @@ def warmstart(
     """Loads warmstart."""
     import torch
 
-    from warmstart import GenerationOptions, Seq2Seq
-    from warmstart.generation.row_inputs import Guide
-    from warmstart.generation.search import search
+    from warmstart import GenerationConfig, Seq2Seq
+    from warmstart.generation.row_inputs import RowInputs
+    from warmstart.generation.run_search import run_search
+    from warmstart.generation.search import Search
     from warmstart.model.sequences import Sequences
 
     torch.set_num_threads(THREADS)
@@ -122,18 +123,17 @@ def warmstart(
 
     def decode(sources: list[list[int]], beams: int, tokens: int | None) -> list[list[int]]:
         length = LIMIT if tokens is None else tokens + 1
-        options = GenerationOptions(
-            num_beams=beams, max_length=length, min_length=0 if tokens is None else length
+        search = Search(
+            model=model.model,
+            special=model.tokenizers.special,
+            config=GenerationConfig(
+                num_beams=beams, max_length=length, min_length=0 if tokens is None else length
+            ),
+            constraints=model.constraints,
         )
-        source = Sequences.of(sources)
-        return search(
-            model.model,
-            source,
-            model.tokenizers.special,
-            options,
-            model.constraints,
-            Guide(draft_rows=sources if drafts else ()),
-        )
+        inputs = RowInputs(draft_rows=sources if drafts else ())
+        outputs = run_search(search, Sequences.of(sources), inputs)
+        return [of_source[0].tokens for of_source in outputs]
 
     return decode
 

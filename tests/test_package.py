@@ -22,7 +22,7 @@ TORCH_FREE = (
     "tasks",
     "cli",
     "generation/config.py",
-    "generation/types.py",
+    "generation/literals.py",
     "decoding/request.py",
     "evaluation/options.py",
     "errors.py",

@@ -23,7 +23,7 @@ from warmstart.errors import (
 from warmstart.generation.config import GenerationConfig
 from warmstart.inference.convert import quantize
 from warmstart.seq2seq import Seq2Seq, default_device
-from warmstart.text.long_sources import shorter
+from warmstart.text.long_sources import tighter_limit
 
 SOURCES = [source for source, _ in random_pairs(seed=1, count=9)]
 
@@ -189,7 +189,7 @@ def test_a_source_longer_than_the_positions_is_cut_with_one_counted_warning(
             outputs = model.generate([long, SENTENCES[2], long], batch_size=1, max_length=asked)
     assert len(outputs) == 3
     warnings = [record.getMessage() for record in caplog.records if "warmstart" in record.name]
-    cut = f"2 of 3 sources are longer than {limit} tokens and were cut."
+    cut = f"2 of 3 sources are longer than {limit} tokens and were truncated."
     assert warnings[1:] == [cut, cut]
     assert f"max_length is {asked}, but the model has positions for {limit} target" in warnings[0]
 
@@ -360,8 +360,14 @@ def test_a_truncated_model(taught: Seq2Seq, tmp_path: Path) -> None:
 
 
 def test_limits() -> None:
-    assert shorter(3, 5) == shorter(5, 3) == shorter(3, None) == shorter(None, 3) == 3
-    assert shorter(None, None) is None
+    assert (
+        tighter_limit(3, 5)
+        == tighter_limit(5, 3)
+        == tighter_limit(3, None)
+        == tighter_limit(None, 3)
+        == 3
+    )
+    assert tighter_limit(None, None) is None
     assert default_device() == ("cuda" if torch.cuda.is_available() else "cpu")
 
 

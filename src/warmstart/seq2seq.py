@@ -21,7 +21,7 @@ from warmstart.composition.model_folder import open_model_folder
 from warmstart.composition.provenance import PROVENANCE, Provenance
 from warmstart.composition.saved import open_model, save_model
 from warmstart.composition.variants import VariantOptions
-from warmstart.decoding.decoder import Decoding
+from warmstart.decoding.decoder import Decoder
 from warmstart.decoding.request import RequestOptions, resolve_request
 from warmstart.errors import CompositionError, UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
@@ -40,7 +40,7 @@ from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes, options
 from warmstart.model.encoder_decoder import Compile, EncoderDecoder
 from warmstart.text.checks import check_ids
-from warmstart.text.long_sources import shorter
+from warmstart.text.long_sources import tighter_limit
 from warmstart.text.tokenizer_pair import (
     TokenizerPair,
     tokens_beyond,
@@ -281,7 +281,7 @@ class Seq2Seq:
         Raises:
             UsageError: if an option is unknown or not allowed, or contradicts another.
         """
-        found = dict(self._decoding.generate(texts, self._request(changed, text_only=True)))
+        found = dict(self._decoder.generate(texts, self._request(changed, text_only=True)))
         return [output.text for index in range(len(found)) for output in found[index]]
 
     @changes(RequestOptions)
@@ -301,7 +301,7 @@ class Seq2Seq:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
         request = self._request({**changed, "scores": True})
-        found = dict(self._decoding.generate(texts, request))
+        found = dict(self._decoder.generate(texts, request))
         return [found[index] for index in range(len(found))]
 
     @changes(RequestOptions)
@@ -318,7 +318,7 @@ class Seq2Seq:
             texts: see `generate`.
             changed: see `RequestOptions`.
         """
-        return self._decoding.generate(texts, self._request(changed), warn=False)
+        return self._decoder.generate(texts, self._request(changed), warn=False)
 
     @changes(RequestOptions)
     def stream(self, text: str, changed: Mapping[str, Any]) -> Generator[str, None, None]:
@@ -334,7 +334,7 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if there are beams or several outputs.
         """
-        return self._decoding.stream(text, self._request(changed, text_only=True))
+        return self._decoder.stream(text, self._request(changed, text_only=True))
 
     @changes(RequestOptions)
     def generate_tokens(
@@ -350,7 +350,7 @@ class Seq2Seq:
             changed: see `RequestOptions`.
         """
         request = self._request(changed)
-        return self._decoding.tokens(texts, replace(request, num_return_sequences=1))
+        return self._decoder.tokens(texts, replace(request, num_return_sequences=1))
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
@@ -361,17 +361,17 @@ class Seq2Seq:
             texts: the sources.
             max_length: tokens, if less than the positions allow.
         """
-        return self._decoding.encode_sources(texts, max_length).rows
+        return self._decoder.encode_sources(texts, max_length).rows
 
     def encode_targets(
         self, texts: Sequence[str], max_length: int | None = None
     ) -> list[list[int]]:
         """Token ids of targets up to their end token, cut likewise, with a warning that counts."""
-        limit = shorter(max_length, self.target_limit)
+        limit = tighter_limit(max_length, self.target_limit)
         encoded = self.tokenizers.encode_targets(texts, limit)
         if encoded.truncated:
             logger.warning(
-                "%d of %d targets are longer than %d tokens and were cut.",
+                "%d of %d targets are longer than %d tokens and were truncated.",
                 encoded.truncated,
                 len(texts),
                 limit,
@@ -406,8 +406,8 @@ class Seq2Seq:
         return self.model.target_limit
 
     @property
-    def _decoding(self) -> Decoding:
-        return Decoding(self.model, self.tokenizers)
+    def _decoder(self) -> Decoder:
+        return Decoder(self.model, self.tokenizers)
 
     def _request(self, changed: Mapping[str, Any], *, text_only: bool = False) -> RequestOptions:
         """A request with the model's own settings where a call gives none."""

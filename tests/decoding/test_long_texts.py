@@ -25,7 +25,7 @@ def taught(checkpoints: Checkpoints) -> Seq2Seq:
 def test_cut_with_a_warning_that_counts(taught: Seq2Seq, caplog: pytest.LogCaptureFixture) -> None:
     texts = ["she is big", LONG]
     outputs = taught.generate(texts, max_length=9)
-    assert "1 of 2 sources are longer than 64 tokens and were cut." in caplog.text
+    assert "1 of 2 sources are longer than 64 tokens and were truncated." in caplog.text
     details = taught.generate_detailed(texts, max_length=9)
     assert [[output.source_cut for output in found] for found in details] == [[False], [True]]
     assert outputs == [found[0].text for found in details]

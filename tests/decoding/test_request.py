@@ -79,7 +79,9 @@ def test_texts_of_a_stream(taught: Seq2Seq) -> None:
     for wrong in (None, 3):
         with pytest.raises(UsageError, match=f"takes a list of texts, not {wrong}"):
             taught.generate(wrong)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="which are no list; give a list, or one prefix for all"):
+    with pytest.raises(
+        UsageError, match="which are not in a list; give a list, or one prefix for all"
+    ):
         taught.generate(iter(texts), prefix=["the"] * 70)
 
 
@@ -255,6 +257,13 @@ def test_constraints_of_a_call(taught: Seq2Seq) -> None:
         ({"temperature": 0.5}, "temperature is given, which only sampling uses"),
         ({"do_sample": True, "num_beams": 2}, "do_sample is set and num_beams is 2"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"long": "chnk"}, "long is 'chnk'; did you mean 'chunk'"),
+        ({"long": "chunk", "chunk_overlap": -1}, "chunk_overlap is -1; it must be 0 or more"),
+        ({"chunk_overlap": 3}, "chunk_overlap is 3, but long is 'truncate'"),
+        ({"options": GenerationConfig()}, "give config=GenerationConfig(...)"),
+        ({"config": {"num_beams": 2}}, "config is {'num_beams': 2}; give a GenerationConfig"),
+        ({"constraints": [3]}, "constraints is [3]; give Constraints(...)"),
+        ({"scores": True}, "scores is given, but the outputs are texts alone"),
         ({"num_return_sequences": 2}, "as many outputs as beams"),
         ({"top_q": 1}, "has no option 'top_q'; did you mean 'top_p'"),
     ],

@@ -121,7 +121,7 @@ def test_loss_cuts_as_training_does(
 ) -> None:
     short = replace(split, definition=replace(DEFINITION, max_target_length=3))
     assert target_loss(model, short) != target_loss(model, split)
-    assert "targets are longer than 3 tokens and were cut" in caplog.text
+    assert "targets are longer than 3 tokens and were truncated" in caplog.text
 
 
 def test_outputs_are_kept_with_what_they_are_for(

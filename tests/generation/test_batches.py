@@ -1,13 +1,15 @@
 """The output of a source does not depend on what else is in its batch, nor on the order."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from tests.generation.test_search import SPECIAL, WORDS, model_of
+from tests.support.searches import all_outputs
 
 from warmstart.constrained.trie import Trie
 from warmstart.generation.config import Constraints, GenerationConfig
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.search import search_all
+from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences
 
 SOURCES = [[(3 * row + place * place) % WORDS for place in range(1 + row % 7)] for row in range(12)]
@@ -32,28 +34,28 @@ SETTINGS = (
 @pytest.mark.parametrize("prefix", [False, True])
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_batches_of_any_shape(options: GenerationConfig, prefix: bool, seed: int) -> None:
-    guides = [
-        lambda rows: Guide(source_rows=rows),
-        lambda rows: Guide(source_rows=rows, prefixes=[row[: len(row) // 3] for row in rows]),
-        lambda rows: Guide(
-            source_rows=rows, allowed=Trie([[4, 2, 1], [3, 1], [2, 4, 4, 1]], 1, WORDS)
+    kinds: list[Callable[[list[list[int]]], RowInputs]] = [
+        lambda rows: RowInputs(source_rows=rows),
+        lambda rows: RowInputs(source_rows=rows, prefixes=[row[: len(row) // 3] for row in rows]),
+        lambda rows: RowInputs(
+            source_rows=rows, automaton=Trie([[4, 2, 1], [3, 1], [2, 4, 4, 1]], 1, WORDS)
         ),
     ]
     constraints = Constraints(bad_words_ids=((2, 2), (3, 4, 3)))
     model = model_of(seed, prefix=prefix)
-    for guide in guides:
+    for inputs_of in kinds:
 
         def outputs(rows: list[list[int]], size: int) -> list[list[list[int]]]:
             found = []
             for first in range(0, len(rows), size):
                 batch = rows[first : first + size]
-                found += search_all(
+                found += all_outputs(
                     model,
                     Sequences.of(batch),
                     SPECIAL,
                     options,
                     constraints,
-                    guide(batch),  # noqa: B023
+                    inputs_of(batch),  # noqa: B023
                 )
             return [[output.tokens for output in of_source] for of_source in found]
 
@@ -68,9 +70,9 @@ def test_how_far_scores_of_different_batches_lie_apart() -> None:
     options, apart = GenerationConfig(max_length=9), 0.0
     for seed in range(3):
         model = model_of(seed)
-        together = search_all(model, Sequences.of(SOURCES), SPECIAL, options, scored=True)
+        together = all_outputs(model, Sequences.of(SOURCES), SPECIAL, options, scored=True)
         for source, (output,) in zip(SOURCES, together, strict=True):
-            ((alone,),) = search_all(model, Sequences.of([source]), SPECIAL, options, scored=True)
+            ((alone,),) = all_outputs(model, Sequences.of([source]), SPECIAL, options, scored=True)
             difference = torch.tensor(alone.token_scores) - torch.tensor(output.token_scores)
             apart = max(apart, difference.abs().max().item())
     assert apart < 1e-5

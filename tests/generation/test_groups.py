@@ -17,11 +17,11 @@ from tests.generation.test_search import (
     model_of,
     possible,
 )
+from tests.support.searches import all_outputs, first_outputs
 
 from warmstart.constrained.trie import Trie
 from warmstart.generation.config import GenerationConfig
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.search import search, search_all
+from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 
@@ -87,7 +87,7 @@ def test_groups_of_beams(
     )
     for seed in range(2):
         model = model_of(seed)
-        found = search_all(model, Sequences.of(ROWS), SPECIAL, options)
+        found = all_outputs(model, Sequences.of(ROWS), SPECIAL, options)
         for source, outputs in zip(ROWS, found, strict=True):
             expected = diverse_beams(model, source, options)
             assert [output.score for output in outputs] == pytest.approx(
@@ -103,8 +103,8 @@ def test_a_group_by_itself_is_beam_search() -> None:
     two = replace(options, num_beams=2)
     for seed in range(3):
         model = model_of(seed)
-        found = search_all(model, Sequences.of(ROWS), SPECIAL, grouped)
-        alone = search_all(model, Sequences.of(ROWS), SPECIAL, two)
+        found = all_outputs(model, Sequences.of(ROWS), SPECIAL, grouped)
+        alone = all_outputs(model, Sequences.of(ROWS), SPECIAL, two)
         for outputs, (first, _) in zip(found, alone, strict=True):
             assert [output.tokens for output in outputs] == [first.tokens] * 2
 
@@ -118,7 +118,7 @@ def test_a_high_penalty_makes_groups_begin_differently() -> None:
         max_length=6,
         min_length=4,  # an end token goes on nowhere, so it costs the other groups nothing
     )
-    for outputs in search_all(model_of(1), Sequences.of(ROWS), SPECIAL, options):
+    for outputs in all_outputs(model_of(1), Sequences.of(ROWS), SPECIAL, options):
         assert len({output.tokens[0] for output in outputs}) == 4
 
 
@@ -147,7 +147,7 @@ def test_the_best_of_all_outputs_in_their_order(length_penalty: float) -> None:
             ),
             reverse=True,
         )[:20]
-        (found,) = search_all(model, Sequences.of([source]), SPECIAL, options)
+        (found,) = all_outputs(model, Sequences.of([source]), SPECIAL, options)
         assert [output.tokens for output in found] == [row for _, row in scored]
         for output, (score, _) in zip(found, scored, strict=True):
             assert output.score == pytest.approx(score, abs=1e-5)
@@ -163,8 +163,8 @@ def test_outputs_begin_with_what_is_given(beams: int) -> None:
     options = GenerationConfig(num_beams=beams, max_length=8, early_stopping="never")
     for seed in range(4):
         model = model_of(seed)
-        guide = Guide(prefixes=PREFIXES)
-        found = search_all(model, Sequences.of(ROWS), SPECIAL, options, guide=guide, scored=True)
+        inputs = RowInputs(prefixes=PREFIXES)
+        found = all_outputs(model, Sequences.of(ROWS), SPECIAL, options, inputs=inputs, scored=True)
         for source, prefix, (output,) in zip(ROWS, PREFIXES, found, strict=True):
             given, own = output.tokens[: len(prefix)], output.tokens[len(prefix) :]
             assert given == prefix
@@ -188,8 +188,8 @@ def test_the_best_continuation_of_what_is_given() -> None:
     scores = [
         (total - before) / (len(row) - 2) ** 0.7 for total, row in zip(sums, rows, strict=True)
     ]
-    guide = Guide(prefixes=[prefix])
-    (found,) = search(model, Sequences.of(ROWS[:1]), SPECIAL, options, guide=guide)
+    inputs = RowInputs(prefixes=[prefix])
+    (found,) = first_outputs(model, Sequences.of(ROWS[:1]), SPECIAL, options, inputs=inputs)
     assert found == rows[scores.index(max(scores))]
 
 
@@ -202,8 +202,8 @@ def test_the_best_of_the_allowed_outputs() -> None:
         options = GenerationConfig(
             num_beams=8, num_return_sequences=8, max_length=8, early_stopping="never"
         )
-        guide = Guide(allowed=Trie(CHOICES, END, WORDS))
-        found = search_all(model, Sequences.of(ROWS), SPECIAL, options, guide=guide)
+        inputs = RowInputs(automaton=Trie(CHOICES, END, WORDS))
+        found = all_outputs(model, Sequences.of(ROWS), SPECIAL, options, inputs=inputs)
         for source, outputs in zip(ROWS, found, strict=True):
             sums = log_probabilities(model, source, SPECIAL.start, CHOICES)
             scored = sorted(
@@ -222,11 +222,13 @@ def test_the_best_of_the_allowed_outputs() -> None:
 )
 def test_nothing_but_the_allowed_outputs(changes: dict[str, int]) -> None:
     options = GenerationConfig(max_length=8, **changes)
-    guide = Guide(allowed=Trie(CHOICES, END, WORDS))
+    inputs = RowInputs(automaton=Trie(CHOICES, END, WORDS))
     found = [
         tuple(tokens)
         for seed in range(6)
-        for tokens in search(model_of(seed), Sequences.of(ROWS), SPECIAL, options, guide=guide)
+        for tokens in first_outputs(
+            model_of(seed), Sequences.of(ROWS), SPECIAL, options, inputs=inputs
+        )
     ]
     assert set(found) <= set(map(tuple, CHOICES))
     assert len(set(found)) > 1

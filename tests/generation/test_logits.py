@@ -19,8 +19,8 @@ from transformers import (
 
 from warmstart.constrained.trie import Trie
 from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
-from warmstart.generation.logits import Rules
-from warmstart.generation.row_inputs import NO_GUIDE, Guide
+from warmstart.generation.logits import LogitsProcessor
+from warmstart.generation.row_inputs import NO_INPUTS, RowInputs
 
 WORDS = 4
 
@@ -31,9 +31,9 @@ def constrain(
     end: int,
     options: GenerationConfig,
     constraints: Constraints = NO_CONSTRAINTS,
-    guide: Guide = NO_GUIDE,
+    inputs: RowInputs = NO_INPUTS,
 ) -> torch.Tensor:
-    rules = Rules(end, options, constraints, guide, sources=len(written))
+    rules = LogitsProcessor(end, options, constraints, inputs, sources=len(written))
     for place in range(1, len(written[0])):
         rules.advance(torch.tensor(written)[:, place])
     return rules.apply(scores, torch.tensor(written))
@@ -129,27 +129,28 @@ def test_ngrams_of_the_source(
     scores = torch.randn(len(written), WORDS)
     processor = EncoderNoRepeatNGramLogitsProcessor(size, torch.tensor(sources))
     theirs = processor(torch.tensor(written), scores.clone())
-    rules = Rules(
+    rules = LogitsProcessor(
         0,
         GenerationConfig(encoder_no_repeat_ngram_size=size),
-        guide=Guide(source_rows=sources),
+        NO_CONSTRAINTS,
+        RowInputs(source_rows=sources),
         sources=len(sources),
-        rows=of_each,
+        copies=of_each,
     )
     assert torch.equal(rules.apply(scores.clone(), torch.tensor(written)), theirs)
 
 
 def test_sources_of_different_lengths_and_none_of_the_size() -> None:
     options = GenerationConfig(encoder_no_repeat_ngram_size=3)
-    guide = Guide(source_rows=[[1, 2, 3, 0], [1], [2, 1, 2]])
+    inputs = RowInputs(source_rows=[[1, 2, 3, 0], [1], [2, 1, 2]])
     found = constrain(
-        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, guide
+        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, inputs
     )
     banned = [(0, 3), (2, 2)]
     assert [tuple(place) for place in found.isneginf().nonzero().tolist()] == banned
-    guide = Guide(source_rows=[[1], [2], [3]])
+    inputs = RowInputs(source_rows=[[1], [2], [3]])
     found = constrain(
-        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, guide
+        torch.zeros(3, WORDS), [[1, 2], [1, 2], [2, 1]], 0, options, NO_CONSTRAINTS, inputs
     )
     assert not found.isneginf().any()
 
@@ -173,10 +174,10 @@ def test_only_what_is_allowed_may_follow(data: st.DataObject) -> None:
     if longest:
         theirs = MinLengthLogitsProcessor(longest, 0)(torch.tensor(written), theirs)
     theirs = PrefixConstrainedLogitsProcessor(follow, 1)(torch.tensor(written), theirs)
-    guide = Guide(allowed=Trie(ALLOWED, 0, WORDS))
+    inputs = RowInputs(automaton=Trie(ALLOWED, 0, WORDS))
     options = GenerationConfig(min_length=longest)
     assert torch.equal(
-        constrain(scores.clone(), written, 0, options, NO_CONSTRAINTS, guide), theirs
+        constrain(scores.clone(), written, 0, options, NO_CONSTRAINTS, inputs), theirs
     )
 
 
@@ -185,21 +186,21 @@ def test_behind_an_allowed_output_only_the_end_follows() -> None:
     assert trie.outputs == len(ALLOWED)
     nodes = torch.zeros(2, dtype=torch.long)
     for tokens in ([1, 3], [0, 2]):  # the first is whole, the second left the tree
-        nodes = trie.after(nodes, torch.tensor(tokens))
+        nodes = trie.advance(nodes, torch.tensor(tokens))
     for _ in range(2):
-        assert trie.allowed(nodes, 1).tolist() == [[True, False, False, False]] * 2
-        nodes = trie.after(nodes, torch.tensor([0, 0]))
+        assert trie.next_tokens(nodes, 1).tolist() == [[True, False, False, False]] * 2
+        nodes = trie.advance(nodes, torch.tensor([0, 0]))
 
 
 def test_what_is_given_is_certain_and_goes_before_all_else() -> None:
-    guide = Guide(prefixes=[[3, 1], [], [2]])
+    inputs = RowInputs(prefixes=[[3, 1], [], [2]])
     constraints = Constraints(forced_bos_token_id=1, bad_words_ids=((3,),))
     options = GenerationConfig(max_length=9)
-    first = constrain(torch.randn(3, WORDS), [[0]] * 3, 0, options, constraints, guide)
+    first = constrain(torch.randn(3, WORDS), [[0]] * 3, 0, options, constraints, inputs)
     assert first.argmax(-1).tolist() == [3, 1, 2]
     assert first.exp().sum(-1).tolist() == [1, 1, 1]
     scores = torch.randn(3, WORDS)
-    second = constrain(scores.clone(), [[0, 3], [0, 1], [0, 2]], 0, options, constraints, guide)
+    second = constrain(scores.clone(), [[0, 3], [0, 1], [0, 2]], 0, options, constraints, inputs)
     assert second[0].tolist() == [-math.inf, 0, -math.inf, -math.inf]
     scores[:, 3] = -math.inf
     assert torch.equal(second[1:], scores[1:])

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.generation.test_search import ROWS, SPECIAL, WORDS, model_of
+from tests.support.searches import all_outputs
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -19,7 +20,6 @@ from transformers import (
 
 from warmstart.generation.config import GenerationConfig
 from warmstart.generation.sampling import draw, narrow, uniform_numbers
-from warmstart.generation.search import search_all
 from warmstart.model.sequences import Sequences
 
 # The 99.9 % quantile of chi-squared, by degrees of freedom (Abramowitz and Stegun, table 26.8).
@@ -83,7 +83,7 @@ def test_first_tokens_are_drawn_by_their_probability(options: GenerationConfig) 
     with torch.no_grad():
         logits = model(Sequences.of([ROWS[0]]), Sequences.of([[SPECIAL.start]]))
     shares = narrow(logits, options).double().softmax(-1)[0].tolist()
-    found = search_all(model, Sequences.of([ROWS[0]]), SPECIAL, options)[0]
+    found = all_outputs(model, Sequences.of([ROWS[0]]), SPECIAL, options)[0]
     statistic, freedom = chi_squared([output.tokens[0] for output in found], shares)
     assert freedom >= 1
     assert statistic < CHI_SQUARED[freedom]
@@ -92,7 +92,7 @@ def test_first_tokens_are_drawn_by_their_probability(options: GenerationConfig) 
 def test_second_tokens_follow_their_first() -> None:
     model = model_of(2)
     options = GenerationConfig(do_sample=True, max_length=3, num_return_sequences=6000, top_k=0)
-    found = search_all(model, Sequences.of([ROWS[3]]), SPECIAL, options)[0]
+    found = all_outputs(model, Sequences.of([ROWS[3]]), SPECIAL, options)[0]
     tested = 0
     for first in range(WORDS):
         seconds = [
@@ -122,7 +122,7 @@ def test_a_sample_depends_on_seed_and_source_alone() -> None:
         model = model_of(seed)
 
         def samples(rows: list[list[int]], settings: GenerationConfig) -> list[list[list[int]]]:
-            found = search_all(model, Sequences.of(rows), SPECIAL, settings)  # noqa: B023
+            found = all_outputs(model, Sequences.of(rows), SPECIAL, settings)  # noqa: B023
             return [[output.tokens for output in outputs] for outputs in found]
 
         together = samples(ROWS, options)
@@ -135,21 +135,21 @@ def test_a_sample_depends_on_seed_and_source_alone() -> None:
 
 
 def test_numbers_of_sources_seeds_and_rows_differ() -> None:
-    numbers = uniform_numbers(Sequences.of([[1, 2], [1], [2, 1]]), rows=2, length=4, seed=0)
+    numbers = uniform_numbers(Sequences.of([[1, 2], [1], [2, 1]]), copies=2, length=4, seed=0)
     assert numbers.shape == (6, 4)
     assert len(set(numbers.flatten().tolist())) == 24
     assert ((numbers >= 0) & (numbers < 1)).all()
     assert not torch.equal(
-        numbers, uniform_numbers(Sequences.of([[1, 2], [1], [2, 1]]), rows=2, length=4, seed=9)
+        numbers, uniform_numbers(Sequences.of([[1, 2], [1], [2, 1]]), copies=2, length=4, seed=9)
     )
 
 
 def test_the_likeliest_alone_is_greedy() -> None:
     model = model_of(1)
-    greedy = search_all(model, Sequences.of(ROWS), SPECIAL, GenerationConfig(max_length=9))
+    greedy = all_outputs(model, Sequences.of(ROWS), SPECIAL, GenerationConfig(max_length=9))
     for changes in ({"top_k": 1}, {"top_p": 1e-6}, {"min_p": 1.0}, {"temperature": 1e-4}):
         options = GenerationConfig(do_sample=True, max_length=9, **changes)
-        assert search_all(model, Sequences.of(ROWS), SPECIAL, options)[0][0].tokens == (
+        assert all_outputs(model, Sequences.of(ROWS), SPECIAL, options)[0][0].tokens == (
             greedy[0][0].tokens
         )
 
@@ -157,7 +157,7 @@ def test_the_likeliest_alone_is_greedy() -> None:
 def test_scores_are_those_of_the_filtered_distribution() -> None:
     model = model_of(3)
     options = GenerationConfig(do_sample=True, max_length=7, top_k=3, temperature=0.8)
-    found = search_all(model, Sequences.of(ROWS), SPECIAL, options, scored=True)
+    found = all_outputs(model, Sequences.of(ROWS), SPECIAL, options, scored=True)
     for source, (output,) in zip(ROWS, found, strict=True):
         with torch.no_grad():
             logits = model(

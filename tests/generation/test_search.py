@@ -9,13 +9,14 @@ from itertools import product
 import pytest
 import torch
 from tests.model.stacks import CONFIGS
+from tests.support.searches import first_outputs
 from torch import nn
 
 from warmstart.generation.beam import beam_search
 from warmstart.generation.config import GenerationConfig
+from warmstart.generation.greedy import greedy_search
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.search import search
-from warmstart.generation.token_by_token import greedy_search
+from warmstart.generation.search import Search
 from warmstart.model.config import EncoderDecoderConfig, HeadConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
@@ -124,7 +125,7 @@ def test_with_enough_beams_the_best_of_all_outputs_is_found(
         model = model_of(seed, prefix=prefix)
         for early in (False, True, "never"):
             settings = replace(options, num_beams=MOST, early_stopping=early)  # type: ignore[arg-type]
-            found = search(model, Sequences.of(ROWS[:2]), special, settings)
+            found = first_outputs(model, Sequences.of(ROWS[:2]), special, settings)
             assert found == [best_of_all(model, row, special, options) for row in ROWS[:2]]
 
 
@@ -137,14 +138,15 @@ def test_one_beam_is_greedy(seed: int) -> None:
         GenerationConfig(max_length=9, min_length=5),
         GenerationConfig(max_length=9, no_repeat_ngram_size=2),
     ):
-        greedy = greedy_search(model, SOURCES, SPECIAL, options)
-        assert tokens(beam_search(model, SOURCES, SPECIAL, options)) == tokens(greedy)
+        search = Search(model=model, special=SPECIAL, config=options)
+        assert tokens(beam_search(search, SOURCES)) == tokens(greedy_search(search, SOURCES))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_greedy_takes_the_likeliest_token_at_each_step(seed: int) -> None:
     model = model_of(seed)
-    found = greedy_search(model, SOURCES, SPECIAL, GenerationConfig(max_length=7))
+    search = Search(model=model, special=SPECIAL, config=GenerationConfig(max_length=7))
+    found = greedy_search(search, SOURCES)
     for source, output in zip(ROWS, tokens(found), strict=True):
         row: list[int] = []
         while len(row) < 6 and SPECIAL.end not in row:
@@ -161,8 +163,8 @@ def test_an_output_does_not_depend_on_its_batch(beams: int, prefix: bool) -> Non
     for seed in range(5):
         model = model_of(seed, prefix=prefix)
         options = GenerationConfig(num_beams=beams, max_length=9, length_penalty=0.7)
-        together = search(model, SOURCES, SPECIAL, options)
-        alone = [search(model, Sequences.of([row]), SPECIAL, options)[0] for row in ROWS]
+        together = first_outputs(model, SOURCES, SPECIAL, options)
+        alone = [first_outputs(model, Sequences.of([row]), SPECIAL, options)[0] for row in ROWS]
         assert together == alone
         lengths |= {*map(len, together)}
     assert len(lengths) > 2
@@ -172,7 +174,7 @@ def test_outputs_end_with_the_end_token_or_at_the_limit() -> None:
     for seed in range(5):
         for beams in (1, 3):
             options = GenerationConfig(num_beams=beams, max_length=6)
-            for output in search(model_of(seed), SOURCES, ONE_FOR_BOTH, options):
+            for output in first_outputs(model_of(seed), SOURCES, ONE_FOR_BOTH, options):
                 assert ONE_FOR_BOTH.end not in output[:-1]
                 assert output[-1] == ONE_FOR_BOTH.end or len(output) == 5
 
@@ -184,10 +186,10 @@ def test_search_puts_the_models_mode_back(train: bool) -> None:
         if isinstance(module, nn.Dropout):
             module.p = 0.9
     options = GenerationConfig(max_length=6)
-    found = search(model, SOURCES, SPECIAL, options)
+    found = first_outputs(model, SOURCES, SPECIAL, options)
     assert model.training is train
     assert all(module.training is train for module in model.modules())
-    assert found == search(model.eval(), SOURCES, SPECIAL, options), "dropout was on"
+    assert found == first_outputs(model.eval(), SOURCES, SPECIAL, options), "dropout was on"
 
 
 def test_search_puts_the_models_mode_back_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +199,7 @@ def test_search_puts_the_models_mode_back_after_an_error(monkeypatch: pytest.Mon
     model = deepcopy(model_of(0)).train()
     monkeypatch.setattr(model, "start", fail)
     with pytest.raises(RuntimeError, match="in the middle"):
-        search(model, SOURCES, SPECIAL, GenerationConfig())
+        first_outputs(model, SOURCES, SPECIAL, GenerationConfig())
     assert model.training
 
 
@@ -217,7 +219,7 @@ def test_no_step_is_made_behind_the_last_output(
     beams = 1 if find is greedy_search else 2
     options = GenerationConfig(num_beams=beams, max_length=30, early_stopping=True)
     with torch.inference_mode():
-        found = find(model, SOURCES, SPECIAL, options)
+        found = find(Search(model=model, special=SPECIAL, config=options), SOURCES)
     if find is greedy_search:
         assert steps == max(map(len, tokens(found)))
     assert steps < 29

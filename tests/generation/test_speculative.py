@@ -12,10 +12,11 @@ from tests.support.tiny import SENTENCES, Checkpoints
 
 from warmstart.errors import UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
-from warmstart.generation.prompt_lookup import Drafts, Pace
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.speculative import drafted_search, margin
-from warmstart.generation.token_by_token import greedy_search
+from warmstart.generation.greedy import greedy_search
+from warmstart.generation.prompt_lookup import DraftLengthController, PromptLookup
+from warmstart.generation.row_inputs import RowInputs
+from warmstart.generation.search import Search
+from warmstart.generation.speculative import margin, speculative_search
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -51,11 +52,15 @@ def test_drafts_equal_greedy(
             prefixes = [row[: len(row) // 3] for row in rows]
             if special is ONE_FOR_BOTH:
                 prefixes = [[token for token in row if token != special.end] for row in prefixes]
-            guide = Guide(source_rows=rows, draft_rows=rows, prefixes=prefixes if given else ())
-            arguments = (model, Sequences.of(rows), special, options, constraints, guide)
+            inputs = RowInputs(
+                source_rows=rows, draft_rows=rows, prefixes=prefixes if given else ()
+            )
+            search = Search(
+                model=model, special=special, config=options, constraints=constraints, scored=True
+            )
             with torch.inference_mode():
-                greedy = greedy_search(*arguments, scored=True)
-                drafted = drafted_search(*arguments, scored=True)
+                greedy = greedy_search(search, Sequences.of(rows), inputs)
+                drafted = speculative_search(search, Sequences.of(rows), inputs)
             for (ours,), (theirs,) in zip(drafted, greedy, strict=True):
                 assert ours.tokens == theirs.tokens
                 assert ours.token_scores == pytest.approx(theirs.token_scores, abs=1e-5)
@@ -93,11 +98,11 @@ def test_what_is_nearly_a_tie_is_decided_by_greedy_steps(always: None) -> None:
         model.head.weight[3] = model.head.weight[4]
         assert model.head.bias is not None
         model.head.bias[3:] = torch.tensor([9.0, 9.0 + 1e-6])
-    guide = Guide(draft_rows=SOURCES)
-    arguments = (model, Sequences.of(SOURCES), SPECIAL, GenerationConfig(max_length=12))
+    inputs = RowInputs(draft_rows=SOURCES)
+    search = Search(model=model, special=SPECIAL, config=GenerationConfig(max_length=12))
     with torch.inference_mode():
-        greedy = greedy_search(*arguments)
-        drafted = drafted_search(*arguments, guide=guide)
+        greedy = greedy_search(search, Sequences.of(SOURCES))
+        drafted = speculative_search(search, Sequences.of(SOURCES), inputs)
     assert [of[0].tokens for of in drafted] == [of[0].tokens for of in greedy]
     assert all(of[0].steps > len(of[0].tokens) for of in drafted), "it was done again"  # type: ignore[operator]
 
@@ -124,7 +129,7 @@ def test_the_margin_is_above_what_kernels_differ_by() -> None:
 
 
 def test_what_stands_behind_the_newest_tokens_is_proposed() -> None:
-    one, other = Drafts([7, 8, 9, 7, 8, 5, 6]), Drafts([4, 4])
+    one, other = PromptLookup([7, 8, 9, 7, 8, 5, 6]), PromptLookup([4, 4])
 
     def proposed(first: list[int], second: list[int]) -> list[list[int]]:
         return [one.propose(first, 3), other.propose(second, 3)]
@@ -137,17 +142,17 @@ def test_what_stands_behind_the_newest_tokens_is_proposed() -> None:
 
 
 def test_the_pace_follows_what_is_accepted() -> None:
-    alone, many = Pace(1, 8, CPU), Pace(64, 8, CPU)
+    alone, many = DraftLengthController(1, 8, CPU), DraftLengthController(64, 8, CPU)
     assert 4 <= alone.tokens() <= 8
     assert many.tokens() == 0, "so many rows fill a step without drafts"
     for _ in range(30):
-        alone.see(1, 0)
+        alone.record(1, 0)
     assert alone.tokens() == 0
     for _ in range(30):
-        alone.see(1, 1)
+        alone.record(1, 1)
     assert alone.tokens() == 8
-    compiled = Pace(1, 8, CPU, compiled=True)  # whose steps cost more by the token
-    assert 0 < compiled.tokens() < Pace(1, 8, CPU).tokens()
+    compiled = DraftLengthController(1, 8, CPU, compiled=True)  # whose steps cost more by the token
+    assert 0 < compiled.tokens() < DraftLengthController(1, 8, CPU).tokens()
 
 
 def test_where_drafts_cannot_keep_their_promise(
@@ -155,7 +160,7 @@ def test_where_drafts_cannot_keep_their_promise(
 ) -> None:
     model = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("bert"))
     model.generate(SENTENCES, max_length=5, draft="source", choices=["the cat"])
-    assert "without drafts: they do not look at the outputs that are allowed" in caplog.text
+    assert "without drafts: they ignore which outputs are allowed" in caplog.text
     caplog.clear()
     model.generate(SENTENCES, max_length=5, choices=["the cat"])
     assert not caplog.text
@@ -175,4 +180,6 @@ def test_where_drafts_cannot_keep_their_promise(
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drafts are verified whether they pay or not."""
-    monkeypatch.setattr(Pace, "tokens", lambda pace: len(pace._costs) - 1)
+    monkeypatch.setattr(
+        DraftLengthController, "tokens", lambda controller: len(controller._costs) - 1
+    )

@@ -12,12 +12,12 @@ import pytest
 import torch
 from tests.inference.test_convert import model_of
 from tests.model.test_encoder_decoder import random_batch, random_model
+from tests.support.searches import first_outputs
 from torch import Tensor
 
 from warmstart.cache import CACHE_VARIABLE
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
-from warmstart.generation.search import search
 from warmstart.inference import compiled_steps
 from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.small_batch_kernels import for_few_rows
@@ -89,8 +89,8 @@ def test_compiled_searches_find_what_searches_find(
     model.compile_steps = "wait"
     # As long as can be, so that no source leaves the others: one by itself has another form.
     options = GenerationConfig(num_beams=2, max_length=12, min_length=12)
-    expected = search(plain, SOURCES, SPECIAL, options)
-    assert search(model, SOURCES, SPECIAL, options) == expected
+    expected = first_outputs(plain, SOURCES, SPECIAL, options)
+    assert first_outputs(model, SOURCES, SPECIAL, options) == expected
     steps: compiled_steps.CompiledSteps = prepare_for_decoding(model).compiled_step.__self__  # type: ignore[union-attr]
     assert not steps._impossible
     assert steps._ready.keys() == {FORMS[1]}
@@ -102,7 +102,7 @@ def test_compiled_searches_find_what_searches_find(
     monkeypatch.setattr(subprocess, "Popen", never)
     again = random_model().eval()
     again.compile_steps = "wait"
-    assert search(again, SOURCES, SPECIAL, options) == expected
+    assert first_outputs(again, SOURCES, SPECIAL, options) == expected
 
 
 @pytest.mark.slow
@@ -112,10 +112,10 @@ def test_a_reduced_model_is_compiled_for_one_source() -> None:
     assert model.compiled_step is not None
     steps: compiled_steps.CompiledSteps = model.compiled_step.__self__  # type: ignore[attr-defined]
     options = GenerationConfig(num_beams=2, max_length=6, min_length=6)
-    search(model, SOURCES, SPECIAL, options)
+    first_outputs(model, SOURCES, SPECIAL, options)
     assert not steps._ready  # several sources are left to the libraries
     form = StepForm(beams=2, many_sources=False, many_tokens=False)
-    search(model, sources_of(form), SPECIAL, options)
+    first_outputs(model, sources_of(form), SPECIAL, options)
     assert steps._ready.keys() == {form}
     with torch.inference_mode():
         layers = for_few_rows(TracedStep(model))
@@ -132,10 +132,10 @@ def decoded_without(
 ) -> str:
     """What is said while a model decodes as it does uncompiled."""
     options = GenerationConfig(max_length=8)
-    expected = search(random_model().eval(), SOURCES, SPECIAL, options)
+    expected = first_outputs(random_model().eval(), SOURCES, SPECIAL, options)
     with caplog.at_level(logging.WARNING):
         for _ in range(batches):
-            assert search(model, SOURCES, SPECIAL, options) == expected
+            assert first_outputs(model, SOURCES, SPECIAL, options) == expected
     return caplog.text
 
 
@@ -206,8 +206,8 @@ def test_wide_batches_are_left_to_the_libraries(cache: Path) -> None:
     model.compile_steps = "wait"
     many = Sequences.of([[3, 4, 5]] * 65)
     options = GenerationConfig(max_length=4)
-    expected = search(random_model().eval(), many, SPECIAL, options)
-    assert search(model, many, SPECIAL, options) == expected
+    expected = first_outputs(random_model().eval(), many, SPECIAL, options)
+    assert first_outputs(model, many, SPECIAL, options) == expected
     assert not cache.exists()
 
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from tests.inference.test_convert import COMPOSITIONS, model_of
 from tests.model.test_encoder_decoder import random_model
+from tests.support.searches import first_outputs
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from warmstart.generation.config import GenerationConfig
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.search import search
+from warmstart.generation.row_inputs import RowInputs
 from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.recorded_steps import Record, RecordedSteps, cuda_graph
 from warmstart.inference.traced_step import TracedStep, arguments
@@ -135,12 +135,12 @@ def test_a_cache_that_moves_is_recorded_anew() -> None:
 @pytest.mark.parametrize("options", [*SEARCHES, {"do_sample": True}])
 def test_searches_with_recorded_steps_find_what_searches_find(options: dict[str, Any]) -> None:
     settings = GenerationConfig(max_length=30, **options)
-    guide = Guide(draft_rows=ROWS) if options.get("draft") else Guide()
+    inputs = RowInputs(draft_rows=ROWS) if options.get("draft") else RowInputs()
     for name in ("plain", "prefix"):
-        expected = search(model_of(name).eval(), SOURCES, SPECIAL, settings, guide=guide)
+        expected = first_outputs(model_of(name).eval(), SOURCES, SPECIAL, settings, inputs=inputs)
         recordings = Recordings()
         model = recorded(model_of(name).eval(), recordings)
-        assert search(model, SOURCES, SPECIAL, settings, guide=guide) == expected
+        assert first_outputs(model, SOURCES, SPECIAL, settings, inputs=inputs) == expected
         assert recordings.made
 
 
@@ -162,11 +162,11 @@ def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureF
 
     refused: list[int] = []
     options = GenerationConfig(max_length=12)
-    expected = search(random_model().eval(), SOURCES, SPECIAL, options)
+    expected = first_outputs(random_model().eval(), SOURCES, SPECIAL, options)
     model = recorded(random_model().eval(), refuse)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            assert search(model, SOURCES, SPECIAL, options) == expected
+            assert first_outputs(model, SOURCES, SPECIAL, options) == expected
     said = "Decoding goes on without a CUDA graph: operation not permitted."
     assert [record.getMessage() for record in caplog.records] == [said]
     assert len(refused) == 1
@@ -177,14 +177,16 @@ def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureF
 @pytest.mark.parametrize("options", SEARCHES)
 def test_on_a_gpu(options: dict[str, Any], dtype: str) -> None:
     settings = GenerationConfig(max_length=30, **options)
-    guide = Guide(draft_rows=ROWS) if options.get("draft") and dtype == "float32" else Guide()
+    inputs = (
+        RowInputs(draft_rows=ROWS) if options.get("draft") and dtype == "float32" else RowInputs()
+    )
     source = Sequences.of(ROWS, "cuda")
     plain, model = (
         convert(random_model(), "cuda", dtype, "wait" if compiled else "no")
         for compiled in (False, True)
     )
-    expected = search(plain, source, SPECIAL, settings, guide=guide)
-    assert search(model, source, SPECIAL, settings, guide=guide) == expected
+    expected = first_outputs(plain, source, SPECIAL, settings, inputs=inputs)
+    assert first_outputs(model, source, SPECIAL, settings, inputs=inputs) == expected
     steps: RecordedSteps = prepare_for_decoding(model).compiled_step.__self__  # type: ignore[union-attr]
     assert steps._record is cuda_graph
     assert steps._works

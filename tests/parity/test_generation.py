@@ -6,14 +6,14 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import random_pairs, rectangle, save_for_reference, teach
+from tests.support.searches import all_outputs, first_outputs
 from tests.support.tiny import Checkpoints
 from transformers import EncoderDecoderModel, RepetitionPenaltyLogitsProcessor
 
 from warmstart.constrained.trie import Trie
 from warmstart.generation.config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.search import search, search_all
+from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -147,7 +147,7 @@ def test_several_outputs_with_their_scores(pair: Pair) -> None:
             output_scores=True,
             return_dict_in_generate=True,
         )
-        ours = flat(search_all(model.model, Sequences.of(sources), special, options))
+        ours = flat(all_outputs(model.model, Sequences.of(sources), special, options))
         tokens = [up_to_end(row[1:], special.end) for row in theirs.sequences.tolist()]
         assert [output.tokens for output in ours] == tokens
         scores = torch.tensor([output.score for output in ours])
@@ -175,7 +175,7 @@ def test_greedy_scores(pair: Pair) -> None:
     steps = reference.compute_transition_scores(
         theirs.sequences, theirs.scores, normalize_logits=True
     )
-    ours = flat(search_all(model.model, Sequences.of(sources), special, options, scored=True))
+    ours = flat(all_outputs(model.model, Sequences.of(sources), special, options, scored=True))
     for output, expected in zip(ours, steps.tolist(), strict=True):
         own = expected[: len(output.tokens)]
         assert output.token_scores == pytest.approx(own, abs=1e-5)
@@ -192,8 +192,12 @@ def test_given_beginnings(pair: Pair) -> None:
         GenerationConfig(max_length=LONGEST, num_beams=3, early_stopping="never"),
         GenerationConfig(max_length=9, num_beams=2, repetition_penalty=1.3),
     ):
-        ours = search(
-            model.model, Sequences.of(sources[:3]), special, options, guide=Guide(prefixes=prefixes)
+        ours = first_outputs(
+            model.model,
+            Sequences.of(sources[:3]),
+            special,
+            options,
+            inputs=RowInputs(prefixes=prefixes),
         )
         for source, prefix, output in zip(sources, prefixes, ours, strict=False):
             (theirs,) = reference.generate(
@@ -225,8 +229,8 @@ def test_allowed_outputs(pair: Pair) -> None:
             prefix_allowed_tokens_fn=follow,
             **settings(options, model),
         ).tolist()
-        guide = Guide(allowed=Trie(allowed, special.end, vocabulary))
-        ours = search(model.model, Sequences.of(sources), special, options, guide=guide)
+        inputs = RowInputs(automaton=Trie(allowed, special.end, vocabulary))
+        ours = first_outputs(model.model, Sequences.of(sources), special, options, inputs=inputs)
         assert ours == [up_to_end(row[1:], special.end) for row in written]
         assert all(row in allowed for row in ours)
 
@@ -259,7 +263,7 @@ def test_alignments(checkpoints: Checkpoints, tmp_path: Path) -> None:
 def test_a_llama_with_its_source_as_prefix(
     beams: int, checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
-    """Rules look at the output alone, so theirs is told to leave the source out."""
+    """LogitsProcessor look at the output alone, so theirs is told to leave the source out."""
     model = Seq2Seq.warm_start(encoder=None, decoder=checkpoints("llama"))
     teach(model, steps=40)
     model.save_pretrained(tmp_path / "model")
@@ -268,7 +272,7 @@ def test_a_llama_with_its_source_as_prefix(
     options = GenerationConfig(
         max_length=12, num_beams=beams, repetition_penalty=1.4, early_stopping="never"
     )
-    ours = search(model.model, Sequences.of(sources), special, options)
+    ours = first_outputs(model.model, Sequences.of(sources), special, options)
     for source, output in zip(sources, ours, strict=True):
         prompt = torch.tensor([[*source, special.start]])
         written = reference.generate(
@@ -321,8 +325,8 @@ def outputs(
     written = reference.generate(
         input_ids=ids, attention_mask=mask, **settings(options, model)
     ).tolist()
-    guide = Guide(source_rows=sources)
-    ours = search(model.model, Sequences.of(sources), special, options, guide=guide)
+    inputs = RowInputs(source_rows=sources)
+    ours = first_outputs(model.model, Sequences.of(sources), special, options, inputs=inputs)
     return ours, [up_to_end(row[1:], special.end) for row in written]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from tests.parity.reference import random_pairs, rectangle, save_for_reference, teach
 from tests.parity.test_generation import settings, up_to_end
+from tests.support.searches import all_outputs
 from tests.support.tiny import Checkpoints
 
 from warmstart.generation.config import Constraints, GenerationConfig
-from warmstart.generation.row_inputs import Guide
-from warmstart.generation.search import search_all
+from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -69,13 +69,13 @@ def test_pairs_of_rules(
                 **{key: [*map(list, BAD)] if key == "bad_words_ids" else of_model[key]
                    for key in of_model},
             ).tolist()  # fmt: skip
-            outputs = search_all(
+            outputs = all_outputs(
                 model.model,
                 Sequences.of(sources),
                 special,
                 options,
                 Constraints(**of_model),
-                Guide(source_rows=sources, draft_rows=sources),
+                RowInputs(source_rows=sources, draft_rows=sources),
             )
             ours = [output.tokens for of_source in outputs for output in of_source]
             assert ours == [up_to_end(row[1:], special.end) for row in theirs], (rules, way)

@@ -6,12 +6,12 @@ import pytest
 import torch
 import transformers
 from tests.parity.reference import random_pairs, teach
+from tests.support.searches import first_outputs
 from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.generation.config import GenerationConfig
-from warmstart.generation.search import search
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -62,7 +62,7 @@ def test_gpt2_writes_what_transformers_writes_after_each_source(
     reference = load(model, tmp_path / "model")
     special, longest = model.tokenizers.special, 14
     sources = model.encode_sources([source for source, _ in random_pairs(seed=1, count=6)])
-    ours = search(
+    ours = first_outputs(
         model.model,
         Sequences.of(sources),
         special,

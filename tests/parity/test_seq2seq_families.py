@@ -15,13 +15,13 @@ from tests.parity.reference import (
     reference_logits,
     teach,
 )
+from tests.support.searches import first_outputs
 from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.checkpoint.rename import locate, to_theirs
 from warmstart.generation.config import GenerationConfig
-from warmstart.generation.search import search
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 
@@ -277,7 +277,7 @@ def outputs(
         **settings,
     ).tolist()
     sources = Sequences.of(model.encode_sources(SOURCES))
-    ours = search(model.model, sources, special, options, model.constraints)
+    ours = first_outputs(model.model, sources, special, options, model.constraints)
     return ours, [up_to_end(row[1:], special.end) for row in written]
 
 

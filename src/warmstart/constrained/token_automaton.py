@@ -128,7 +128,7 @@ class TokenAutomaton:
         """
         node = torch.zeros(1, dtype=torch.long, device=self._to_go_S.device)
         for token in tokens:
-            node = self.after(node, torch.full_like(node, token))
+            node = self.advance(node, torch.full_like(node, token))
         to_go = int(self._to_go_S[node])
         return None if to_go >= _FAR or int(node) == _LAST else len(tokens) + to_go + 1
 
@@ -144,25 +144,25 @@ class TokenAutomaton:
         return self
 
     @torch.inference_mode()
-    def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
-        """See `Allowed.allowed`. Shape: [R] -> [R, V]"""
+    def next_tokens(self, states_R: Tensor, room: int) -> Tensor:
+        """See `OutputAutomaton.next_tokens`. Shape: [R] -> [R, V]"""
         with self._lock:
-            slots_R = self._look_up(nodes_R)
+            slots_R = self._look_up(states_R)
             allowed_RV = self._least_KV[slots_R] <= min(room, _FAR - 1)
             # A row that stands for nothing may have come where the limit leaves no way.
-            allowed_RV[:, self._end] |= self._to_go_S[nodes_R] >= room
+            allowed_RV[:, self._end] |= self._to_go_S[states_R] >= room
             return allowed_RV
 
     @torch.inference_mode()
-    def after(self, nodes_R: Tensor, tokens_R: Tensor) -> Tensor:
+    def advance(self, states_R: Tensor, tokens_R: Tensor) -> Tensor:
         """The nodes that tokens lead to. Shape: [R], [R] -> [R]"""
         with self._lock:
-            slots_R = self._look_up(nodes_R)
+            slots_R = self._look_up(states_R)
             return self._after_KV[slots_R, tokens_R].long()
 
-    def off(self, nodes_R: Tensor) -> Tensor:
+    def finished(self, states_R: Tensor) -> Tensor:
         """Whether rows have ended, or have left what is allowed. Shape: [R] -> [R]"""
-        return nodes_R == _LAST
+        return states_R == _LAST
 
     def _tokens_to_go(self) -> NDArray[np.int64]:
         """How many tokens it takes from each state to an allowed end, but for the end token."""
@@ -200,14 +200,14 @@ class TokenAutomaton:
         self._least_KV = torch.zeros((0, vocabulary), dtype=torch.int16, device=device)
         self._kept = 0
 
-    def _look_up(self, nodes_R: Tensor) -> Tensor:
+    def _look_up(self, states_R: Tensor) -> Tensor:
         """The places of nodes among those that are looked up. Shape: [R]"""
-        slots_R = self._slots_S[nodes_R]
+        slots_R = self._slots_S[states_R]
         if not bool((slots_R < 0).any()):
             return slots_R
         if self._kept * self._after_KV.shape[1] > _KEPT:
-            self._forget(nodes_R.device)
-        missing = nodes_R[self._slots_S[nodes_R] < 0].unique()
+            self._forget(states_R.device)
+        missing = states_R[self._slots_S[states_R] < 0].unique()
         room = len(self._after_KV) - self._kept
         if len(missing) > room:
             more = max(len(missing), self._kept)
@@ -232,7 +232,7 @@ class TokenAutomaton:
             self._kept, self._kept + len(missing), device=missing.device
         )
         self._kept += len(missing)
-        return self._slots_S[nodes_R]
+        return self._slots_S[states_R]
 
     def _after_each(self, node: int) -> NDArray[np.int32]:
         """The node that each token leads to. Shape: [V]"""

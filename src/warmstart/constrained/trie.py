@@ -59,23 +59,23 @@ class Trie:
             setattr(self, name, getattr(self, name).to(device))
         return self
 
-    def allowed(self, nodes_R: Tensor, room: int) -> Tensor:
-        """See `Allowed.allowed`; all outputs are short enough for any room. Shape: [R] -> [R, V]"""
-        counts_R = self._counts[nodes_R]
-        rows = torch.arange(len(nodes_R), device=nodes_R.device).repeat_interleave(counts_R)
+    def next_tokens(self, states_R: Tensor, room: int) -> Tensor:
+        """See `OutputAutomaton`; all outputs fit into any room. Shape: [R] -> [R, V]"""
+        counts_R = self._counts[states_R]
+        rows = torch.arange(len(states_R), device=states_R.device).repeat_interleave(counts_R)
         within = torch.arange(len(rows), device=rows.device) - (counts_R.cumsum(0) - counts_R)[rows]
         allowed_RV = torch.zeros(
-            len(nodes_R), self._vocabulary, dtype=torch.bool, device=nodes_R.device
+            len(states_R), self._vocabulary, dtype=torch.bool, device=states_R.device
         )
-        allowed_RV[rows, self._tokens_E[self._firsts[nodes_R][rows] + within]] = True
+        allowed_RV[rows, self._tokens_E[self._firsts[states_R][rows] + within]] = True
         return allowed_RV
 
-    def off(self, nodes_R: Tensor) -> Tensor:
+    def finished(self, states_R: Tensor) -> Tensor:
         """Whether rows have ended, or have left the tree. Shape: [R] -> [R]"""
-        return nodes_R == self._last
+        return states_R == self._last
 
-    def after(self, nodes_R: Tensor, tokens_R: Tensor) -> Tensor:
+    def advance(self, states_R: Tensor, tokens_R: Tensor) -> Tensor:
         """The nodes that tokens lead to. Shape: [R], [R] -> [R]"""
-        keys_R = nodes_R * self._vocabulary + tokens_R
+        keys_R = states_R * self._vocabulary + tokens_R
         places = torch.searchsorted(self._keys_E, keys_R).clamp_max(len(self._keys_E) - 1)
         return self._children_E[places].where(self._keys_E[places] == keys_R, self._last)

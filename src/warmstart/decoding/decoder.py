@@ -1,4 +1,4 @@
-"""From texts to outputs: what a call asks for, done by a model with its tokenizers."""
+"""From texts to outputs: decoding requests by a model with its tokenizers."""
 
 import logging
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -10,39 +10,43 @@ import torch
 
 from warmstart.constrained.trie import Trie
 from warmstart.decoding.allowed_outputs import chosen_outputs, matching_outputs
-from warmstart.decoding.output import Decoded, align, join_pieces
+from warmstart.decoding.output import Decoded, align, join_chunks
 from warmstart.decoding.prefixes import prefix_rows
-from warmstart.decoding.request import RequestOptions, check_model, check_streamable
+from warmstart.decoding.request import (
+    BATCHES_AHEAD,
+    RequestOptions,
+    check_model,
+    check_streamable,
+)
 from warmstart.errors import UsageError
 from warmstart.generation.result import Alignment, Generated
-from warmstart.generation.row_inputs import Allowed, Guide
-from warmstart.generation.search import search_all
-from warmstart.generation.speculative import undraftable
-from warmstart.generation.streaming import Listener, listen
+from warmstart.generation.row_inputs import OutputAutomaton, RowInputs
+from warmstart.generation.run_search import run_search
+from warmstart.generation.search import Search
+from warmstart.generation.speculative import why_not_speculative
+from warmstart.generation.streaming import OnStep, iterate_steps
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.long_sources import (
-    Pieces,
+    Chunks,
     check_limit,
-    check_long,
-    first_pieces,
+    check_overlap,
+    chunk_long,
+    prefixes_per_chunk,
     refuse_long,
-    shorter,
-    split_long,
+    tighter_limit,
 )
 from warmstart.text.pieces import TextPieces, joined_pieces
 from warmstart.text.tokenizer_pair import Encoded, TokenizerPair
 
-__all__ = ["Decoding"]
-
-_BATCHES_AHEAD = 32  # taken from a stream at a time
+__all__ = ["Decoder"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class Decoder:
     """A model with its tokenizers."""
 
     model: EncoderDecoder
@@ -51,10 +55,10 @@ class Decoding:
     def generate(
         self, texts: Iterable[str], request: RequestOptions, *, warn: bool = True
     ) -> Iterator[tuple[int, list[Generated]]]:
-        """Outputs of each text with its index, as batches finish.
+        """Yields (index, outputs) of each text, as batches finish.
 
-        Of what is no sequence, so many texts are taken at a time that those of like length can go
-        together.
+        An iterable that is no sequence is read 32 batches at a time, so that texts of similar
+        length can be batched together.
 
         Args:
             texts: the sources.
@@ -62,49 +66,49 @@ class Decoding:
             warn: whether truncated sources are counted in the log.
 
         Raises:
-            UsageError: if the request contradicts itself, the model or the texts.
-            TextError: if a text is none, or too long where that is refused.
+            UsageError: if the request contradicts the model or the texts.
+            TextError: if a text is invalid, or too long where that is an error.
         """
         if not isinstance(texts, Sequence):
-            yield from self._of_stream(texts, request, warn=warn)
+            yield from self._generate_ahead(texts, request, warn=warn)
             return
         check_texts(texts, "Text")
         check_model(self.model, request)
-        pieces, choices = self._pieces(texts, request), self._choices(request)
-        request = replace(request, prefix=first_pieces(request.prefix, pieces))
+        chunks, choices = self._chunks(texts, request), self._choices(request)
+        request = replace(request, prefix=prefixes_per_chunk(request.prefix, chunks))
         waiting: dict[int, list[list[Generated] | None]] = {}
-        for decoded in self._decode(pieces.texts, request, choices, warn=warn):
-            place, owner = decoded.index, pieces.owners[decoded.index]
-            found = self._in_words(pieces.texts[place], decoded, request, choices)
-            first, count = pieces.span(owner)
+        for decoded in self._decode(chunks.texts, request, choices, warn=warn):
+            owner = chunks.owners[decoded.index]
+            first, count = chunks.span(owner)
             parts = waiting.setdefault(owner, [None] * count)
-            parts[place - first] = found
-            whole = [part for part in parts if part is not None]
-            if len(whole) == count:
+            text = chunks.texts[decoded.index]
+            parts[decoded.index - first] = self._outputs(text, decoded, request, choices)
+            complete = [part for part in parts if part is not None]
+            if len(complete) == count:
                 del waiting[owner]
-                yield owner, join_pieces(whole)
+                yield owner, join_chunks(complete)
 
-    def _of_stream(
+    def _generate_ahead(
         self, texts: Iterable[str], request: RequestOptions, *, warn: bool
     ) -> Iterator[tuple[int, list[Generated]]]:
-        given: object = texts
-        if not isinstance(given, Iterable):
-            raise UsageError(f"generate takes a list of texts, not {given!r:.40}.")
+        anything: object = texts
+        if not isinstance(anything, Iterable):
+            raise UsageError(f"generate takes a list of texts, not {anything!r:.40}.")
         check_model(self.model, request)
         if not isinstance(request.prefix, str | None):
             raise UsageError(
-                "prefix has a text for each of the texts, which are no list; give a list, or one "
-                "prefix for all."
+                "prefix has a text for each of the texts, which are not in a list; give a list, or "
+                "one prefix for all."
             )
-        following, first = iter(texts), 0
-        while some := list(islice(following, _BATCHES_AHEAD * request.batch_size)):
-            for place, found in self.generate(some, request, warn=warn):
-                yield first + place, found
+        remaining, first = iter(texts), 0
+        while some := list(islice(remaining, BATCHES_AHEAD * request.batch_size)):
+            for index, outputs in self.generate(some, request, warn=warn):
+                yield first + index, outputs
             first += len(some)
 
     def stream(self, text: str, request: RequestOptions) -> Generator[str, None, None]:
         """The output for one text in pieces, while it is written. Raises as `generate`."""
-        # Drafts write several tokens at once, and the same ones.
+        # Speculative search writes the same tokens, several at a time.
         request = replace(request, draft="none")
         check_streamable(request)
         if not isinstance(text, str):
@@ -112,23 +116,23 @@ class Decoding:
         check_texts([text], "Text")
         check_model(self.model, request)
         if request.choices is not None:
-            # Which one it is shows with its last token, and then it stands as it was given.
-            return (found[0].text for _, found in self.generate([text], request))
-        pieces = self._pieces([text], request)
-        prefixes = first_pieces(request.prefix, pieces)
+            # Only its last token tells which choice it is, and then it reads as it was given.
+            return (outputs[0].text for _, outputs in self.generate([text], request))
+        chunks = self._chunks([text], request)
+        prefixes = prefixes_per_chunk(request.prefix, chunks)
         if isinstance(prefixes, str) or prefixes is None:
-            prefixes = [prefixes or ""] * len(pieces.texts)
+            prefixes = [prefixes or ""] * len(chunks.texts)
 
-        def search(part: str, begun: str, listener: Listener) -> None:
-            given = replace(request, prefix=begun or None)
-            for _ in self._decode([part], given, {}, listener=listener):
+        def search(chunk: str, prefix: str, on_step: OnStep) -> None:
+            of_chunk = replace(request, prefix=prefix or None)
+            for _ in self._decode([chunk], of_chunk, {}, on_step=on_step):
                 pass
 
         return joined_pieces(
             TextPieces(lambda tokens: self.tokenizers.decode([tokens])[0]).of(
-                tokens[0] for tokens in listen(partial(search, part, begun))
+                tokens[0] for tokens in iterate_steps(partial(search, chunk, prefix))
             )
-            for part, begun in zip(pieces.texts, prefixes, strict=True)
+            for chunk, prefix in zip(chunks.texts, prefixes, strict=True)
         )
 
     def tokens(
@@ -144,18 +148,18 @@ class Decoding:
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None, *, warn: bool = True
     ) -> Encoded:
-        """Token ids of sources, cut to what the model can read.
+        """Token ids of sources, truncated to what the model can read.
 
         Args:
             texts: the sources.
             max_length: tokens, if less than the positions allow.
-            warn: whether those that are cut are counted in the log.
+            warn: whether truncated sources are counted in the log.
         """
         limit = self._source_limit(max_length)
         encoded = self.tokenizers.encode_sources(texts, limit)
         if encoded.cut and warn:
             logger.warning(
-                "%d of %d sources are longer than %d tokens and were cut.",
+                "%d of %d sources are longer than %d tokens and were truncated.",
                 encoded.truncated,
                 len(texts),
                 limit,
@@ -169,21 +173,26 @@ class Decoding:
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
 
+    @property
+    def _vocabulary(self) -> int:
+        """Tokens that the model has a vector for."""
+        return self.model.config.decoder.embedding.vocabulary
+
     def _source_limit(self, max_length: int | None) -> int | None:
         """The longest source in tokens; None: any."""
         if max_length is not None:
             check_limit(max_length, self.tokenizers.count_sources([""])[0])
-        return shorter(max_length, self.model.source_limit)
+        return tighter_limit(max_length, self.model.source_limit)
 
-    def _pieces(self, texts: Sequence[str], request: RequestOptions) -> Pieces:
-        """Texts, long ones in pieces if that is asked for."""
+    def _chunks(self, texts: Sequence[str], request: RequestOptions) -> Chunks:
+        """The texts; long ones in chunks if requested."""
         limit, count = self._source_limit(request.max_source_length), self.tokenizers.count_sources
-        check_long(request.long, request.chunk_overlap, limit)
+        check_overlap(request.chunk_overlap, limit)
         if request.long == "chunk":
-            return split_long(texts, limit, count, overlap=request.chunk_overlap)
+            return chunk_long(texts, limit, count, overlap=request.chunk_overlap)
         if request.long == "error":
             refuse_long(texts, limit, count)
-        return Pieces(list(texts), list(range(len(texts))))
+        return Chunks(list(texts), list(range(len(texts))))
 
     def _decode(
         self,
@@ -191,82 +200,85 @@ class Decoding:
         request: RequestOptions,
         choices: Mapping[tuple[int, ...], str],
         *,
-        listener: Listener | None = None,
+        on_step: OnStep | None = None,
         warn: bool = True,
     ) -> Iterator[Decoded]:
-        """What is found for each text, as batches finish."""
-        size = request.batch_size
-        words = self.model.config.decoder.embedding.vocabulary
-        prefixes = prefix_rows(request.prefix, len(texts), request, self.tokenizers, words)
-        allowed = self._allowed(request, choices, prefixes)
+        """Outputs of each text, as batches finish."""
+        prefixes = prefix_rows(
+            request.prefix, len(texts), request, self.tokenizers, self._vocabulary
+        )
+        automaton = self._automaton(request, choices, prefixes)
         encoded = self.encode_sources(texts, request.max_source_length, warn=warn)
         rows, cut = encoded.rows, {*encoded.cut}
-        drafted = self._drafted(request, allowed)
+        speculative = self._speculative(request, automaton)
+        search = Search(
+            model=self.model,
+            special=self.tokenizers.special,
+            config=request,
+            constraints=request.constraints,
+            scored=request.scores,
+        )
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))
-        for start in range(0, len(order), size):
-            batch = order[start : start + size]
+        for start in range(0, len(order), request.batch_size):
+            batch = order[start : start + request.batch_size]
             as_targets: list[list[int]] = []
-            if drafted or request.encoder_no_repeat_ngram_size:
+            if speculative or request.encoder_no_repeat_ngram_size:
                 as_targets = self._as_targets(batch, texts, rows)
-            guide = Guide(
+            inputs = RowInputs(
                 prefixes=[prefixes[index] for index in batch] if prefixes else (),
                 source_rows=as_targets if request.encoder_no_repeat_ngram_size else (),
                 draft_rows=[
-                    # No more than the model has read of it, by and large.
+                    # Roughly as much of the text as the model has read.
                     [*row[: 2 * len(rows[index])], self.tokenizers.special.end]
                     for index, row in zip(batch, as_targets, strict=True)
                 ]
-                if drafted
+                if speculative
                 else (),
-                allowed=allowed,
-                listener=listener,
+                automaton=automaton,
+                on_step=on_step,
             )
-            found = search_all(
-                self.model,
-                Sequences.of([rows[index] for index in batch], self._device),
-                self.tokenizers.special,
-                request,
-                request.constraints,
-                guide,
-                scored=request.scores,
-            )
-            for index, outputs in zip(batch, found, strict=True):
+            source = Sequences.of([rows[index] for index in batch], self._device)
+            for index, outputs in zip(batch, run_search(search, source, inputs), strict=True):
                 yield Decoded(index, outputs, rows[index], index in cut)
 
-    def _allowed(
+    def _automaton(
         self,
         request: RequestOptions,
         choices: Collection[Sequence[int]],
         prefixes: Sequence[Sequence[int]],
-    ) -> Allowed | None:
+    ) -> OutputAutomaton | None:
         """The outputs that choices or a regular expression allow; None: any."""
-        words = self.model.config.decoder.embedding.vocabulary
         if choices:
-            return Trie(choices, self.tokenizers.special.end, words)
+            return Trie(choices, self.tokenizers.special.end, self._vocabulary)
         if request.regex is None:
             return None
         return matching_outputs(
-            request.regex, request, request.constraints, self.tokenizers, words, prefixes
+            request.regex,
+            request,
+            request.constraints,
+            self.tokenizers,
+            self._vocabulary,
+            prefixes,
         )
 
     def _choices(self, request: RequestOptions) -> dict[tuple[int, ...], str]:
-        """The texts that are allowed, by their tokens; nothing without choices."""
+        """The allowed texts by their tokens; empty without choices."""
         return chosen_outputs(
             request.choices,
             request,
             request.constraints,
             self.tokenizers,
-            self.model.config.decoder.embedding.vocabulary,
+            self._vocabulary,
             prefix=bool(request.prefix),
         )
 
-    def _drafted(self, request: RequestOptions, allowed: Allowed | None) -> bool:
-        """Whether outputs are guessed from their sources."""
+    def _speculative(self, request: RequestOptions, automaton: OutputAutomaton | None) -> bool:
+        """Whether outputs are drafted from their sources."""
         if request.draft == "none" or request.do_sample or request.num_beams > 1:
             return False
-        reason = undraftable(self.model, Guide(allowed=allowed))
+        reason = why_not_speculative(self.model, RowInputs(automaton=automaton))
         if reason is not None and request.draft == "source":
-            logger.warning("Decoding goes on without drafts: %s.", reason)
+            logger.warning("Decoding continues without drafts: %s.", reason)
         return reason is None
 
     def _as_targets(
@@ -275,26 +287,28 @@ class Decoding:
         """Sources in the target's vocabulary."""
         if self.tokenizers.source is self.tokenizers.target:
             return [rows[index] for index in batch]
-        written = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
-        return [row[len(self.tokenizers.target_start) : -1] for row in written]
+        encoded = self.tokenizers.encode_targets([texts[index] for index in batch], None).rows
+        return [row[len(self.tokenizers.target_start) : -1] for row in encoded]
 
-    def _in_words(
+    def _outputs(
         self,
         text: str,
         decoded: Decoded,
         request: RequestOptions,
         choices: Mapping[tuple[int, ...], str],
     ) -> list[Generated]:
-        """What was found for a text, in its own words."""
-        found = decoded.outputs
+        """The outputs of a text, as text."""
+        outputs = decoded.outputs
         # A choice as it was given: a vocabulary may not be able to write its spaces or capitals.
         texts = [
             choices.get(tuple(output.tokens), written)
             for output, written in zip(
-                found, self.tokenizers.decode([output.tokens for output in found]), strict=True
+                outputs,
+                self.tokenizers.decode([output.tokens for output in outputs]),
+                strict=True,
             )
         ]
-        aligned: list[Alignment | None] = [None] * len(found)
+        aligned: list[Alignment | None] = [None] * len(outputs)
         if request.alignments is not None:
             aligned = align(
                 self.model, self.tokenizers, text, decoded, request.alignments, self._device
@@ -310,13 +324,13 @@ class Decoding:
                 source_cut=decoded.cut,
                 alignment=alignment,
             )
-            for output, written, alignment in zip(found, texts, aligned, strict=True)
+            for output, written, alignment in zip(outputs, texts, aligned, strict=True)
         ]
 
     def _at_limit(self, tokens: Sequence[int], request: RequestOptions) -> bool:
-        """Whether the limit ended an output. An end token does before, unless it is forced."""
+        """Whether the limit ended an output. An end token before it does not, unless forced."""
         if not tokens:
-            return False  # there is none
+            return False  # a missing output
         forced = request.constraints.forced_eos_token_id is not None
         return self.tokenizers.special.end not in tokens or (
             forced and len(tokens) >= request.max_length - 1

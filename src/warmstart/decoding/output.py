@@ -8,13 +8,13 @@ import torch
 
 from warmstart.generation.alignment import cross_attention_weights
 from warmstart.generation.hypothesis import Hypothesis
+from warmstart.generation.literals import AlignmentLayers
 from warmstart.generation.result import Alignment, Generated
-from warmstart.generation.types import AlignmentLayers
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.tokenizer_pair import TokenizerPair
 
-__all__ = ["Decoded", "align", "join_pieces"]
+__all__ = ["Decoded", "align", "join_chunks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def align(
     ]
 
 
-def join_pieces(pieces: Sequence[Sequence[Generated]]) -> list[Generated]:
+def join_chunks(pieces: Sequence[Sequence[Generated]]) -> list[Generated]:
     """The outputs of a text that was decoded in pieces: the best of each together, and so on.
 
     Args:

@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from warmstart.errors import UsageError
 from warmstart.generation.config import NO_CONSTRAINTS, SAMPLING, Constraints, GenerationConfig
-from warmstart.generation.types import AlignmentLayers
+from warmstart.generation.literals import AlignmentLayers
 from warmstart.text.long_sources import Long
 from warmstart.validation import UNCHECKED
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = [
+    "BATCHES_AHEAD",
     "RequestOptions",
     "check_model",
     "check_streamable",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+BATCHES_AHEAD = 32  # taken at a time, to batch texts of similar length together
 
 _CONFIG = tuple(field.name for field in fields(GenerationConfig))
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from warmstart.generation.types import AlignmentLayers
+from warmstart.generation.literals import AlignmentLayers
 from warmstart.model.attend import attend_scores
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.config import AttentionConfig

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 
 from warmstart.errors import UsageError
-from warmstart.generation.types import Draft
+from warmstart.generation.literals import Draft
 from warmstart.validation import Hint, validate
 
 __all__ = ["NO_CONSTRAINTS", "SAMPLING", "Constraints", "GenerationConfig"]

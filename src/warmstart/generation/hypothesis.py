@@ -1,4 +1,4 @@
-"""An output as decoding finds it, in token ids.
+"""Decoded outputs in token ids.
 
 Shape legend: R rows, L tokens of the longest, start token included.
 """
@@ -18,10 +18,9 @@ class Hypothesis:
     Attributes:
         tokens: without the start token and up to the end token.
         score: the sum of the token scores over ``length ** length_penalty``, where the length
-            counts what was not given; minus infinity for an output that there is not; nan where
-            scores were not asked for.
-        token_scores: each token's log-probability after all rules, and 0 of tokens that were
-            given; empty where scores were not asked for.
+            excludes the prefix; minus infinity for a missing output; nan without scores.
+        token_scores: each token's log-probability after all processing, 0 within the prefix; empty
+            without scores.
         steps: steps of the model that it took; None: one for each token.
     """
 
@@ -32,28 +31,28 @@ class Hypothesis:
 
 
 def hypotheses(
-    written_RL: Tensor,
+    tokens_RL: Tensor,
     end: int,
     length_penalty: float,
-    scores_RL: Tensor | None,
-    given_R: Tensor,
+    log_probs_RL: Tensor | None,
+    prefix_lengths_R: Tensor,
 ) -> list[Hypothesis]:
     """Outputs from rows of tokens that begin with the start token.
 
     Args:
-        written_RL: the rows. Shape: [R, L]
-        end: the end token, behind which nothing counts.
+        tokens_RL: the rows. Shape: [R, L]
+        end: the end token; anything after it is dropped.
         length_penalty: see `Hypothesis.score`.
-        scores_RL: log-probability of each token; None: not asked for. Shape: [R, L]
-        given_R: tokens of each row that were given, the start token not counted. Shape: [R]
+        log_probs_RL: log-probability of each token; None: no scores. Shape: [R, L]
+        prefix_lengths_R: tokens of each row's prefix, without the start token. Shape: [R]
     """
-    rows = [up_to_end(row, end) for row in written_RL[:, 1:].tolist()]
-    if scores_RL is None:
+    rows = [up_to_end(row, end) for row in tokens_RL[:, 1:].tolist()]
+    if log_probs_RL is None:
         return [Hypothesis(tokens=row, token_scores=[]) for row in rows]
     return [
-        hypothesis(row, scores[: len(row)], given, length_penalty)
-        for row, scores, given in zip(
-            rows, scores_RL[:, 1:].tolist(), given_R.tolist(), strict=True
+        hypothesis(row, scores[: len(row)], prefix_length, length_penalty)
+        for row, scores, prefix_length in zip(
+            rows, log_probs_RL[:, 1:].tolist(), prefix_lengths_R.tolist(), strict=True
         )
     ]
 
@@ -61,23 +60,23 @@ def hypotheses(
 def hypothesis(
     tokens: list[int],
     scores: list[float],
-    given: int,
+    prefix_length: int,
     length_penalty: float,
     steps: int | None = None,
 ) -> Hypothesis:
     """A scored output.
 
     Args:
-        tokens: as `Hypothesis` holds them.
+        tokens: see `Hypothesis`.
         scores: log-probability of each.
-        given: how many of the tokens were given.
+        prefix_length: tokens of the prefix.
         length_penalty: see `Hypothesis.score`.
-        steps: as `Hypothesis` holds them.
+        steps: see `Hypothesis`.
     """
-    score = sum(scores) / max(len(tokens) - given, 1) ** length_penalty
+    score = sum(scores) / max(len(tokens) - prefix_length, 1) ** length_penalty
     return Hypothesis(tokens=tokens, score=score, token_scores=scores, steps=steps)
 
 
 def up_to_end(tokens: list[int], end: int) -> list[int]:
-    """Cuts behind the first end token."""
+    """Cuts after the first end token."""
     return tokens[: tokens.index(end) + 1] if end in tokens else tokens

@@ -1,91 +1,91 @@
-"""What may follow, looked up in the source: guesses that one step of the model then verifies.
+"""Prompt lookup: drafts copied from the source, for speculative search to verify.
 
 Splitting, fusion, correction and simplification copy most of their source. The newest tokens of an
-output are looked up there, and what stands behind them is the draft (Yang et al. 2023, Inference
-with Reference). Where they are found in several places, or nowhere, the aligned place decides: the
-one that the output has got to.
+output are looked up there, and the tokens after them are the draft (Yang et al. 2023, Inference
+with Reference). Where they occur several times, or not at all, the aligned position decides: the
+one that the output has reached.
 """
 
 from collections.abc import Sequence
 
 import torch
 
-__all__ = ["Drafts", "Pace"]
+__all__ = ["DraftLengthController", "PromptLookup"]
 
 _LOOKED_UP = 3  # newest tokens of an output that are compared with the source; 2 to 4 do as well
-# What a step costs before its first token, counted in tokens: weights are read once whatever the
-# number of tokens. On a CPU as measured with a decoder of 6 layers and a width of 384.
+# Fixed cost of a step, in tokens: weights are read once, whatever the number of tokens. On a CPU as
+# measured with a decoder of 6 layers and a width of 384.
 _CPU_STEP, _COMPILED_STEP, _GPU_STEP = 16.0, 8.0, 256.0
-_WORTH = 1.1  # a draft has to promise so many times the speed
-_MEMORY = 0.9  # share of what was seen that still counts a step later
-_FIRST_TESTED, _FIRST_ACCEPTED = 4.0, 3.0  # tokens, before any was seen
+_WORTH = 1.1  # the least speed-up that a draft has to promise
+_MEMORY = 0.9  # weight of past counts, for each step since
+_FIRST_TESTED, _FIRST_ACCEPTED = 4.0, 3.0  # tokens, before the first step
 
 
-class Drafts:
-    """Follows one output through its source and proposes what comes next.
+class PromptLookup:
+    """Tracks one output through its source and proposes the next tokens.
 
-    Any token may be proposed, for the model has the last word: behind the source's end come zeros.
+    Any token may be proposed, for the model verifies it: zeros follow the end of the source.
     """
 
     def __init__(self, source: Sequence[int]) -> None:
-        """The output is at the source's beginning.
+        """Starts at the beginning of the source.
 
         Args:
             source: its tokens, in the target's vocabulary.
         """
         self._source, self._aligned = list(source), 0
-        self._behind: dict[int, list[int]] = {}  # by token: the places behind it
-        for place, token in enumerate(self._source, start=1):
-            self._behind.setdefault(token, []).append(place)
+        self._after: dict[int, list[int]] = {}  # token -> the positions after it
+        for position, token in enumerate(self._source, start=1):
+            self._after.setdefault(token, []).append(position)
 
-    def propose(self, written: Sequence[int], tokens: int) -> list[int]:
-        """A draft of so many tokens.
+    def propose(self, tokens: Sequence[int], length: int) -> list[int]:
+        """A draft.
 
         Args:
-            written: the output's tokens so far, the start token first.
-            tokens: how many.
+            tokens: the output so far, the start token first.
+            length: tokens of the draft.
         """
-        # Where not even the newest token is found, the output goes on at its aligned place.
-        places = self._behind.get(written[-1])
-        if places is not None:
-            self._aligned = max(places, key=lambda place: self._fit(place, written))
-        draft = self._source[self._aligned : self._aligned + tokens]
-        return draft + [0] * (tokens - len(draft))
+        # Where not even the newest token occurs, the output continues at its aligned position.
+        positions = self._after.get(tokens[-1])
+        if positions is not None:
+            self._aligned = max(positions, key=lambda position: self._fit(position, tokens))
+        draft = self._source[self._aligned : self._aligned + length]
+        return draft + [0] * (length - len(draft))
 
-    def _fit(self, place: int, written: Sequence[int]) -> tuple[int, int]:
-        """How many of the newest tokens stand before a place, and how near it is."""
-        found = 1
+    def _fit(self, position: int, tokens: Sequence[int]) -> tuple[int, int]:
+        """How many of the newest tokens precede a position, and how near it is."""
+        matches = 1
         while (
-            found < min(_LOOKED_UP, place, len(written))
-            and self._source[place - 1 - found] == written[-1 - found]
+            matches < min(_LOOKED_UP, position, len(tokens))
+            and self._source[position - 1 - matches] == tokens[-1 - matches]
         ):
-            found += 1
-        ahead = place - self._aligned
-        # Behind counts twice, for outputs follow their source.
-        return found, -ahead if ahead >= 0 else 2 * ahead
+            matches += 1
+        ahead = position - self._aligned
+        # A way back counts twice, for outputs follow their source.
+        return matches, -ahead if ahead >= 0 else 2 * ahead
 
     def advance(self, tokens: int) -> None:
-        """Goes on by the tokens that were written since."""
+        """Moves on by the tokens written since."""
         self._aligned = min(self._aligned + tokens, len(self._source))
 
 
-class Pace:
-    """How long drafts should be, by what became of the last ones.
+class DraftLengthController:
+    """The length of drafts that pays best, by the share accepted so far.
 
     With a share a of tokens accepted, a draft of K gives (1 - a**(K+1)) / (1 - a) tokens (Leviathan
     et al. 2023, Fast Inference from Transformers via Speculative Decoding, equation 1), and a step
-    over R rows costs as much as some constant and R * (K + 1) tokens.
+    over R rows costs a constant plus R * (K + 1) tokens.
     """
 
     def __init__(
         self, rows: int, longest: int, device: torch.device, *, compiled: bool = False
     ) -> None:
-        """Nothing seen yet.
+        """Starts with a guess.
 
         Args:
             rows: R.
             longest: the most tokens of a draft.
-            device: that the model runs on.
+            device: of the model.
             compiled: whether its steps are compiled.
         """
         on_cpu = _COMPILED_STEP if compiled else _CPU_STEP
@@ -95,19 +95,19 @@ class Pace:
         self._tested, self._accepted = _FIRST_TESTED, _FIRST_ACCEPTED
 
     def keep(self, rows: int) -> None:
-        """So many rows go on."""
+        """Continues with fewer rows."""
         self._costs = [self._step + rows * (tokens + 1) for tokens in range(self._longest + 1)]
 
     def tokens(self) -> int:
-        """How many to propose; 0 where drafts do not pay."""
-        share, gains, written = self._accepted / self._tested, [], 0.0
+        """Tokens to propose; 0 where drafts do not pay."""
+        share, gains, expected = self._accepted / self._tested, [], 0.0
         for tokens, cost in enumerate(self._costs):
-            written += share**tokens
-            gains.append(written / cost)
+            expected += share**tokens
+            gains.append(expected / cost)
         best = max(range(len(gains)), key=gains.__getitem__)
         return best if gains[best] > _WORTH * gains[0] else 0
 
-    def see(self, tested: int, accepted: int) -> None:
-        """Counts tokens that were proposed and looked at, and those of them that were right."""
+    def record(self, tested: int, accepted: int) -> None:
+        """Counts tokens that were verified, and those accepted."""
         self._tested = _MEMORY * self._tested + tested
         self._accepted = _MEMORY * self._accepted + accepted

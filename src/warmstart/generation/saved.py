@@ -24,7 +24,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 FILE = "generation_config.json"
-# Settings that change what transformers writes and that we do not have: values that are none.
+# Settings of transformers' that change its outputs and that we do not have -> values that are off.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "begin_suppress_tokens": (None, []),
     "dola_layers": (None,),
@@ -42,7 +42,7 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "top_h": (None,),
     "watermarking_config": (None,),
 }
-# Written always, for ours differ from transformers' defaults or did; others where they matter.
+# Always written, for they differ from transformers' defaults or did; others if they differ.
 _ALWAYS = (
     "num_beams",
     "max_length",
@@ -54,9 +54,9 @@ _ALWAYS = (
 
 
 def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str, Any]:
-    """What a folder's files say of decoding and of special tokens.
+    """A folder's settings of decoding and special tokens.
 
-    Before there was a file of its own, config.json held the decoding settings.
+    Older folders have them in config.json.
     """
     family = composition.seq2seq_family
     usual = {} if family is None else family.settings(composition.decoder)
@@ -65,16 +65,16 @@ def saved_settings(checkpoint: Checkpoint, composition: Composition) -> dict[str
 
 
 def write_generation(
-    options: GenerationConfig, special: SpecialTokens, constraints: Constraints = NO_CONSTRAINTS
+    config: GenerationConfig, special: SpecialTokens, constraints: Constraints = NO_CONSTRAINTS
 ) -> dict[str, Any]:
-    """What transformers reads too: its names are ours."""
-    asked, settings, usual = asdict(constraints), asdict(options), asdict(GenerationConfig())
+    """The file's content, under names that transformers reads too."""
+    rules, settings, usual = asdict(constraints), asdict(config), asdict(GenerationConfig())
     return {
         "decoder_start_token_id": special.start,
         "bos_token_id": special.start,
         "eos_token_id": special.end,
         "pad_token_id": special.pad,
-        **{key: asked[key] for key in asked if asked[key] != getattr(NO_CONSTRAINTS, key)},
+        **{key: rules[key] for key in rules if rules[key] != getattr(NO_CONSTRAINTS, key)},
         **{key: settings[key] for key in settings if key in _ALWAYS or settings[key] != usual[key]},
     }
 
@@ -82,11 +82,11 @@ def write_generation(
 def read_generation(
     config: Mapping[str, Any], special: SpecialTokens
 ) -> tuple[GenerationConfig, SpecialTokens]:
-    """The inverse of `write_generation`; what the file does not say stays as it was.
+    """The inverse of `write_generation`; keys that are missing keep their defaults.
 
     Args:
-        config: what the file holds.
-        special: what the tokenizer says; the file, which the model was trained with, wins.
+        config: the file's content.
+        special: of the tokenizer; the file, which the model was trained with, overrides it.
     """
     values, _ = _known(config)
     for key in _contradicted(values):
@@ -102,16 +102,16 @@ def read_generation(
 
 
 def read_constraints(config: Mapping[str, Any]) -> Constraints:
-    """What the files ask of every output, likewise."""
+    """A folder's constraints on outputs."""
     return Constraints(**_constraints(config)[0])
 
 
 def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
-    """Says which of a folder's decoding settings cannot be followed.
+    """Warns of a folder's decoding settings that are not available.
 
     Args:
-        config: what the files hold.
-        name: the model's.
+        config: the files' content.
+        name: of the model.
     """
     left_out = [
         f"{key} {config[key]}"
@@ -123,7 +123,7 @@ def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
     left_out += [f"{key} {config[key]!s:.80}" for key in _constraints(config)[1]]
     ends = config.get("eos_token_id")
     if isinstance(ends, list) and len(ends) > 1:
-        left_out.append(f"eos_token_id {ends[1:]} beside {ends[0]}")
+        left_out.append(f"eos_token_id {ends[1:]} in addition to {ends[0]}")
     if left_out:
         logger.warning(
             "%s asks for decoding settings that are not available, or contradict each other, and "
@@ -134,7 +134,7 @@ def warn_of_unknown(config: Mapping[str, Any], name: str) -> None:
 
 
 def _known(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Settings that we have, and the names of those whose values could not be any call's.
+    """Settings that we have, and the names of those whose values are never allowed.
 
     Transformers' `max_new_tokens` counts without the start token, and wins over `max_length`.
     """
@@ -148,8 +148,8 @@ def _known(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _constraints(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What `Constraints` takes of a file, and the names of what it does not."""
-    found: dict[str, Any] = {}
+    """The valid constraints of a file, and the names of invalid ones."""
+    valid: dict[str, Any] = {}
     unusable = []
     for key in Constraints.__dataclass_fields__:
         value = config.get(key)
@@ -164,46 +164,46 @@ def _constraints(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         except UsageError:
             unusable.append(key)
         else:
-            found[key] = value
-    return found, unusable
+            valid[key] = value
+    return valid, unusable
 
 
 def _contradicted(values: Mapping[str, Any]) -> list[str]:
-    """Settings that transformers ignores or refuses beside the others of the same file.
+    """Settings that transformers ignores or refuses next to the others of the same file.
 
-    A model must load whatever its file says; what a call asks for is checked.
+    A model must load whatever its file says; only requests are checked.
     """
     beams, groups = values.get("num_beams", 1), values.get("num_beam_groups", 1)
     sampled = bool(values.get("do_sample"))
-    found = []
+    contradicted = []
     if not 0 <= values.get("min_length", 0) <= values.get("max_length", math.inf):
-        found.append("min_length")
+        contradicted.append("min_length")
     if sampled and beams > 1:  # sampling within beams
-        found.append("do_sample")
+        contradicted.append("do_sample")
         sampled = False
     if groups < 1 or beams % groups or (groups > 1) != (values.get("diversity_penalty", 0.0) > 0):
-        found += [key for key in ("num_beam_groups", "diversity_penalty") if key in values]
+        contradicted += [key for key in ("num_beam_groups", "diversity_penalty") if key in values]
     if not sampled and values.get("num_return_sequences", 1) > beams:
-        found.append("num_return_sequences")
+        contradicted.append("num_return_sequences")
     if values.get("draft") == "source" and (sampled or beams > 1):
-        found.append("draft")
-    return found
+        contradicted.append("draft")
+    return contradicted
 
 
 def _allowed(key: str, value: Any) -> bool:
-    """Whether there are settings that go with a value."""
-    beside: dict[str, Any] = {}
+    """Whether a value is allowed with suitable other settings."""
+    others: dict[str, Any] = {}
     match key, value:
         case ("min_length", int()):
-            beside = {"max_length": max(value, 2)}
+            others = {"max_length": max(value, 2)}
         case ("num_return_sequences", int()):
-            beside = {"num_beams": max(value, 1)}
+            others = {"num_beams": max(value, 1)}
         case ("num_beam_groups", int()) if value > 1:
-            beside = {"num_beams": value, "diversity_penalty": 1.0}
+            others = {"num_beams": value, "diversity_penalty": 1.0}
         case ("diversity_penalty", int() | float()) if value > 0:
-            beside = {"num_beams": 2, "num_beam_groups": 2}
+            others = {"num_beams": 2, "num_beam_groups": 2}
     try:
-        GenerationConfig(**{**beside, key: value})
+        GenerationConfig(**{**others, key: value})
     except UsageError:
         return False
     return True
@@ -215,7 +215,7 @@ def _id(config: Mapping[str, Any], key: str, default: int) -> int:
 
 
 def _first(value: Any) -> Any:
-    """An id; of several the first; None: there is none."""
+    """An id, the first of several, or None."""
     if isinstance(value, list):
         return value[0] if value else None
     return value

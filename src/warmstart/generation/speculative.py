@@ -1,18 +1,19 @@
-"""Greedy search that verifies several guessed tokens in one step, with greedy's very output.
+"""Speculative greedy search: several drafted tokens are verified in one step.
 
-A step over several tokens gives the scores behind each of them. The guesses are kept up to the
-first that is not the likeliest token, and the likeliest token follows them.
+A step over several tokens gives the scores after each of them. Drafted tokens are accepted up to
+the first that is not the likeliest, and the likeliest token follows them. The output is greedy
+search's own.
 
-Kernels add in another order for another number of tokens, so scores differ from those of greedy
-steps by rounding. Where the best two scores of a token that is kept are nearer than that, the two
+Kernels sum in another order for another number of tokens, so scores differ from those of greedy
+steps by rounding. Where the best two scores of an accepted token are nearer than that, the two
 might not agree: then the whole batch is decoded by greedy steps instead, which happens to one token
 in many thousands. So outputs are the same, to the bit, as long as rounding moves no score by more
 than half of `margin`.
 
-What is written is held in lists: a step looks at a few tokens of each row, for which Python takes
-less time than kernels to start.
+Tokens are kept in lists: a step handles a few tokens of each row, for which Python takes less time
+than kernels to start.
 
-Shape legend: B sources, one row each, N tokens of a step, the newest and a draft behind it,
+Shape legend: B sources, one row each, N tokens of a step, the newest and a draft after it,
 X = B * N, V vocabulary.
 """
 
@@ -22,43 +23,42 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from warmstart.generation.compaction import staying
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.compaction import unfinished
+from warmstart.generation.greedy import greedy_search
 from warmstart.generation.hypothesis import Hypothesis, hypothesis, up_to_end
-from warmstart.generation.logits import Rules
-from warmstart.generation.prompt_lookup import Drafts, Pace
-from warmstart.generation.row_inputs import NO_GUIDE, Guide
-from warmstart.generation.token_by_token import greedy_search
-from warmstart.generation.topk import best
+from warmstart.generation.logits import LogitsProcessor
+from warmstart.generation.prompt_lookup import DraftLengthController, PromptLookup
+from warmstart.generation.row_inputs import RowInputs
+from warmstart.generation.search import Search
+from warmstart.generation.topk import topk
 from warmstart.inference.convert import rounds_inputs
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
-from warmstart.text.special_tokens import SpecialTokens
 
-__all__ = ["drafted_search", "margin", "undraftable"]
+__all__ = ["margin", "speculative_search", "why_not_speculative"]
 
 _ROUNDINGS = 256  # see `margin`
 
 
 def margin(logits_XV: Tensor) -> Tensor:
-    """How far apart the best two scores must be, to be told apart whatever the kernels.
+    """The distance of the best two scores above which all kernels agree on the best one.
 
     256 roundings of the largest logit. Kernels were seen to move a score by up to 22, with a
     trained model of 6 layers and a vocabulary of 30,522. Shape: [X, V] -> [X]
     """
-    # Two kernels, for the one that finds both is four times as slow.
+    # Two kernels, for the one that finds both takes four times as long.
     largest_X = torch.maximum(logits_XV.amax(-1), -logits_XV.amin(-1))
     return _ROUNDINGS * torch.finfo(logits_XV.dtype).eps * largest_X
 
 
-def undraftable(model: EncoderDecoder, guide: Guide) -> str | None:
-    """Why outputs cannot be guessed and still be greedy's; None: they can."""
-    if guide.allowed is not None:
-        return "they do not look at the outputs that are allowed"
+def why_not_speculative(model: EncoderDecoder, inputs: RowInputs) -> str | None:
+    """Why drafts could not keep greedy search's output; None if they can."""
+    if inputs.automaton is not None:
+        return "they ignore which outputs are allowed"
     if rounds_inputs(model):
         return "in int8 rounding would make outputs differ from those of greedy steps"
-    kinds = {str(weight.dtype).removeprefix("torch.") for weight in model.parameters()}
-    coarse = sorted(kinds - {"float32", "float64"})
+    dtypes = {str(weight.dtype).removeprefix("torch.") for weight in model.parameters()}
+    coarse = sorted(dtypes - {"float32", "float64"})
     if coarse:
         return f"in {coarse[0]} rounding would make outputs differ from those of greedy steps"
     if next(model.parameters()).is_cuda and torch.backends.cuda.matmul.allow_tf32:
@@ -66,169 +66,165 @@ def undraftable(model: EncoderDecoder, guide: Guide) -> str | None:
     return None
 
 
-def drafted_search(
-    model: EncoderDecoder,
-    source: Sequences,
-    special: SpecialTokens,
-    options: GenerationConfig,
-    constraints: Constraints = NO_CONSTRAINTS,
-    guide: Guide = NO_GUIDE,
-    *,
-    scored: bool = False,
+def speculative_search(
+    search: Search, source: Sequences, inputs: RowInputs
 ) -> list[list[Hypothesis]]:
-    """What `greedy_search` gives, in fewer steps where outputs copy their source.
+    """The output of `greedy_search`, in fewer steps where it copies its source.
 
     Args:
-        model: in evaluation mode, in float32.
+        search: its model is in float32; scores are greedy search's, but for rounding.
         source: B sources.
-        special: start and end token.
-        options: `draft_length` is the most tokens of a draft.
-        constraints: what the model asks for.
-        guide: what the call and its texts ask for; `draft_rows` are looked up, and there are no
-            `allowed` outputs.
-        scored: whether scores are asked for. They are greedy's, but for rounding.
+        inputs: of the batch, with `draft_rows` and without an automaton.
 
     Returns:
         One output of each source. Shape: [B, 1]
     """
-    sources, device = len(source.lengths), source.tokens.device
-    rules = Rules(special.end, options, constraints, guide, sources=sources, device=device)
-    cache = model.start(source, options.max_length)
-    rows = [_Row(Drafts(row), [special.start]) for row in guide.draft_rows]
-    compiled = model.compiled_step is not None
-    longest = min(options.draft_length, options.max_length)
-    pace = Pace(sources, longest, device, compiled=compiled)
-    given = rules.prefix_lengths().tolist()
+    device, config, model = source.tokens.device, search.config, search.model
+    processor = search.processor(source, inputs)
+    cache = model.start(source, config.max_length)
+    rows = [_Row(PromptLookup(row), [search.special.start]) for row in inputs.draft_rows]
+    controller = DraftLengthController(
+        len(rows),
+        min(config.draft_length, config.max_length),
+        device,
+        compiled=model.compiled_step is not None,
+    )
+    prefix_lengths = processor.prefix_lengths().tolist()
     active = rows  # those that the cache still holds
     while True:
-        going_on = [row for row in active if not row.finished]
-        room = options.max_length - max(len(row.tokens) for row in going_on)
-        tokens = min(pace.tokens(), room - 1)
-        # One is looked at even where none is verified, to see when drafts pay again.
-        drafts = [row.drafts.propose(row.tokens, max(tokens, 1)) for row in active]
-        inputs = [
+        longest = max(len(row.tokens) for row in active if not row.finished)
+        tokens = min(controller.tokens(), config.max_length - longest - 1)
+        # One is compared even where none is verified, to see when drafts pay again.
+        drafts = [row.lookup.propose(row.tokens, max(tokens, 1)) for row in active]
+        step_tokens = [
             [row.tokens[-1], *draft[:tokens]] for row, draft in zip(active, drafts, strict=True)
         ]
         # In float32, as greedy search has it.
-        logits_BNV = model.step(torch.tensor(inputs, device=device), cache)
+        logits_BNV = model.step(torch.tensor(step_tokens, device=device), cache)
         logits_XV = logits_BNV.flatten(0, 1).float()
-        apart_X = margin(logits_XV)
-        scores_XV = _ruled(rules, logits_XV, active, inputs)
-        two_X2, places_X2 = best(scores_XV, 2)
+        margin_X = margin(logits_XV)
+        scores_XV = _processed(processor, logits_XV, active, step_tokens)
+        two_X2, indices_X2 = topk(scores_XV, 2)
         best_X, second_X = two_X2.unbind(1)
-        # Said so that a score that is no number counts as near.
-        near_X = ~(best_X - second_X > apart_X)
-        found_2BN = torch.stack((places_X2[:, 0], near_X.long())).view(2, len(active), -1)
-        likeliest, near = found_2BN.tolist()
-        own: list[list[float]] = [[]] * len(active)
-        if scored:
-            own = (best_X - scores_XV.logsumexp(-1)).view(len(active), -1).tolist()
-        looked_at, accepted, undecided = 0, 0, False
-        for row, draft, found, unsure, scores in zip(
-            active, drafts, likeliest, near, own, strict=True
+        # Negated so that NaN counts as near.
+        near_X = ~(best_X - second_X > margin_X)
+        both_2BN = torch.stack((indices_X2[:, 0], near_X.long())).view(2, len(active), -1)
+        likeliest, near = both_2BN.tolist()
+        log_probs: list[list[float]] = [[]] * len(active)
+        if search.scored:
+            log_probs = (best_X - scores_XV.logsumexp(-1)).view(len(active), -1).tolist()
+        tested, accepted, undecided = 0, 0, False
+        for row, draft, chosen, unsure, scores in zip(
+            active, drafts, likeliest, near, log_probs, strict=True
         ):
             if row.finished:
                 continue
-            right = _alike(draft, found)
-            looked_at, accepted = looked_at + min(right + 1, len(draft)), accepted + right
-            new = row.add(found[: min(right, tokens) + 1], scores, special.end, options.max_length)
+            right = _matches(draft, chosen)
+            tested, accepted = tested + min(right + 1, len(draft)), accepted + right
+            new = row.add(chosen[: min(right, tokens) + 1], scores, search)
             undecided |= any(unsure[:new])
         if undecided:
-            again = greedy_search(
-                model, source, special, options, constraints, guide, scored=scored
-            )
-            return _with_more_steps(again, rows)
+            return _with_more_steps(greedy_search(search, source, inputs), rows)
         if all(row.finished for row in active):
             break
-        pace.see(looked_at, accepted)
+        controller.record(tested, accepted)
         cache.take_back(torch.tensor([row.surplus(tokens + 1) for row in active], device=device))
-        stays_B = staying(torch.tensor([row.finished for row in active], device=device))
+        stays_B = unfinished(torch.tensor([row.finished for row in active], device=device))
         if stays_B is not None:
-            active = [active[place] for place in stays_B.tolist()]
-            rules.keep(stays_B)
+            active = [active[index] for index in stays_B.tolist()]
+            processor.keep(stays_B)
             cache.keep(stays_B)
-            pace.keep(len(active))
-    penalty = options.length_penalty
-    return [[row.hypothesis(count, penalty)] for row, count in zip(rows, given, strict=True)]
+            controller.keep(len(active))
+    return [
+        [row.hypothesis(prefix_length, config.length_penalty)]
+        for row, prefix_length in zip(rows, prefix_lengths, strict=True)
+    ]
 
 
 @dataclass(slots=True)
 class _Row:
-    """An output that is being written.
+    """An unfinished output.
 
     Attributes:
-        drafts: follow it.
-        tokens: what is written, the start token first.
-        scores: log-probabilities of what was written behind that; empty: not asked for.
+        lookup: proposes its drafts.
+        tokens: so far, the start token first.
+        scores: log-probabilities of the tokens after that; empty without scores.
         steps: that wrote something.
-        cached: tokens that the cache holds.
+        cached: tokens in the cache.
         finished: whether it has its last token.
     """
 
-    drafts: Drafts
+    lookup: PromptLookup
     tokens: list[int]
     scores: list[float] = field(default_factory=list)
     steps: int = 0
     cached: int = 0
     finished: bool = False
 
-    def add(self, tokens: list[int], scores: list[float], end: int, limit: int) -> int:
-        """Writes tokens up to the end token, and returns how many."""
-        new = up_to_end(tokens, end)
+    def add(self, tokens: list[int], scores: list[float], search: Search) -> int:
+        """Appends tokens up to the end token, and returns how many."""
+        new = up_to_end(tokens, search.special.end)
         self.tokens += new
         self.scores += scores[: len(new)]
         self.steps += 1
-        self.finished = new[-1] == end or len(self.tokens) == limit
-        self.drafts.advance(len(new))
+        self.finished = (
+            new[-1] == search.special.end or len(self.tokens) == search.config.max_length
+        )
+        self.lookup.advance(len(new))
         return len(new)
 
     def surplus(self, tokens: int) -> int:
-        """Tokens that the cache holds for nothing, of so many that it got.
+        """Useless tokens in the cache, after it got some.
 
-        A finished row gives all up, so that it does not make the cache longer.
+        All of a finished row are, so that it does not lengthen the cache.
         """
         held = self.cached + tokens
         self.cached = 0 if self.finished else len(self.tokens) - 1
         return held - self.cached
 
-    def hypothesis(self, given: int, length_penalty: float) -> Hypothesis:
+    def hypothesis(self, prefix_length: int, length_penalty: float) -> Hypothesis:
         """The output. Arguments as `hypothesis`."""
         tokens = self.tokens[1:]
         if self.scores:
-            return hypothesis(tokens, self.scores, given, length_penalty, self.steps)
+            return hypothesis(tokens, self.scores, prefix_length, length_penalty, self.steps)
         return Hypothesis(tokens=tokens, token_scores=[], steps=self.steps)
 
 
-def _alike(draft: Sequence[int], found: Sequence[int]) -> int:
-    """How many tokens of a draft are right, up to the first that is not."""
-    pairs = enumerate(zip(draft, found, strict=False))
-    wrong = (place for place, (guessed, token) in pairs if guessed != token)
-    return next(wrong, min(len(draft), len(found)))
+def _matches(draft: Sequence[int], chosen: Sequence[int]) -> int:
+    """Tokens of a draft that are right, up to the first that is not."""
+    pairs = enumerate(zip(draft, chosen, strict=False))
+    wrong = (index for index, (drafted, token) in pairs if drafted != token)
+    return next(wrong, min(len(draft), len(chosen)))
 
 
-def _ruled(
-    rules: Rules, logits_XV: Tensor, rows: Sequence[_Row], inputs: Sequence[Sequence[int]]
+def _processed(
+    processor: LogitsProcessor,
+    logits_XV: Tensor,
+    rows: Sequence[_Row],
+    step_tokens: Sequence[Sequence[int]],
 ) -> Tensor:
-    """Scores after the rules, each as if the draft before it had been written."""
-    if rules.idle:
+    """Processed scores, each as if the draft before it had been accepted."""
+    if processor.idle:
         return logits_XV
-    written = [
-        [*row.tokens, *draft[1 : place + 1]]
-        for row, draft in zip(rows, inputs, strict=True)
-        for place in range(len(draft))
+    so_far = [
+        [*row.tokens, *draft[1 : index + 1]]
+        for row, draft in zip(rows, step_tokens, strict=True)
+        for index in range(len(draft))
     ]
-    tokens = len(inputs[0])
-    for length in {len(tokens) for tokens in written}:  # rules want rows of one length
-        places = [place for place, tokens in enumerate(written) if len(tokens) == length]
-        places_Y = torch.tensor(places, device=logits_XV.device)
-        of_length_YL = torch.tensor([written[place] for place in places], device=logits_XV.device)
-        logits_XV[places_Y] = rules.apply(logits_XV[places_Y], of_length_YL, places_Y // tokens)
+    tokens = len(step_tokens[0])
+    for length in {len(tokens) for tokens in so_far}:  # the processor takes rows of one length
+        indices = [index for index, tokens in enumerate(so_far) if len(tokens) == length]
+        indices_Y = torch.tensor(indices, device=logits_XV.device)
+        tokens_YL = torch.tensor([so_far[index] for index in indices], device=logits_XV.device)
+        logits_XV[indices_Y] = processor.apply(logits_XV[indices_Y], tokens_YL, indices_Y // tokens)
     return logits_XV
 
 
-def _with_more_steps(found: list[list[Hypothesis]], rows: Sequence[_Row]) -> list[list[Hypothesis]]:
+def _with_more_steps(
+    outputs: list[list[Hypothesis]], rows: Sequence[_Row]
+) -> list[list[Hypothesis]]:
     """Outputs of greedy steps, which came after those of the rows. Shape: [B, 1] -> [B, 1]"""
     return [
         [replace(output, steps=row.steps + len(output.tokens))]
-        for (output,), row in zip(found, rows, strict=True)
+        for (output,), row in zip(outputs, rows, strict=True)
     ]

@@ -1,25 +1,25 @@
-"""Tokens as they are written, of a search that runs beside whoever takes them."""
+"""Tokens of a search as they are written, while the search runs in a thread."""
 
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-__all__ = ["Listener", "listen"]
+__all__ = ["OnStep", "iterate_steps"]
 
-# Called with the newest token of each row that is still written.
-Listener: TypeAlias = Callable[[list[int]], None]
+# Called with the newest token of each row that is not finished.
+OnStep: TypeAlias = Callable[[list[int]], None]
 
 
 class _Abandoned(BaseException):
-    """Ends a search whose tokens nobody takes any more."""
+    """Ends a search whose iterator was closed."""
 
 
-def listen(search: Callable[[Listener], object]) -> Iterator[list[int]]:
+def iterate_steps(search: Callable[[OnStep], object]) -> Iterator[list[int]]:
     """The tokens of a search, step by step.
 
     Args:
-        search: runs to its end, in a thread of its own, and calls the listener at each step.
+        search: runs to its end in a thread of its own, and calls its argument at each step.
 
     Raises:
         Exception: whatever the search raises, after its last step.
@@ -28,14 +28,14 @@ def listen(search: Callable[[Listener], object]) -> Iterator[list[int]]:
     abandoned = threading.Event()
     raised: list[BaseException] = []
 
-    def listener(tokens: list[int]) -> None:
+    def on_step(tokens: list[int]) -> None:
         if abandoned.is_set():
             raise _Abandoned
         steps.put(tokens)
 
     def run() -> None:
         try:
-            search(listener)
+            search(on_step)
         except _Abandoned:
             pass
         except BaseException as error:

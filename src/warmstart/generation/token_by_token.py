@@ -1,4 +1,4 @@
-"""Greedy search and sampling: one token after the other, each output by itself.
+"""The loop of greedy search and sampling: one token after the other, each output by itself.
 
 Shape legend: B sources, R rows (B times the outputs of each), L tokens at most, start token
 included, V vocabulary.
@@ -10,133 +10,70 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from warmstart.generation.compaction import staying
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.compaction import unfinished
 from warmstart.generation.hypothesis import Hypothesis, hypotheses
-from warmstart.generation.logits import Rules
-from warmstart.generation.row_inputs import NO_GUIDE, Guide
-from warmstart.generation.sampling import draw, narrow, uniform_numbers
-from warmstart.generation.topk import likeliest
-from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.generation.row_inputs import RowInputs
+from warmstart.generation.search import Search
 from warmstart.model.sequences import Sequences
-from warmstart.text.special_tokens import SpecialTokens
 
-__all__ = ["greedy_search", "sample"]
+__all__ = ["Choose", "write_tokens"]
 
-# Scores as the choice sees them and the chosen tokens, of the scores, the rows that they are of,
-# and how many tokens there are.
-_Choose: TypeAlias = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+# Processed scores, the rows that they belong to, and the number of tokens so far -> the scores
+# that are chosen from, and the tokens.
+Choose: TypeAlias = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 
 
-def greedy_search(
-    model: EncoderDecoder,
-    source: Sequences,
-    special: SpecialTokens,
-    options: GenerationConfig,
-    constraints: Constraints = NO_CONSTRAINTS,
-    guide: Guide = NO_GUIDE,
-    *,
-    scored: bool = False,
+def write_tokens(
+    search: Search, source: Sequences, inputs: RowInputs, choose: Choose, *, copies: int = 1
 ) -> list[list[Hypothesis]]:
-    """Writes the likeliest token, one after the other.
+    """Writes outputs token by token.
 
     Args:
-        model: in evaluation mode.
+        search: the beams of its config are ignored.
         source: B sources.
-        special: start and end token.
-        options: `num_beams` is not looked at.
-        constraints: what the model asks for.
-        guide: what the call and its texts ask for.
-        scored: whether scores are asked for.
+        inputs: of the batch.
+        choose: picks each token.
+        copies: outputs of each source.
 
     Returns:
-        One output of each source. Shape: [B, 1]
+        Shape: [B, copies]
     """
-
-    def choose(scores_RV: Tensor, _rows: Tensor, _written: int) -> tuple[Tensor, Tensor]:
-        return scores_RV, likeliest(scores_RV)
-
-    return _write(
-        model, source, special, options, constraints, guide, choose, rows=1, scored=scored
-    )
-
-
-def sample(
-    model: EncoderDecoder,
-    source: Sequences,
-    special: SpecialTokens,
-    options: GenerationConfig,
-    constraints: Constraints = NO_CONSTRAINTS,
-    guide: Guide = NO_GUIDE,
-    *,
-    scored: bool = False,
-) -> list[list[Hypothesis]]:
-    """Draws tokens by their probability, one after the other.
-
-    What is drawn for a source depends on the seed and on the source's tokens alone. Arguments as
-    `greedy_search`.
-
-    Returns:
-        `num_return_sequences` outputs of each source. Shape: [B, ...]
-    """
-    rows = options.num_return_sequences
-    uniform_RL = uniform_numbers(source, rows, options.max_length, options.seed)
-
-    def drawn(scores_RV: Tensor, rows_R: Tensor, written: int) -> tuple[Tensor, Tensor]:
-        scores_RV = narrow(scores_RV, options)
-        return scores_RV, draw(scores_RV, uniform_RL[rows_R, written])
-
-    return _write(
-        model, source, special, options, constraints, guide, drawn, rows=rows, scored=scored
-    )
-
-
-def _write(
-    model: EncoderDecoder,
-    source: Sequences,
-    special: SpecialTokens,
-    options: GenerationConfig,
-    constraints: Constraints,
-    guide: Guide,
-    choose: _Choose,
-    *,
-    rows: int,
-    scored: bool,
-) -> list[list[Hypothesis]]:
-    sources, device = len(source.lengths), source.tokens.device
-    rules = Rules(
-        special.end, options, constraints, guide, sources=sources, rows=rows, device=device
-    )
-    cache = model.start(source, options.max_length, rows)
-    written_RL = source.tokens.new_full((sources * rows, options.max_length), special.start)
-    scores_RL = torch.zeros(written_RL.shape, device=device) if scored else None
-    given_R = rules.prefix_lengths()
-    finished_R = torch.zeros(sources * rows, dtype=torch.bool, device=device)
-    active_R = torch.arange(sources * rows, device=device)  # rows that the cache still holds
+    sources, device, config = len(source.lengths), source.tokens.device, search.config
+    processor = search.processor(source, inputs, copies=copies)
+    cache = search.model.start(source, config.max_length, copies)
+    tokens_RL = source.tokens.new_full((sources * copies, config.max_length), search.special.start)
+    log_probs_RL = torch.zeros(tokens_RL.shape, device=device) if search.scored else None
+    prefix_lengths_R = processor.prefix_lengths()
+    finished_R = torch.zeros(sources * copies, dtype=torch.bool, device=device)
+    active_R = torch.arange(sources * copies, device=device)  # rows that the cache still holds
     length = 1
     while True:
-        logits_R1V = model.step(written_RL[active_R, length - 1 : length], cache)
+        logits_R1V = search.model.step(tokens_RL[active_R, length - 1 : length], cache)
         # In float32: bfloat16 scores over a whole vocabulary tie.
-        scores_RV = rules.apply(logits_R1V[:, -1].float(), written_RL[active_R, :length])
-        scores_RV, tokens_R = choose(scores_RV, active_R, length)
-        written_RL[active_R, length] = tokens_R
-        if scores_RL is not None:
-            own_R1 = scores_RV.log_softmax(-1).gather(1, tokens_R[:, None])
-            scores_RL[active_R, length] = own_R1[:, 0]
-        rules.advance(tokens_R)
-        if guide.listener is not None:
-            guide.listener(tokens_R.tolist())
-        finished_R[active_R] |= tokens_R == special.end
+        scores_RV = processor.apply(logits_R1V[:, -1].float(), tokens_RL[active_R, :length])
+        scores_RV, newest_R = choose(scores_RV, active_R, length)
+        tokens_RL[active_R, length] = newest_R
+        if log_probs_RL is not None:
+            log_probs_R1 = scores_RV.log_softmax(-1).gather(1, newest_R[:, None])
+            log_probs_RL[active_R, length] = log_probs_R1[:, 0]
+        processor.advance(newest_R)
+        if inputs.on_step is not None:
+            inputs.on_step(newest_R.tolist())
+        finished_R[active_R] |= newest_R == search.special.end
         length += 1
-        done_B = finished_R[active_R].view(-1, rows).all(1)
-        if length == options.max_length or done_B.all():
+        done_B = finished_R[active_R].view(-1, copies).all(1)
+        if length == config.max_length or done_B.all():
             break
-        stays_B = staying(done_B)
+        stays_B = unfinished(done_B)
         if stays_B is not None:
-            active_R = active_R.view(-1, rows)[stays_B].flatten()
-            rules.keep(stays_B)
+            active_R = active_R.view(-1, copies)[stays_B].flatten()
+            processor.keep(stays_B)
             cache.keep(stays_B)
-    found = hypotheses(
-        written_RL[:, :length], special.end, options.length_penalty, scores_RL, given_R
+    outputs = hypotheses(
+        tokens_RL[:, :length],
+        search.special.end,
+        config.length_penalty,
+        log_probs_RL,
+        prefix_lengths_R,
     )
-    return [found[first : first + rows] for first in range(0, len(found), rows)]
+    return [outputs[first : first + copies] for first in range(0, len(outputs), copies)]

@@ -1,61 +1,70 @@
-"""Sources that are longer than a model can read: cut, refused, or decoded in pieces.
+"""Sources that are longer than a model can read: truncated, refused, or split into chunks.
 
-Pieces end where sentences do. A sentence that is too long by itself ends where a word does, and a
-word that is, anywhere.
+Chunks end where sentences do. Overlong sentences are split between words; overlong words anywhere
+but within a character.
 """
 
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
-from warmstart.errors import TextError, UsageError, did_you_mean
+from warmstart.errors import TextError, UsageError
 from warmstart.text.sentences import sentence_ends
 
-__all__ = ["Long", "Pieces", "check_long", "first_pieces", "refuse_long", "shorter", "split_long"]
+__all__ = [
+    "Chunks",
+    "Long",
+    "check_limit",
+    "check_overlap",
+    "chunk_long",
+    "prefixes_per_chunk",
+    "refuse_long",
+    "tighter_limit",
+]
 
-# What becomes of a source that is longer than the limit.
+# The handling of a source that is longer than the limit.
 Long: TypeAlias = Literal["truncate", "chunk", "error"]
 
 # Tokens of each text, special ones included.
 _Count: TypeAlias = Callable[[Sequence[str]], list[int]]
-_JOINERS: Final = "\u200d\ufe0e\ufe0f"  # stand between, or behind, what makes one character
+_JOINERS: Final = "\u200d\ufe0e\ufe0f"  # between or after the parts of one character
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """Texts, of which the long ones stand in several pieces.
+class Chunks:
+    """Texts, with the long ones in several chunks.
 
     Attributes:
-        texts: the pieces, in order.
-        owners: the place of the text that each is of; ascending.
+        texts: the chunks, in order.
+        owners: the index of the text that each belongs to; ascending.
     """
 
     texts: list[str]
     owners: list[int]
 
     def span(self, owner: int) -> tuple[int, int]:
-        """The first piece of a text, and how many there are."""
+        """The first chunk of a text, and the number of its chunks."""
         first = bisect_left(self.owners, owner)
         return first, bisect_right(self.owners, owner) - first
 
 
-def shorter(a: int | None, b: int | None) -> int | None:
+def tighter_limit(a: int | None, b: int | None) -> int | None:
     """The smaller of two limits, where None is no limit."""
     limits = [limit for limit in (a, b) if limit is not None]
     return min(limits) if limits else None
 
 
 def check_limit(max_length: int, special: int) -> None:
-    """Refuses a limit of sources that leaves no room for a text.
+    """Rejects a limit of sources that leaves no room for a text.
 
     Args:
         max_length: the limit in tokens.
-        special: tokens that every source has.
+        special: special tokens of every source.
 
     Raises:
-        UsageError: naming the least.
+        UsageError: naming the lowest limit.
     """
     if max_length <= special:
         raise UsageError(
@@ -64,22 +73,12 @@ def check_limit(max_length: int, special: int) -> None:
         )
 
 
-def check_long(long: str, chunk_overlap: int, limit: int | None) -> None:
-    """Refuses settings that make no sense.
+def check_overlap(chunk_overlap: int, limit: int | None) -> None:
+    """Rejects an overlap of more than half of the limit.
 
     Raises:
-        UsageError: the name is unknown, or the overlap is not below half of the limit, or there is
-            one where nothing overlaps.
+        UsageError: naming the highest overlap.
     """
-    if long not in get_args(Long):
-        raise UsageError(f"long is {long!r}; {did_you_mean(str(long), get_args(Long))}")
-    if chunk_overlap < 0:
-        raise UsageError(f"chunk_overlap is {chunk_overlap}; it must be 0 (none) or more tokens.")
-    if chunk_overlap and long != "chunk":
-        raise UsageError(
-            f"chunk_overlap is {chunk_overlap}, but long is '{long}', where nothing overlaps; set "
-            "long to 'chunk', or leave the overlap out."
-        )
     if limit is not None and chunk_overlap > limit // 2:
         raise UsageError(
             f"chunk_overlap is {chunk_overlap}, but sources are read {limit} tokens at a time; it "
@@ -88,77 +87,79 @@ def check_long(long: str, chunk_overlap: int, limit: int | None) -> None:
 
 
 def refuse_long(texts: Sequence[str], limit: int | None, count: _Count) -> None:
-    """Refuses texts that have to be cut.
+    """Rejects texts that would have to be truncated.
 
     Raises:
         TextError: naming the first of them.
     """
-    for place, length in enumerate([] if limit is None else count(texts), start=1):
+    for number, length in enumerate([] if limit is None else count(texts), start=1):
         if limit is not None and length > limit:
             raise TextError(
                 "Text",
-                place,
-                f"has {length} tokens, and the model reads {limit}; shorten it, or choose what "
-                "becomes of long sources: 'truncate' or 'chunk'.",
+                number,
+                f"has {length} tokens, and the model reads {limit}; shorten it, or set long to "
+                "'truncate' or 'chunk'.",
             )
 
 
-def split_long(
+def chunk_long(
     texts: Sequence[str], limit: int | None, count: _Count, *, overlap: int = 0
-) -> Pieces:
-    """Puts texts of more tokens than the limit into pieces of as many or fewer.
+) -> Chunks:
+    """Splits texts of more tokens than the limit into chunks within it.
 
     Args:
-        texts: the texts; the others stay as they are.
+        texts: the texts; the others stay whole.
         limit: tokens, special ones included; None: nothing is long.
         count: tokens of each of some texts, special ones included.
-        overlap: how many tokens, at most, of a piece's last sentences the next begins with.
+        overlap: most tokens of a chunk's last sentences that the next begins with.
     """
-    pieces: list[str] = []
+    chunks: list[str] = []
     owners: list[int] = []
     lengths = [0] * len(texts) if limit is None else count(texts)
-    for place, (text, length) in enumerate(zip(texts, lengths, strict=True)):
+    for index, (text, length) in enumerate(zip(texts, lengths, strict=True)):
         of_text = [text]
         if limit is not None and length > limit:
             of_text = _chunks(text, limit, count, overlap)
-        pieces += of_text
-        owners += [place] * len(of_text)
-    return Pieces(pieces, owners)
+        chunks += of_text
+        owners += [index] * len(of_text)
+    return Chunks(chunks, owners)
 
 
-def first_pieces(prefix: str | Sequence[str] | None, pieces: Pieces) -> str | Sequence[str] | None:
-    """What each piece's output begins with, of what each text's output does.
+def prefixes_per_chunk(
+    prefix: str | Sequence[str] | None, chunks: Chunks
+) -> str | Sequence[str] | None:
+    """The prefix of each chunk's output: the first chunk of a text has the text's.
 
     Args:
-        prefix: one for all texts, one for each, or none.
-        pieces: of the texts.
+        prefix: one for all texts, one for each, or None.
+        chunks: of the texts.
     """
-    texts = pieces.owners[-1] + 1 if pieces.owners else 0
-    if prefix is None or len(pieces.texts) == texts:
+    texts = chunks.owners[-1] + 1 if chunks.owners else 0
+    if prefix is None or len(chunks.texts) == texts:
         return prefix
-    given = [prefix] * texts if isinstance(prefix, str) else prefix
-    if len(given) != texts:
-        return given  # an error, which is told where all prefixes are looked at
-    owners = pieces.owners
+    prefixes = [prefix] * texts if isinstance(prefix, str) else prefix
+    if len(prefixes) != texts:
+        return prefixes  # an error, raised where all prefixes are checked
+    owners = chunks.owners
     return [
-        given[owner] if place == 0 or owners[place - 1] != owner else ""
-        for place, owner in enumerate(owners)
+        prefixes[owner] if index == 0 or owners[index - 1] != owner else ""
+        for index, owner in enumerate(owners)
     ]
 
 
 def _chunks(text: str, limit: int, count: _Count, overlap: int) -> list[str]:
-    """A long text in pieces of at most `limit` tokens."""
+    """A long text in chunks of at most `limit` tokens."""
     units = _units(text)
     if len(units) == 1:
         units, overlap = _halves(text), 0
     if len(units) == 1:
-        return [text]  # one character: the tokenizer cuts it
+        return [text]  # one character: the tokenizer truncates it
     room = limit - count([""])[0]
     lengths = [length - (limit - room) for length in count(units)]
     chunks: list[str] = []
     for group in _packed(lengths, room, overlap):
         chunk = "".join(units[group.start : group.stop]).strip()
-        # Put together, sentences seldom have more tokens than apart.
+        # Joined, sentences seldom have more tokens than apart.
         fits = not chunk or count([chunk])[0] <= limit
         chunks += [chunk] if fits else _chunks(chunk, limit, count, 0)
     return [chunk for chunk in chunks if chunk] or [""]
@@ -168,10 +169,10 @@ def _packed(lengths: Sequence[int], room: int, overlap: int) -> list[range]:
     """Neighbours whose lengths add up to at most `room`, or single ones that are longer."""
     groups: list[range] = []
     start, held = 0, 0
-    for place, length in enumerate(lengths):
-        if place > start and held + length > room:
-            groups.append(range(start, place))
-            start, held = place, 0
+    for index, length in enumerate(lengths):
+        if index > start and held + length > room:
+            groups.append(range(start, index))
+            start, held = index, 0
             while start - 1 > groups[-1].start and held + lengths[start - 1] <= min(
                 overlap, room - length
             ):
@@ -187,13 +188,13 @@ def _units(text: str) -> list[str]:
     if not text[slice(ends[-1] if ends else 0, None)].strip():
         ends = ends[:-1]
     if not ends:
-        ends = [place for place in range(1, len(text)) if text[place].isspace()]
+        ends = [index for index in range(1, len(text)) if text[index].isspace()]
         ends = [end for end in ends if not text[end - 1].isspace()]
     return [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
 def _halves(text: str) -> list[str]:
-    """A text in two, but not within what is one character to a reader."""
+    """A text in two, but not within one character as readers see it."""
     middle = len(text) // 2
     while middle > 1 and (
         unicodedata.combining(text[middle])

@@ -18,7 +18,7 @@ from warmstart.data.lengths import Lengths
 from warmstart.data.token_rows import TokenRows, tokenize_examples
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
-from warmstart.text.long_sources import shorter
+from warmstart.text.long_sources import tighter_limit
 from warmstart.training.weights import LabelWeights
 
 __all__ = [
@@ -113,8 +113,8 @@ def tokenize_for(
     return tokenize_examples(
         model.tokenizers,
         examples,
-        shorter(max_source_length, model.source_limit),
-        shorter(max_target_length, model.target_limit),
+        tighter_limit(max_source_length, model.source_limit),
+        tighter_limit(max_target_length, model.target_limit),
     )
 
 
