@@ -1,8 +1,8 @@
-"""Every error that warmstart raises for something a user can mend.
+"""Every error that warmstart raises for something a user can fix.
 
-An error's text says what was given, what is allowed and what to do next. The command line prints
-it as one sentence without a traceback and exits with ``exit_code``. Bugs of our own are
-``assert``s and keep their traceback.
+The message states the value, the allowed values and the next step. The command line prints it as
+one sentence without a traceback and exits with ``exit_code``. Bugs of our own are ``assert``s and
+keep their traceback.
 """
 
 import difflib
@@ -21,37 +21,37 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "WarmstartError",
-    "alike",
     "did_you_mean",
-    "tells",
+    "is_reporting_rank",
+    "same_on_all_ranks",
 ]
 
 
 class WarmstartError(Exception):
-    """Something went wrong that the message tells how to mend.
+    """A failure that a user can fix, as the message describes.
 
     Attributes:
         exit_code: of the command.
-        everywhere: whether it happens alike in all processes of a run, most often because they read
-            the same files; then one of them tells for all.
+        on_all_ranks: whether all processes of a run raise the same error, most often because they
+            read the same files; then one of them reports it for all.
     """
 
     exit_code = 1
-    everywhere = True
+    on_all_ranks = True
 
 
-def tells() -> bool:
-    """Whether this process tells what all of a run's processes on this machine have to tell."""
+def is_reporting_rank() -> bool:
+    """Whether this process reports for all of a run's processes on this machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 @contextmanager
-def alike() -> Iterator[None]:
-    """Marks errors of the block as `everywhere`, whatever their kind."""
+def same_on_all_ranks() -> Iterator[None]:
+    """Marks errors of the block as `on_all_ranks`, whatever their kind."""
     try:
         yield
     except WarmstartError as error:
-        error.everywhere = True
+        error.on_all_ranks = True
         raise
 
 
@@ -62,11 +62,11 @@ class UsageError(WarmstartError):
 
 
 class TextError(UsageError):
-    """One of several texts that cannot be taken as it is.
+    """An unusable text among several.
 
     Attributes:
-        place: which, counted from 1.
-        problem: what is wrong with it; the sentence without its subject.
+        place: its number, from 1.
+        problem: the message without its subject.
     """
 
     def __init__(self, what: str, place: int, problem: str) -> None:
@@ -80,39 +80,39 @@ class CheckpointError(WarmstartError):
 
 
 class ConversionError(CheckpointError):
-    """Tensors that do not fit the architecture that the checkpoint's config describes."""
+    """Tensors that do not fit the architecture in the checkpoint's config."""
 
 
 class CompositionError(WarmstartError):
-    """Two halves that cannot be composed, or shared, in the way that was asked for."""
+    """Two halves that cannot be composed, or shared, as requested."""
 
 
 class DataError(WarmstartError):
-    """A data file with a missing column, an empty side, bad encoding, and the like."""
+    """A data file with a missing column, an empty text, invalid UTF-8 or similar defects."""
 
 
 class OutputError(WarmstartError):
     """An output folder or file that cannot be written without losing something."""
 
-    everywhere = False
+    on_all_ranks = False
 
 
 class TrainingError(WarmstartError):
-    """A run that cannot start, resume or go on."""
+    """A run that cannot start, resume or continue."""
 
-    everywhere = False
+    on_all_ranks = False
 
 
 class Interrupted(WarmstartError):
-    """A run that was told to stop, and did so in good order. Nothing has to be mended."""
+    """A run that stopped in an orderly way after a signal. Nothing needs fixing."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
-        self.exit_code = exit_code  # 128 and the signal's number, as a shell has it
+        self.exit_code = exit_code  # 128 plus the signal's number, as in a shell
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
-    """Ends an error sentence: the nearest allowed name, if any is near, and all of them.
+    """The end of an error message: the nearest allowed name, if one is near, and all of them.
 
     >>> did_you_mean("robreta", ["bert", "roberta"])
     "did you mean 'roberta'? Allowed: bert, roberta."

@@ -16,15 +16,15 @@ from rich.text import Text
 
 __all__ = ["Advance", "Progress", "counted", "duration", "one_line"]
 
-Advance = Callable[[int], None]  # takes how many more are done
+Advance = Callable[[int], None]  # takes the number of newly finished items
 
-_SECONDS_PER_LINE: Final = 30.0  # off a terminal, between lines about the same thing
-_REFRESHES: Final = 2  # a second; drawing takes time from the work that it tells of
-_WIDEST_LINE: Final = 160  # columns that a text is cut to where there is no terminal
+_SECONDS_PER_LINE: Final = 30.0  # without a terminal, between lines about the same task
+_REFRESHES: Final = 2  # a second; drawing takes time from the work
+_WIDEST_LINE: Final = 160  # columns of a line without a terminal
 
 
 class _Bars(RichProgress):
-    """Bars, and beneath them a line of values."""
+    """Bars with a line of values beneath."""
 
     values: tuple[str, str] = ("", "")  # for wide terminals and for narrow ones
 
@@ -39,11 +39,11 @@ class _Bars(RichProgress):
 class Progress:
     """Bars with a line of values beneath, and lines that stay above them.
 
-    Where stderr is no terminal there are no bars and no control characters, and who tells of its
-    progress asks `due` whether it is time for another line. Use it as a context.
+    Without a terminal on stderr there are no bars and no control characters; callers write plain
+    lines instead, whenever `due` returns true. A context manager.
 
     Args:
-        numbers: whether a bar says how many of how many; for what is counted in bytes it does not.
+        numbers: whether a bar shows the count and the total; not for counts of bytes.
     """
 
     def __init__(self, *, numbers: bool = True) -> None:
@@ -53,15 +53,15 @@ class Progress:
             if self.live
             else Console(file=sys.stderr, highlight=False, force_terminal=False, color_system=None)
         )
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
         self.bars = _Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             *([MofNCompleteColumn()] if numbers else []),
-            TextColumn("{task.fields[left]:<16}"),  # as wide whatever it says, or bars would jump
+            TextColumn("{task.fields[left]:<16}"),  # a constant width, or bars would jump
             console=self.console,
             refresh_per_second=_REFRESHES,
-            redirect_stdout=False,  # it is for results
+            redirect_stdout=False,  # it carries results
             redirect_stderr=self.live,  # so that logs go above
             disable=not self.live,
             expand=True,
@@ -80,20 +80,20 @@ class Progress:
         self.stop()
 
     def stop(self) -> None:
-        """Takes the bars away, and gives the terminal its cursor back."""
+        """Removes the bars and restores the cursor."""
         self.bars.stop()
 
     @property
     def width(self) -> int:
-        """Columns that a line has."""
+        """Columns of a line."""
         return self.console.width if self.live else _WIDEST_LINE
 
     def due(self) -> bool:
         """Whether it is time for a plain line; if so, the next is not due for a while."""
         now = time.monotonic()
-        if self.live or now - self.told < _SECONDS_PER_LINE:
+        if self.live or now - self.last_line < _SECONDS_PER_LINE:
             return False
-        self.told = now
+        self.last_line = now
         return True
 
     def say(self, text: Text | str) -> None:
@@ -102,11 +102,11 @@ class Progress:
 
     @contextmanager
     def counted(self, what: str, total: int) -> Iterator[Advance]:
-        """A bar, or plain lines, for as long as something is counted.
+        """Shows a bar, or plain lines, for a counted task.
 
         Args:
-            what: is done, such as "decoding".
-            total: how many.
+            what: name of the task, such as "decoding".
+            total: number of items.
         """
         bar = self.bars.add_task(what, total=total, left="")
         done, began = 0, time.monotonic()
@@ -128,7 +128,7 @@ class Progress:
 
 @contextmanager
 def counted(what: str, total: int) -> Iterator[Advance]:
-    """Progress of one thing that is counted; see `Progress.counted`."""
+    """Progress of one counted task; see `Progress.counted`."""
     with Progress() as progress, progress.counted(what, total) as advance:
         yield advance
 
@@ -144,7 +144,7 @@ def duration(seconds: float) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """A text on one line no wider than so many columns, without control characters."""
+    """A text on one line of at most `width` columns, without control characters."""
     spaced = " ".join(text.split())
     shown = "".join("\N{REPLACEMENT CHARACTER}" if _is_control(char) else char for char in spaced)
     cut = Text(shown)

@@ -1,4 +1,4 @@
-"""Output files that a run leaves behind and another goes on with."""
+"""Output files of interrupted and resumed runs."""
 
 import gzip
 import json
@@ -116,7 +116,7 @@ def test_trouble_before_the_first_block(
 
 
 def test_a_name_that_leaves_no_room_for_the_note(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"shorter name: a file of that name and \.progress"):
+    with pytest.raises(OutputError, match="shorter name: its progress file"):
         opened(tmp_path / ("x" * 245))
     assert list(tmp_path.iterdir()) == []
 
@@ -131,7 +131,7 @@ def test_a_file_that_is_there(tmp_path: Path) -> None:
     written(output, [0])
     output.close(done=False)
     assert path.read_bytes() == PARTS[0]
-    with pytest.raises(OutputError, match="not finished; --resume goes on with it"):
+    with pytest.raises(OutputError, match="is unfinished; --resume continues it"):
         opened(path, resume=False)
 
 
@@ -147,10 +147,10 @@ def test_other_settings_and_damage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"out\.txt was begun with another model, or the model's"):
         FileOutput(path, {"num_beams": 1, MODEL_FILES: "x"}, resume=True, overwrite=False)
     path.write_bytes(PARTS[0][:-1])
-    with pytest.raises(OutputError, match="has 23 bytes, and the run that began it noted 24"):
+    with pytest.raises(OutputError, match="has 23 bytes, but its run recorded 24"):
         opened(path)
     path.unlink()
-    with pytest.raises(OutputError, match=r"out\.txt is gone, and the run that began it noted"):
+    with pytest.raises(OutputError, match=r"out\.txt is gone, but its run recorded"):
         opened(path)
     assert not path.exists()
     progress_file(path).write_text("{")

@@ -69,7 +69,7 @@ def test_an_interrupted_run_goes_on(
 
     with pytest.raises(KeyboardInterrupt):
         write_pseudo_labels(
-            model, EXAMPLES, broken, {"batch_size": 4, "max_length": 9}, tell=interrupt
+            model, EXAMPLES, broken, {"batch_size": 4, "max_length": 9}, on_progress=interrupt
         )
     assert not broken.exists()
     partial = tmp_path / ".broken.jsonl.partial"
@@ -106,7 +106,7 @@ def test_a_run_of_something_else_is_not_gone_on_with(
     output = tmp_path / "a.jsonl"
     with pytest.raises(KeyboardInterrupt):
         write_pseudo_labels(
-            model, EXAMPLES, output, {"batch_size": 4, "max_length": 9}, tell=interrupt
+            model, EXAMPLES, output, {"batch_size": 4, "max_length": 9}, on_progress=interrupt
         )
     other = seq2seq(checkpoints("bert"), seed=4) if changed == "model" else model
     examples = EXAMPLES[1:] if changed == "data" else EXAMPLES

@@ -110,10 +110,12 @@ def test_what_is_resumed_must_be_what_was_begun(
         generate_files(job(composed), [source], output=target, on_block=stop)
     changed = source.with_name("changed.txt")
     changed.write_text(source.read_text().replace("the", "a", 1))
-    with pytest.raises(DataError, match="its first 63 lines, whose outputs are written, have"):
+    with pytest.raises(
+        DataError, match="its first 63 lines, whose outputs are written, are different"
+    ):
         generate_files(job(composed), [changed], output=target, resume=True)
     changed.write_text("".join(source.read_text().splitlines(keepends=True)[:40]))
-    with pytest.raises(DataError, match="the input is not what it was"):
+    with pytest.raises(DataError, match="The input has changed"):
         generate_files(job(composed), [changed], output=target, resume=True)
     with pytest.raises(UsageError, match="was begun with long truncate, and now it is chunk"):
         generate_files(job(composed, long="chunk"), [source], output=target, resume=True)
@@ -122,7 +124,7 @@ def test_what_is_resumed_must_be_what_was_begun(
     # Again, it is finished.
     assert generate_files(job(composed), [source], output=target, resume=True) == Counts()
     target.write_bytes(b"".join(expected.splitlines(keepends=True)[:64]))
-    with pytest.raises(OutputError, match="has 64 lines and the input 200, and no run is noted"):
+    with pytest.raises(OutputError, match="has 64 lines and the input 200, and there is no"):
         generate_files(job(composed), [source], output=target, resume=True)
 
 
@@ -132,15 +134,15 @@ def test_what_is_read_is_not_written(
     text = source.read_bytes()
     with source.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        with pytest.raises(UsageError, match=r"in\.txt is read and written"):
+        with pytest.raises(UsageError, match=r"in\.txt is both input and output"):
             generate_files(job(composed), output=source, overwrite=True)
     with source.open("a") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
-        with pytest.raises(UsageError, match="standard output is read and written"):
+        with pytest.raises(UsageError, match="standard output is both input and output"):
             generate_files(job(composed), [source])
     assert source.read_bytes() == text
     for name in ("config.json", "outputs.txt"):
-        with pytest.raises(UsageError, match=f"{name} lies in the model's folder; put"):
+        with pytest.raises(UsageError, match=f"{name} is in the model's folder; put"):
             generate_files(job(composed), [source], output=composed / name, overwrite=True)
 
 
@@ -202,7 +204,7 @@ def test_another_model_is_noticed(composed: Path, tmp_path: Path) -> None:
         ({"resume": True}, "resume needs a file to write to"),
         ({"overwrite": True}, "overwrite needs a file"),
         ({"processes": 0}, "processes is 0"),
-        ({"output": "in.txt"}, "is read and written"),
+        ({"output": "in.txt"}, "is both input and output"),
         ({"output": "."}, "is a folder; give the name of a file in it"),
         ({"output": "none/out.txt"}, "there is no folder"),
     ],

@@ -195,9 +195,9 @@ def test_what_is_no_text_is_replaced_and_counted(warmstart: Run, composed: Path)
         (["a.txt", "b.jsonl"], [], "give files of one kind"),
         (["a.txt"], ["--scores"], "scores needs the output format jsonl"),
         (["a.txt"], ["--resume"], "resume needs a file to write to"),
-        (["a.txt"], ["-o", "a.txt"], "is read and written"),
+        (["a.txt"], ["-o", "a.txt"], "is both input and output"),
         (["a.txt"], ["-o", "b.csv"], "has columns, by its name"),
-        (["a.txt"], ["-o", "b.bz2"], "should be packed, by its name, in a way that is not written"),
+        (["a.txt"], ["-o", "b.bz2"], "the name of a compressed file that cannot be written"),
         (["a.txt", "c"], ["-o", "c", "--choices", "c"], "c holds the choices"),
         (["a.txt"], ["--max-source-length", 1], "it must be at least 3"),
         ([], ["--do-sample", "--num-beams", 2], "do_sample is set and num_beams is 2"),
@@ -252,7 +252,7 @@ def test_a_signal_ends_it_in_order_and_it_goes_on(
     assert finished.err.endswith("--resume\n")
     assert warmstart(*command).code == 1
     finished = warmstart(*command, "--resume")
-    assert (finished.code, finished.err) == (0, "going on after 31 lines\n")
+    assert (finished.code, finished.err) == (0, "continuing after 31 lines\n")
     expected = Seq2Seq.from_pretrained(composed).generate(SENTENCES, max_length=4)
     assert target.read_text().splitlines() == expected * 20
     assert sorted(tmp_path.iterdir()) == [source, target]

@@ -62,7 +62,7 @@ def test_a_lost_connection_is_told_in_a_sentence() -> None:
     lost = r"reached \(Connection closed by peer \[127"
     with pytest.raises(TrainingError, match=lost) as caught, lost_peer_as_error():
         raise RuntimeError(GLOO)
-    assert caught.value.everywhere
+    assert caught.value.on_all_ranks
     with pytest.raises(RuntimeError, match="shapes"), lost_peer_as_error():
         raise RuntimeError("shapes cannot be multiplied")
 
@@ -70,4 +70,4 @@ def test_a_lost_connection_is_told_in_a_sentence() -> None:
 def test_one_process_has_its_own_error() -> None:
     with pytest.raises(OutputError, match="full") as caught, fail_together():
         raise OutputError("The disk is full.")
-    assert not caught.value.everywhere
+    assert not caught.value.on_all_ranks

@@ -1,4 +1,4 @@
-"""Input in blocks of lines, which are the same each time that an input is read."""
+"""Input in blocks of lines, the same each time that an input is read."""
 
 import io
 import os
@@ -17,26 +17,26 @@ from warmstart.errors import DataError
 __all__ = ["STANDARD_INPUT", "Block", "read_blocks", "total_bytes"]
 
 STANDARD_INPUT: Final = "standard input"
-_BATCHES: Final = 32  # of a block, so that texts of like length can be put together
-_BLOCK_BYTES: Final = 4_000_000  # a block ends behind the line that reaches them
-_PAUSE: Final = 0.1  # seconds without input, after which what there is need not wait
-_READ_BYTES: Final = 2**16  # at a time, where pauses are looked for
+_BATCHES: Final = 32  # of a block, so that texts of similar length share batches
+_BLOCK_BYTES: Final = 4_000_000  # a block ends after the line that reaches them
+_PAUSE: Final = 0.1  # seconds without input, after which a block ends
+_READ_BYTES: Final = 2**16  # at a time, where pauses end blocks
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some lines that follow each other.
+    """Consecutive lines of the input.
 
     Attributes:
-        index: its place among the blocks, from 0.
-        lines: as they stand in the input, with their ends.
-        origins: (place in `lines`, file, number of that line in it) where each file begins.
-        end: how many lines of the whole input end with this block.
-        bytes: how many bytes they are.
-        digest: a hash of all input up to here.
-        whole: whether the block is as large as it becomes each time that the input is read. The
-            last may not be, nor one that a pause has ended.
+        index: from 0.
+        lines: as in the input, with their line ends.
+        origins: (index in `lines`, file, number of that line in it) where each file begins.
+        end: lines of the input up to the end of this block.
+        bytes: of the input up to the end of this block.
+        digest: hash of all input up to the end of this block.
+        whole: whether the block has the same size each time that the input is read. The last block
+            may not, nor a block ended by a pause.
     """
 
     index: int
@@ -67,12 +67,12 @@ def read_blocks(
 
     Args:
         files: plain, gzip or zstd, one after the other; none: standard input.
-        batch_lines: lines that are decoded side by side.
-        pauses: whether a pause of standard input ends a block, too; then blocks are not the same
-            each time.
+        batch_lines: lines of a batch.
+        pauses: whether a pause of standard input also ends a block; then blocks differ from run to
+            run.
 
     Raises:
-        DataError: a file is missing, damaged or cannot be read.
+        DataError: if a file is missing, damaged or cannot be read.
     """
     digest = blake2b(digest_size=16)
     held: list[bytes] = []
@@ -104,12 +104,12 @@ def read_blocks(
 
 
 def _lines_of(index: int, batch_lines: int) -> int:
-    """How many lines a block has, by its place."""
+    """Number of lines of a block, by its index."""
     return batch_lines * min(_BATCHES, 1 << min(index, _BATCHES))
 
 
 def total_bytes(files: Sequence[Path]) -> int | None:
-    """How much there is to read; None where that is not known without reading it."""
+    """Size of the input in bytes; None where only reading it would show."""
     if not files:
         if sys.stdin is None:
             return None
@@ -124,7 +124,7 @@ def total_bytes(files: Sequence[Path]) -> int | None:
 
 
 def _lines(files: Sequence[Path], *, pauses: bool) -> Iterator[tuple[str, int, bytes] | None]:
-    """Each line with its file and its number; None: the input pauses."""
+    """Yields each line with its file and its number; None for a pause of the input."""
     if not files:
         number = 0
         for raw in _standard_input(pauses=pauses):
@@ -132,7 +132,7 @@ def _lines(files: Sequence[Path], *, pauses: bool) -> Iterator[tuple[str, int, b
             yield None if raw is None else (STANDARD_INPUT, number, raw)
     for path in files:
         if path.is_file() and not path.stat().st_size:
-            continue  # of an empty file come no lines, whatever it should be packed with
+            continue  # an empty file has no lines, whatever its compression
         name = str(path)
         with read_problems(path), open_bytes(path) as file:
             for number, raw in enumerate(file, start=1):
@@ -140,7 +140,7 @@ def _lines(files: Sequence[Path], *, pauses: bool) -> Iterator[tuple[str, int, b
 
 
 def _standard_input(*, pauses: bool) -> Iterator[bytes | None]:
-    """Its lines; None: for a while there were no more of them."""
+    """Yields the lines of standard input; None for a pause."""
     if sys.stdin is None:
         raise DataError(f"{STANDARD_INPUT} is closed; give a file, or a pipe to read from.")
     stream = cast(io.BufferedReader, sys.stdin.buffer)
@@ -149,7 +149,7 @@ def _standard_input(*, pauses: bool) -> Iterator[bytes | None]:
         return
     rest = b""
     while True:
-        # What was read lies here and not in the stream's buffer, so the system knows of the rest.
+        # The bytes read are kept here and not in the stream's buffer, so `select` sees the rest.
         if not select.select([stream], [], [], _PAUSE)[0]:
             yield None
         part = stream.read1(_READ_BYTES)
@@ -163,7 +163,7 @@ def _standard_input(*, pauses: bool) -> Iterator[bytes | None]:
 
 
 def _waits(stream: io.BufferedReader) -> bool:
-    """Whether the system can tell if there is something to read, and there may be nothing yet."""
+    """Whether the stream can pause, and `select` can detect it."""
     try:
         kind = os.fstat(stream.fileno()).st_mode
     except (OSError, io.UnsupportedOperation):

@@ -1,4 +1,4 @@
-"""A block of lines to the lines of its outputs: what each process does."""
+"""Decodes a block of lines to the lines of its outputs, in any worker."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ __all__ = ["Counts", "Written", "check_job", "decode_block"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What became of lines.
+    """Numbers of lines.
 
     Attributes:
-        lines: of the input, and so of the output.
-        cut: sources that lost their end.
-        chunked: sources that were decoded in pieces.
-        replaced: lines in which something was no text.
+        lines: of the input, equal to those of the output.
+        cut: sources that were truncated.
+        chunked: sources that were decoded in chunks.
+        replaced: lines with invalid UTF-8 or lone surrogates.
     """
 
     lines: int = 0
@@ -40,17 +40,17 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A block's outputs, a line for each line of the block, and what became of them."""
+    """A block's outputs, a line for each line of the block, with their counts."""
 
     data: bytes
     counts: Counts
 
 
 def check_job(model: "Seq2Seq", job: Job) -> None:
-    """Finds settings that are not as they should be before there is anything to decode.
+    """Raises for invalid settings before there is anything to decode.
 
     Raises:
-        UsageError: naming the rule.
+        UsageError: if a setting is invalid for this model.
     """
     for _ in _outputs(model, job, []):
         pass
@@ -63,25 +63,25 @@ def decode_block(
 
     Args:
         model: the job's.
-        job: what to write.
+        job: the settings.
         block: some lines.
-        advance: called for each text that is done.
+        advance: called after each text.
 
     Raises:
-        DataError: a line is not as it should be; the error names file and line.
-        UsageError: a setting is not as it should be.
+        DataError: if a line is invalid; the error names file and line.
+        UsageError: if a setting is invalid.
     """
     lines = sources(block, job)
     filled = [number for number, source in enumerate(lines) if source.text]
     outputs: dict[int, list[Generated]] = {}
     try:
-        for place, found in _outputs(model, job, [lines[number].text for number in filled]):
-            outputs[filled[place]] = found
+        for index, found in _outputs(model, job, [lines[number].text for number in filled]):
+            outputs[filled[index]] = found
             if advance is not None:
                 advance()
     except TextError as error:
         if not str(error).startswith("Text "):
-            raise  # a prefix or a choice, which is of no line
+            raise  # a prefix or a choice, which belongs to no line
         file, number = block.place(filled[error.place - 1])
         raise DataError(f"{file}, line {number} {error.problem}") from None
     config = job.decoding.get("config") or model.generation
@@ -115,10 +115,10 @@ def _line(
     number: int,
 ) -> str:
     if job.output_format == "text":
-        # Whatever Unicode ends a line with: a reader may, too.
+        # All line ends of Unicode, since a reader may split at any of them.
         return "" if found is None else " ".join(found[0].text.splitlines())
     if job.input_format == "jsonl" and source.values is None:
-        return ""  # an empty line between objects stays one
+        return ""  # an empty line between objects stays empty
     values = {"source": source.text} if source.values is None else source.values
     added = _fields(job, source.text, found or [], several)
     taken = [name for name in added if name in values]
@@ -132,7 +132,7 @@ def _line(
 
 
 def _fields(job: Job, text: str, found: "Sequence[Generated]", several: int) -> dict[str, object]:
-    """The fields that are added to an object: lists where several outputs are asked for."""
+    """The fields added to an object: lists for several outputs."""
     columns: dict[str, list[object]] = {
         job.output_column: [output.text for output in found] or [""] * several,
         "at_limit": [output.at_limit for output in found] or [False] * several,
@@ -154,13 +154,13 @@ def _fields(job: Job, text: str, found: "Sequence[Generated]", several: int) -> 
 
 
 def _name(job: Job, name: str) -> str:
-    """Fields beside an output of another name bear it, too, so that two models' do not meet."""
+    """Fields get the name of the output as a prefix, so that those of two models do not collide."""
     plain = job.output_column in ("output", name)
     return name if plain else f"{job.output_column}_{name}"
 
 
 def _finite(score: float) -> float | None:
-    """JSON has no infinity, which is the score of an output that there is not."""
+    """JSON has no infinity, the score of a missing output."""
     return score if abs(score) != float("inf") else None
 
 
@@ -168,6 +168,6 @@ def _json(values: Mapping[str, object]) -> str:
     line = json.dumps(values, ensure_ascii=False)
     try:
         line.encode()
-    except UnicodeEncodeError:  # half a character, which the input had as an escape
+    except UnicodeEncodeError:  # a lone surrogate, from an escape in the input
         return json.dumps(values)
     return line

@@ -1,7 +1,7 @@
-"""Blocks decoded by many workers and handed on in their order, each of them once.
+"""Blocks decoded by many workers and yielded in their order, each exactly once.
 
-A block whose worker is lost is given to another. Its outputs come from whoever finishes it, and a
-block is with one worker at a time: so nothing is lost, and nothing comes twice.
+A block whose worker is lost goes to another. Only one worker at a time has a block, and its outputs
+are those of the worker that finishes it: so nothing is lost or duplicated.
 """
 
 import logging
@@ -18,13 +18,13 @@ __all__ = ["Failed", "Finished", "Lost", "Workers", "in_order"]
 
 logger = logging.getLogger(__name__)
 
-_TRIES: Final = 3  # workers that a block may be given to
-_AHEAD: Final = 4  # blocks that are read ahead of the one to be written next, for each worker
+_TRIES: Final = 3  # workers per block
+_AHEAD: Final = 4  # blocks read ahead of the next one to write, per worker
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A block that a worker has decoded."""
+    """A decoded block."""
 
     block: Block
     written: Written
@@ -32,7 +32,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A block that cannot be decoded, and why."""
+    """A block that cannot be decoded, with its error."""
 
     block: Block
     error: WarmstartError
@@ -40,37 +40,37 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A block whose worker is gone, and how that went."""
+    """A block whose worker is gone, with the reason."""
 
     block: Block
     reason: str
 
 
 class Workers(Protocol):
-    """Processes, here or elsewhere, each of which decodes a block at a time."""
+    """Processes, local or remote, each decoding one block at a time."""
 
     count: int
 
     def free(self) -> bool:
-        """Whether one of them has loaded the model and nothing to do."""
+        """Whether a worker has loaded the model and is idle."""
 
     def send(self, block: Block) -> None:
-        """Gives a block to one that is free."""
+        """Gives a block to an idle worker."""
 
     def wait(self) -> Finished | Failed | Lost | None:
-        """Waits until something has happened; None: nothing has to a block.
+        """Waits for an event; None for one that concerns no block.
 
         Raises:
-            WarmstartError: none can start.
+            WarmstartError: if no worker can start.
         """
 
 
 def in_order(blocks: Iterator[Block], workers: Workers) -> Iterator[tuple[Block, Written]]:
-    """Each block with its outputs, in the order of the blocks.
+    """Yields each block with its outputs, in the order of the blocks.
 
     Raises:
-        WarmstartError: a block has ended one worker after the other; or cannot be decoded, when
-            those before it have been handed on.
+        WarmstartError: if a block has ended several workers, or, after all earlier blocks, if it
+            cannot be decoded.
     """
     again: deque[Block] = deque()
     finished: dict[int, tuple[Block, Written]] = {}
@@ -96,14 +96,14 @@ def in_order(blocks: Iterator[Block], workers: Workers) -> Iterator[tuple[Block,
             if lost[event.block.index] == _TRIES:
                 raise WarmstartError(
                     f"{event.block} ended {_TRIES} processes one after the other ({event.reason}), "
-                    "perhaps for want of memory; lower the batch size or the number of processes."
+                    "perhaps out of memory; lower the batch size or the number of processes."
                 )
             logger.warning("a process ended (%s); %s goes to another", event.reason, event.block)
             again.append(event.block)
         elif isinstance(event, Failed):
             running -= 1
             failed.append(event)
-            following = None  # those before it are with workers, or wait for another
+            following = None  # earlier blocks are with workers, or wait for one
         elif event is not None:
             running -= 1
             finished[event.block.index] = event.block, event.written

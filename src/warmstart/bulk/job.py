@@ -32,9 +32,9 @@ class JobOptions:
     output_format: TextFormat = "text"
     """Lines of text, or JSON Lines."""
     source_column: str | None = None
-    """JSON Lines: the field that holds the source; default: a well-known name."""
+    """JSON Lines: the field with the source; default: a well-known name."""
     output_column: str = "output"
-    """JSON Lines: the field that is added."""
+    """JSON Lines: the added field."""
     errors: TextErrors = "strict"
     """Invalid UTF-8, and lone surrogates in JSON: an error with file and line, or U+FFFD, with
     the lines counted."""
@@ -53,10 +53,10 @@ class _JobKeywords(JobOptions, RequestOptions):
 
 @dataclass(frozen=True, kw_only=True, init=False)
 class Job(JobOptions):
-    """How sources become outputs. Every worker process gets it.
+    """The settings of a bulk job, sent to every worker process.
 
     Options of decoding are given as keywords, ``Job(model="out/final", num_beams=4)``, and kept in
-    `decoding`; those that are left out are the model's own.
+    `decoding`; missing ones are the model's own.
     """
 
     decoding: Annotated[Mapping[str, Any], UNCHECKED] = field(default_factory=dict)
@@ -102,11 +102,11 @@ class Job(JobOptions):
             )
 
     def settings(self) -> dict[str, object]:
-        """What the rest of an unfinished file must have in common with its beginning, as JSON.
+        """The settings that a resumed run must share with the interrupted one, as JSON.
 
-        Not the model's name, which may have moved, nor `compile`, which changes no output but by
-        rounding, nor `errors`: what was written had none. Of the settings that models save only
-        those that were given.
+        Not the model's name, since its folder may move, nor `compile`, which changes outputs only
+        by rounding, nor `errors`: the lines written had none. Of the settings that models save,
+        only explicit ones.
         """
         values = {name: getattr(self, name) for name in _OWN}
         del values["model"], values["errors"], values["compile"]

@@ -1,9 +1,9 @@
-"""Where outputs go: a stream, or a file that another run can go on with.
+"""Outputs of a run: a stream, or a file that another run can resume.
 
-Beside a file that is being written lies FILE.progress.json: what the run was told, and how far
-input and output got. It is there from before the file's first byte until behind its last, and is
-replaced as a whole; what the file has beyond it is cut off and written again. A file that is to be
-replaced stays as it is until there is a first block to write.
+During a run FILE.progress.json records its settings and its position in input and output. It
+exists from before the file's first byte until after its last, and is replaced atomically; bytes of
+the file after the recorded position are truncated and written again. An existing file is
+overwritten only once there is a first block to write.
 """
 
 import errno
@@ -25,9 +25,9 @@ from warmstart.writing import atomic_file
 
 __all__ = ["MODEL_FILES", "FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 
-_NOTE_EVERY: Final = 1.0  # seconds between two notes of how far a run is
-MODEL_FILES: Final = "the model's files"  # among the settings: a digest of them
-_VERSION: Final = 2  # of what a progress file holds
+_NOTE_EVERY: Final = 1.0  # seconds between two records of progress
+MODEL_FILES: Final = "the model's files"  # their digest, among the settings
+_VERSION: Final = 2  # of the format of progress files
 
 
 class Output(Protocol):
@@ -39,18 +39,18 @@ class Output(Protocol):
         """Takes the next block's outputs."""
 
     def close(self, *, done: bool) -> None:
-        """Ends, with all written or not."""
+        """Ends the output, complete or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a run got.
+    """Progress of a run.
 
     Attributes:
-        lines: of the input that are done.
-        digest: of the input up to there, see `Block.digest`.
+        lines: finished lines of the input.
+        digest: of the input up to them, see `Block.digest`.
         bytes: of the output file.
-        counts: of what is done.
+        counts: of the finished lines.
     """
 
     lines: int = 0
@@ -60,7 +60,7 @@ class Progress:
 
 
 class StreamOutput:
-    """A pipe, a terminal, or any file that is no regular one."""
+    """A pipe, a terminal, or any other file that is not a regular one."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.start = Progress()
@@ -68,27 +68,27 @@ class StreamOutput:
         self.name = name
 
     def write(self, block: Block, written: Written) -> None:
-        """Passes on a block at once."""
+        """Writes a block and flushes."""
         with _write_problems(self.name):
             self.stream.write(written.data)
             self.stream.flush()
 
     def close(self, *, done: bool) -> None:
-        """Leaves the stream to whoever opened it."""
+        """Leaves the stream open."""
 
 
 class FileOutput:
     """A file, new or begun by an earlier run.
 
     Args:
-        path: the file; packed if it ends in .gz or .zst.
-        settings: what both runs must have in common.
-        resume: whether to go on with what is there.
-        overwrite: whether what is there may go.
+        path: the file; compressed if it ends in .gz or .zst.
+        settings: those that both runs must share.
+        resume: whether to continue an existing file.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        OutputError: it may not, or cannot, be written.
-        UsageError: the settings are others than when the file was begun.
+        OutputError: if the file exists without `resume` or `overwrite`, or cannot be written.
+        UsageError: if the settings differ from those of the interrupted run.
     """
 
     def __init__(
@@ -100,30 +100,30 @@ class FileOutput:
             self.packing = compression(path)
         except DataError:
             raise UsageError(
-                f"{path} should be packed, by its name, in a way that is not written; allowed are "
+                f"{path} has the name of a compressed file that cannot be written; allowed are "
                 "gzip (.gz), zstd (.zst), and other names for plain files."
             ) from None
         with _write_problems(path):  # of names that are too long
             size = path.stat().st_size if path.exists() else None
             noted = progress_file(path).exists()
-        # An empty file without a note is of a run that was killed before it wrote anything, or of
-        # an input without lines.
+        # An empty file without a progress file is of a run killed before its first block, or of an
+        # input without lines.
         self.finished = resume and bool(size) and not noted
         self.start = _noted(path, self.settings) if resume and noted else Progress()
         if self.finished:
             return
         if not resume and not overwrite and size is not None:
-            begun = " and is not finished; --resume goes on with it, and" if noted else ";"
+            begun = " and is unfinished; --resume continues it, and" if noted else ";"
             raise OutputError(f"{path} exists{begun} --overwrite replaces it.")
         if (size or 0) < self.start.bytes:
             has = "is gone" if size is None else f"has {size} bytes"
             raise OutputError(
-                f"{path} {has}, and the run that began it noted {self.start.bytes} bytes; bring "
-                "back what it wrote, or start anew with --overwrite."
+                f"{path} {has}, but its run recorded {self.start.bytes} bytes; restore the file, "
+                "or start over with --overwrite."
             )
         self.now, self.begun, self.new = self.start, False, size is None
         with _write_problems(path):
-            self.file = path.open("ab")  # what is there is cut off later
+            self.file = path.open("ab")  # truncated in `_begin`
         try:
             _lock(self.file, self.path)
         except BaseException:
@@ -131,7 +131,7 @@ class FileOutput:
             raise
 
     def _begin(self) -> None:
-        """Cuts off what was written and not noted, or is to be replaced."""
+        """Truncates the file to the recorded position."""
         self._note()
         self.file.truncate(self.start.bytes)
         self.begun = True
@@ -143,7 +143,7 @@ class FileOutput:
             if not self.begun:
                 self._begin()
             self.file.write(data)
-            if block.whole:  # else it is the last, and might have grown when it is read again
+            if block.whole:  # else it is the last, and may be longer in the next run
                 self.now = Progress(
                     lines=block.end,
                     digest=block.digest,
@@ -154,9 +154,9 @@ class FileOutput:
                 self._note()
 
     def close(self, *, done: bool) -> None:
-        """Notes how far it is, or takes the note away when all is written.
+        """Records the progress, or removes the progress file of a complete output.
 
-        A file that was made in vain goes, so that a wrong option can be mended and tried again.
+        A new file without a block is removed, so that the command can be corrected and repeated.
         """
         if self.finished:
             return
@@ -172,7 +172,7 @@ class FileOutput:
                 self.path.unlink()
 
     def _note(self) -> None:
-        """First the file, then the note of it: one never tells of what is not there."""
+        """Syncs the file, then its record, so that the record is never ahead of the file."""
         _sync(self.file)
         values = {"version": _VERSION, "settings": self.settings, **asdict(self.now)}
         with atomic_file(progress_file(self.path)) as partial:
@@ -181,16 +181,16 @@ class FileOutput:
 
 
 def progress_file(path: Path) -> Path:
-    """What lies beside an output file while it is written."""
+    """The progress file of an unfinished output."""
     return path.with_name(f"{path.name}.progress.json")
 
 
 def _noted(path: Path, settings: Mapping[str, object]) -> Progress:
-    """How far the run got that began a file.
+    """The recorded progress of an unfinished output.
 
     Raises:
-        UsageError: it had other settings.
-        OutputError: what it left cannot be read.
+        UsageError: if the settings differ.
+        OutputError: if the progress file is damaged.
     """
     note = progress_file(path)
     try:
@@ -206,8 +206,8 @@ def _noted(path: Path, settings: Mapping[str, object]) -> Progress:
         )
     except (ValueError, KeyError, TypeError):
         raise OutputError(
-            f"{note} is damaged or of another version, so {path} cannot be gone on with; "
-            "--overwrite starts anew."
+            f"{note} is damaged or of another version, so {path} cannot be resumed; --overwrite "
+            "starts over."
         ) from None
     now = json.loads(json.dumps(settings))
     for name in sorted({*before, *now}):
@@ -216,21 +216,21 @@ def _noted(path: Path, settings: Mapping[str, object]) -> Progress:
         if name == MODEL_FILES:
             raise UsageError(
                 f"{path} was begun with another model, or the model's files have changed since; "
-                "give the same to go on, or --overwrite to start anew."
+                "give the same model to continue, or --overwrite to start over."
             )
         raise UsageError(
-            f"{path} was begun with {name} {_told(before.get(name))}, and now it is "
-            f"{_told(now.get(name))}; give the same to go on, or --overwrite to start anew."
+            f"{path} was begun with {name} {_shown(before.get(name))}, and now it is "
+            f"{_shown(now.get(name))}; give the same to continue, or --overwrite to start over."
         )
     return found
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     return "not given" if value is None else f"{value!s:.80}"
 
 
 def _packed(data: bytes, packing: Compression | None) -> bytes:
-    """A part of a gzip or zstd file, which may have any number of them."""
+    """A member of a gzip or zstd file, which may have any number of them."""
     if packing is None:
         return data
     if packing == "gzip":
@@ -246,7 +246,7 @@ def _sync(file: BinaryIO) -> None:
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Two runs that write one file would spoil it. The lock ends with the process."""
+    """Locks the file against a second writer. The lock ends with the process."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -261,7 +261,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
 
 @contextmanager
 def _write_problems(name: object) -> Iterator[None]:
-    """A full disk in a sentence. A reader that is gone is nobody's mistake, and passes."""
+    """Turns write failures into an OutputError. A closed pipe is not a failure, and passes."""
     try:
         yield
     except BrokenPipeError:
@@ -271,5 +271,5 @@ def _write_problems(name: object) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             why, hint = "the disk is full", "Free some space."
         elif error.errno == errno.ENAMETOOLONG:
-            hint = "Give it a shorter name: a file of that name and .progress.json lies beside it."
+            hint = "Give it a shorter name: its progress file is named NAME.progress.json."
         raise OutputError(f"{name} cannot be written: {why}. {hint}") from None

@@ -1,9 +1,9 @@
-"""Workers that are actors of a Ray cluster, on any number of machines.
+"""Workers as actors of a Ray cluster, on any number of machines.
 
-Plain actors rather than a Ray Data pipeline. What is promised is exact: outputs in the order of
-the input, the batches of a resumed run those of an uninterrupted one, a line for every line. Ray
-Data cuts its input into blocks as it sees fit, and reads files, not streams; here one process reads
-and writes, and the cluster decodes. Reading takes microseconds a line, decoding milliseconds.
+Plain actors rather than a Ray Data pipeline: outputs are in the order of the input, a resumed run
+has the batches of an uninterrupted one, and every line gets a line. Ray Data splits its input into
+blocks of its own choice, and reads files, not streams; here one process reads and writes, and the
+cluster decodes. Reading takes microseconds a line, decoding milliseconds.
 """
 
 import logging
@@ -23,15 +23,15 @@ __all__ = ["RayWorkers"]
 
 logger = logging.getLogger(__name__)
 
-_STARTS: Final = 3  # that may fail one after the other, before any succeeds
-_PATIENCE: Final = 60.0  # seconds without anything happening, before it is said
+_STARTS: Final = 3  # that may fail in a row, before any succeeds
+_PATIENCE: Final = 60.0  # seconds without an event, before a warning
 
 
 @dataclass(slots=True)
 class _Actor:
     handle: Any
     number: int
-    answer: Any  # the reference of what it is doing: loading first; None: nothing
+    answer: Any  # reference of its pending result: loading first; None: idle
     block: Block | None = None
     ready: bool = False
 
@@ -40,12 +40,12 @@ class RayWorkers:
     """Actors that decode blocks, spread over the machines of a cluster. A lost one is replaced.
 
     Args:
-        job: what to write. The model's folder has to be there on every machine.
-        address: "local" for a cluster of this machine alone, or as `ray.init` takes it.
-        count: how many; None: one for each GPU, or where there are none for each machine.
+        job: the settings. The model's folder must exist on every machine.
+        address: "local" for a cluster of this machine only, or an address for `ray.init`.
+        count: number of actors; None: one for each GPU, or for each machine without GPUs.
 
     Raises:
-        UsageError: Ray is not installed, or there is no such cluster.
+        UsageError: if Ray is not installed, or there is no such cluster.
     """
 
     def __init__(self, job: Job, address: str, count: int | None) -> None:
@@ -79,7 +79,7 @@ class RayWorkers:
         )
         self.began = time.monotonic()
         self.failed_starts = 0
-        self.told = False
+        self.announced = False
         self.actors = [self._start(number) for number in range(self.count)]
 
     def free(self) -> bool:
@@ -119,7 +119,7 @@ class RayWorkers:
         return Finished(block, answer)
 
     def close(self) -> None:
-        """Ends the actors, and leaves the cluster if it was entered here."""
+        """Ends the actors, and disconnects from the cluster if connected here."""
         for actor in self.actors:
             self.ray.kill(actor.handle)
         if self.ours:
@@ -130,17 +130,17 @@ class RayWorkers:
             num_cpus=self.threads,
             num_gpus=self.gpus,
             scheduling_strategy="SPREAD",
-            max_restarts=0,  # another takes its place, once it has loaded the model
+            max_restarts=0,  # replaced by `_replace`, once another has loaded the model
         )(Worker)
-        # Ray shows an actor its own GPU alone, as the first.
+        # Ray shows an actor only its own GPU, as the first.
         handle = remote.remote(self.job, 0, self.threads)
         return _Actor(handle, number, handle.load.remote())
 
     def _ready(self, actor: _Actor) -> None:
         actor.ready = True
         self.failed_starts = 0
-        if not self.told and all(actor.ready for actor in self.actors):
-            self.told = True
+        if not self.announced and all(actor.ready for actor in self.actors):
+            self.announced = True
             logger.info(
                 "%d actors are ready after %.1f s", self.count, time.monotonic() - self.began
             )
@@ -150,8 +150,8 @@ class RayWorkers:
             self.failed_starts += 1
             if self.failed_starts == _STARTS:
                 raise WarmstartError(
-                    f"{_STARTS} actors ended while they loaded the model ({reason}), perhaps for "
-                    "want of memory; see the logs of Ray."
+                    f"{_STARTS} actors ended while they loaded the model ({reason}), perhaps out "
+                    "of memory; see the logs of Ray."
                 )
         self.actors[self.actors.index(actor)] = self._start(actor.number)
         return None if actor.block is None else Lost(actor.block, reason)
@@ -159,7 +159,7 @@ class RayWorkers:
 
 def _connect(ray: Any, address: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray is to leave a GPU visible, or not, as it is told here.
+    # The visibility of GPUs is set by `num_gpus` alone.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         if address == "local":
@@ -170,6 +170,6 @@ def _connect(ray: Any, address: str) -> None:
             ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(
-            f"there is no Ray cluster at {address} ({str(error).splitlines()[0]}); start one with "
+            f"There is no Ray cluster at {address} ({str(error).splitlines()[0]}); start one with "
             "`ray start --head`, or give local."
         ) from None

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine, each with its share of the processors."""
+"""Workers as processes of this machine, each with its share of the processors."""
 
 import logging
 import multiprocessing
@@ -24,8 +24,8 @@ __all__ = ["ProcessWorkers", "processors"]
 
 logger = logging.getLogger(__name__)
 
-_STARTS: Final = 3  # that may fail one after the other, before any succeeds
-_GRACE: Final = 5.0  # seconds to end in, when told to
+_STARTS: Final = 3  # that may fail in a row, before any succeeds
+_GRACE: Final = 5.0  # seconds to end in, after SIGTERM
 
 
 @dataclass(slots=True)
@@ -38,19 +38,19 @@ class _Child:
 
 
 class ProcessWorkers:
-    """Processes that decode blocks. One that is killed is replaced.
+    """Processes that decode blocks. A killed one is replaced.
 
     Args:
-        job: what to write.
-        count: how many.
+        job: the settings.
+        count: number of processes.
     """
 
     def __init__(self, job: Job, count: int) -> None:
         self.job = job
         self.count = count
-        told = os.environ.get("OMP_NUM_THREADS", "")
+        threads = os.environ.get("OMP_NUM_THREADS", "")
         own = processors() // count
-        self.threads = max(1, int(told) if told.isdecimal() else own)
+        self.threads = max(1, int(threads) if threads.isdecimal() else own)
         if count > processors():
             logger.warning(
                 "%d processes share %d processors; more processes than processors are slower",
@@ -65,7 +65,7 @@ class ProcessWorkers:
         )
         self.began = time.monotonic()
         self.failed_starts = 0
-        self.told = False
+        self.announced = False
         self.children: list[_Child] = []
         try:
             for number in range(count):
@@ -82,7 +82,7 @@ class ProcessWorkers:
         """See `Workers`."""
         child = next(child for child in self.children if child.ready and child.block is None)
         child.block = block
-        with suppress(OSError):  # it is gone, which `wait` is told, too
+        with suppress(OSError):  # it is gone, which `wait` detects
             child.pipe.send(block)
 
     def wait(self) -> Finished | Failed | Lost | None:
@@ -110,7 +110,7 @@ class ProcessWorkers:
     def close(self) -> None:
         """Ends the processes."""
         for child in self.children:
-            child.pipe.close()  # one that waits for a block ends by itself
+            child.pipe.close()  # an idle one ends by itself
             child.process.terminate()
         until = time.monotonic() + _GRACE
         for child in self.children:
@@ -127,14 +127,14 @@ class ProcessWorkers:
         )
         with _interrupts_ignored():
             process.start()
-        theirs.close()  # so that its end is the end of the pipe
+        theirs.close()  # so that the pipe closes with the child
         return _Child(process, ours, number)
 
     def _ready(self, child: _Child) -> None:
         child.ready = True
         self.failed_starts = 0
-        if not self.told and all(child.ready for child in self.children):
-            self.told = True
+        if not self.announced and all(child.ready for child in self.children):
+            self.announced = True
             logger.info(
                 "%d processes are ready after %.1f s", self.count, time.monotonic() - self.began
             )
@@ -147,14 +147,14 @@ class ProcessWorkers:
             if self.failed_starts == _STARTS:
                 raise WarmstartError(
                     f"{_STARTS} processes ended while they loaded the model ({reason}), perhaps "
-                    "for want of memory; lower the number of processes."
+                    "out of memory; lower the number of processes."
                 )
         self.children[self.children.index(child)] = self._start(child.number)
         return None if child.block is None else Lost(child.block, reason)
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Number of processors available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -168,7 +168,7 @@ def _how_it_ended(code: int | None) -> str:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """A terminal sends Ctrl-C to all; this process tells its children, which inherit deafness."""
+    """Children inherit that SIGINT is ignored: a terminal sends Ctrl-C to all, and we end them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -180,9 +180,9 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _run(pipe: Connection, job: Job, number: int, threads: int) -> None:
-    """What a child does, until its pipe ends."""
+    """Runs a child until its pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not number:  # what is to be said of a model need not be said by each
+    if not number:  # warnings about the model are logged once
         logging.basicConfig(format="%(message)s", level=logging.WARNING)
     else:
         logging.disable(logging.WARNING)
@@ -193,11 +193,11 @@ def _run(pipe: Connection, job: Job, number: int, threads: int) -> None:
         while True:
             pipe.send(worker.decode(pipe.recv()))
     except (EOFError, OSError):
-        return  # the parent is gone, or has no more
+        return  # the parent is gone, or has no more blocks
 
 
 def _end_with_parent() -> None:
-    """Nobody wants the rest of a block of a run that was killed, least of all the run after it."""
+    """Ends this process with its parent: the rest of a block of a killed run is of no use."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

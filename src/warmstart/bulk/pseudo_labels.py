@@ -1,4 +1,4 @@
-"""What a model writes for training sources, as the targets of a smaller one.
+"""Outputs of a model for training sources, as the targets of a smaller one.
 
 Sequence-level distillation (Kim and Rush 2016, section 3.2): a student that learns its teacher's
 best outputs has one likely answer for each source, rather than many human ones.
@@ -27,18 +27,18 @@ __all__ = ["PseudoLabels", "write_pseudo_labels"]
 
 logger = logging.getLogger(__name__)
 
-_BATCHES: Final = 32  # decoded before they are written, to put texts of like length together
+_BATCHES: Final = 32  # of a block, so that texts of similar length share batches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PseudoLabels:
-    """What was written.
+    """Numbers of examples.
 
     Attributes:
         examples: read.
-        written: pairs in the file, the rest are outputs without a text.
-        resumed: of the examples, those that a run before had done.
-        cut: sources that lost their end.
+        written: pairs in the file; the rest are empty outputs.
+        resumed: examples finished by an earlier run.
+        cut: sources that were truncated.
     """
 
     examples: int
@@ -49,7 +49,7 @@ class PseudoLabels:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far a run has got: examples done, pairs and bytes in the file beside the output."""
+    """Progress of a run: finished examples; pairs and bytes in the temporary file."""
 
     key: str
     examples: int = 0
@@ -64,26 +64,27 @@ def write_pseudo_labels(
     output: Path,
     decoding: Mapping[str, Any] | None = None,
     *,
-    tell: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda done: None,
 ) -> PseudoLabels:
     """Writes JSON Lines to train on: source, the model's output as target, and the first target.
 
-    What is done is kept beside the output, as ``.NAME.partial``; the same call goes on from there
-    after an interruption, and only what is whole gets the name. An example keeps its weight.
+    Finished examples are kept in ``.NAME.partial`` in the same folder; after an interruption the
+    same call continues from there, and only a complete file gets the name. An example keeps its
+    weight.
 
     Args:
         model: the teacher.
         examples: at least one.
-        output: a file in ``.jsonl``; one of that name is replaced.
-        decoding: options of `Seq2Seq.generate_each`, but for `config` and `constraints`.
-        tell: called with the number of examples that are done.
+        output: a ``.jsonl`` file; an existing one is replaced.
+        decoding: options of `Seq2Seq.generate_each`, except `config` and `constraints`.
+        on_progress: called with the number of finished examples.
 
     Raises:
-        OutputError: if it cannot be written.
+        OutputError: if the file cannot be written.
         UsageError: if a setting is not allowed, or the output's name ends in something else.
     """
     if output.suffix != ".jsonl":
-        raise UsageError(f"{output} is to hold JSON Lines; give a name that ends in .jsonl.")
+        raise UsageError(f"{output} is JSON Lines; give a name that ends in .jsonl.")
     options = dict(decoding or {})
     changed = {name: value for name, value in options.items() if name != "batch_size"}
     max_source_length = changed.pop("max_source_length", None)
@@ -116,17 +117,17 @@ def write_pseudo_labels(
                 progress.bytes = file.tell()
                 with atomic_file(note) as partial:
                     partial.write_text(json.dumps(asdict(progress)), encoding="utf-8")
-                tell(progress.examples)
+                on_progress(progress.examples)
         rows.replace(output)
         note.unlink()
     except OSError as error:
         raise OutputError(
             f"{output} cannot be written: {error.strerror}. Make room or check the folder, then "
-            "run the same command again; it goes on from what is done."
+            "run the same command again; it continues from the finished examples."
         ) from None
     if progress.cut:
         logger.warning(
-            "%d of %d sources were too long and were cut.", progress.cut, progress.examples
+            "%d of %d sources were too long and were truncated.", progress.cut, progress.examples
         )
     return PseudoLabels(
         examples=progress.examples,
@@ -148,18 +149,18 @@ def _line(example: Example, output: str) -> bytes:
 
 
 def _resumed(rows: Path, note: Path, key: str) -> _Progress:
-    """Where the same call was interrupted, or the beginning."""
+    """The progress of an interrupted call, or none."""
     with suppress(OSError, ValueError, TypeError):
         found = _Progress(**json.loads(note.read_text(encoding="utf-8")))
         if found.key == key and rows.stat().st_size >= found.bytes:
-            logger.info("going on behind the %d examples that are done", found.examples)
+            logger.info("continuing after %d finished examples", found.examples)
             return found
-        logger.warning("%s is of another model, data or settings; starting anew", rows)
+        logger.warning("%s is of another model, data or settings; starting over", rows)
     return _Progress(key)
 
 
 def _digest(model: "Seq2Seq") -> str:
-    """Of all weights: a folder may hold another model under the same name."""
+    """Hash of all weights: a folder may hold another model under the same name."""
     import torch
 
     digest = hashlib.blake2b(digest_size=16)

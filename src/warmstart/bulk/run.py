@@ -1,4 +1,4 @@
-"""Outputs for all of an input: the one function that everything else here is for."""
+"""Outputs for all of an input: the entry point of the package."""
 
 import logging
 import os
@@ -44,30 +44,30 @@ def generate_files(
     """Writes a line of output for each line of input, in order, in constant memory.
 
     Args:
-        job: what to write.
+        job: the settings.
         files: the input, one file after the other; none: standard input.
-        output: a file, packed if its name ends in .gz or .zst; None: standard output.
-        resume: go on with what an interrupted run has written to `output`; a run that has not
-            begun begins, and one that has ended is left alone, if it has a line for each line.
-        overwrite: replace `output` if it is there.
-        processes: that decode side by side on this machine; with `ray`, in the cluster, where 1 is
-            one for each machine or GPU.
+        output: a file, compressed if its name ends in .gz or .zst; None: standard output.
+        resume: continue an interrupted run that wrote to `output`; a run that has not begun begins,
+            and a finished one is left alone, if it has a line for each line.
+        overwrite: replace an existing `output`.
+        processes: number of processes on this machine; with `ray`, of actors in the cluster, where
+            1 means one for each machine or GPU.
         ray: "local", or the address of a Ray cluster whose machines decode.
-        on_text: called for each text that is done, where one process decodes.
-        on_block: called for each block that is written.
+        on_text: called after each text, where one process decodes.
+        on_block: called after each written block.
 
     Returns:
-        What became of the lines, those of earlier runs included.
+        Counts of the lines, those of earlier runs included.
 
     Raises:
-        DataError: the input is not as it should be.
-        OutputError: the output cannot be written.
-        UsageError: settings contradict each other, or what the output was begun with.
+        DataError: if the input is invalid.
+        OutputError: if the output cannot be written.
+        UsageError: if settings contradict each other, or those of the interrupted run.
     """
     _check(files, output, resume=resume, overwrite=overwrite, processes=processes)
     _check_apart(job.model, files, output)
     column = job.source_column
-    # What goes to a file can be gone on with, and so needs the same blocks each time.
+    # A file can be resumed, and so needs the same blocks each time.
     blocks = read_blocks(files, job.option("batch_size"), pauses=output is None)
     if job.input_format == "jsonl" and column is None:
         column, blocks = choose_column(blocks, job.errors)
@@ -76,14 +76,14 @@ def generate_files(
     if isinstance(target, FileOutput) and target.finished:
         lines = _check_finished(target.path, blocks)
         logger.info(
-            "%s is finished: it has a line for each of the input's %d. Nothing is done.",
+            "%s is finished: it has a line for each of the input's %d. Nothing to do.",
             output,
             lines,
         )
         return Counts()
     counts, done = target.start.counts, False
     if target.start.lines:
-        logger.info("going on after %d lines", target.start.lines)
+        logger.info("continuing after %d lines", target.start.lines)
     try:
         blocks = _rest(blocks, target.start)
         with closing(_decoded(job, blocks, processes, ray, on_text)) as decoded:
@@ -105,12 +105,12 @@ def _check(
         if file.is_dir():
             raise DataError(f"{file} is a folder; give the files in it.")
         if not file.exists():
-            raise DataError(f"there is no file {file}; check the path to the texts.")
+            raise DataError(f"There is no file {file}; check the path to the texts.")
     if processes < 1:
         raise UsageError(f"processes is {processes}; it must be 1 or more.")
     if resume and overwrite:
         raise UsageError(
-            "resume and overwrite are both given; the one goes on with a file, and the other "
+            "resume and overwrite are both given; the first continues a file, and the second "
             "replaces it. Leave one out."
         )
     if output is None:
@@ -123,18 +123,20 @@ def _check(
     if not output.absolute().parent.is_dir():
         raise UsageError(f"{output} cannot be written: there is no folder {output.parent}.")
     if resume and output.exists() and not output.is_file():
-        raise UsageError(f"{output} is no regular file, so nothing can be resumed; leave it out.")
+        raise UsageError(
+            f"{output} is not a regular file, so it cannot be resumed; leave resume out."
+        )
 
 
 def _check_apart(model: str, files: Sequence[Path], output: Path | None) -> None:
-    """Refuses to write what is read: the input, or the model."""
+    """Rejects an output that is the input or in the model's folder."""
     folder = Path(model).resolve()
     if output is not None and folder.is_dir() and output.resolve().is_relative_to(folder):
-        # Its files also tell a run that is resumed whether the model is still the same.
-        raise UsageError(f"{output} lies in the model's folder; put the output elsewhere.")
+        # A resumed run detects another model by the files of this folder.
+        raise UsageError(f"{output} is in the model's folder; put the output elsewhere.")
     inputs = [file.stat() for file in files]
     written: os.stat_result | None = None
-    with suppress(OSError, ValueError, AttributeError):  # closed, or none that the system knows
+    with suppress(OSError, ValueError, AttributeError):  # closed, or without a file descriptor
         if not files:
             inputs.append(os.fstat(sys.stdin.fileno()))
     with suppress(OSError, ValueError, AttributeError):
@@ -143,22 +145,22 @@ def _check_apart(model: str, files: Sequence[Path], output: Path | None) -> None
         return
     name = "standard output" if output is None else str(output)
     if any(os.path.samestat(written, file) for file in inputs):
-        raise UsageError(f"{name} is read and written; give the output another name.")
+        raise UsageError(f"{name} is both input and output; give the output another name.")
 
 
 def _check_finished(path: Path, blocks: Iterator[Block]) -> int:
-    """How many lines a finished output has.
+    """Number of lines of a finished output.
 
     Raises:
-        OutputError: not one for each line of the input.
+        OutputError: if it is not that of the input.
     """
     with read_problems(path), open_bytes(path) as file:
         found = sum(1 for _ in file)
     lines = sum(len(block.lines) for block in blocks)
     if found != lines:
         raise OutputError(
-            f"{path} has {found} lines and the input {lines}, and no run is noted beside it that "
-            "could be gone on with; --overwrite starts anew."
+            f"{path} has {found} lines and the input {lines}, and there is no progress file to "
+            "resume from; --overwrite starts over."
         )
     return lines
 
@@ -175,7 +177,7 @@ def _open_output(job: Job, output: Path | None, *, resume: bool, overwrite: bool
 
 
 def _digest_of_model(model: str) -> str:
-    """A hash of everything that a model folder holds, to tell whether it is still the same."""
+    """Hash of all files of a model folder, to detect changes."""
     folder = Path(model)
     if not folder.is_dir():
         from warmstart.checkpoint.files import find_folder
@@ -192,10 +194,10 @@ def _digest_of_model(model: str) -> str:
 
 
 def _rest(blocks: Iterator[Block], start: Progress) -> Iterator[Block]:
-    """The blocks behind those that are written, if the input is the same up to there.
+    """The blocks after the written ones.
 
     Raises:
-        DataError: it is not.
+        DataError: if the input up to there has changed.
     """
     if not start.lines:
         return blocks
@@ -205,8 +207,8 @@ def _rest(blocks: Iterator[Block], start: Progress) -> Iterator[Block]:
                 return blocks
             break
     raise DataError(
-        f"the input is not what it was: its first {start.lines} lines, whose outputs are written, "
-        "have changed; give the same input to go on, or --overwrite to start anew."
+        f"The input has changed: its first {start.lines} lines, whose outputs are written, are "
+        "different; give the same input to continue, or --overwrite to start over."
     )
 
 

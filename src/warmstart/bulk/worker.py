@@ -1,4 +1,4 @@
-"""What a process that decodes blocks does, wherever it runs."""
+"""A decoder of blocks, in a process of this machine or of a cluster."""
 
 import os
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Worker"]
 
-# What comes back; an error comes as a value, for it is to be told as one sentence.
+# A reply; errors are values, so that they are reported without a remote traceback.
 Answer: TypeAlias = Written | WarmstartError | None
 
 
@@ -21,9 +21,9 @@ class Worker:
     """Holds the model and decodes one block after the other.
 
     Args:
-        job: what to write.
-        number: which worker it is, from 0: it takes that GPU, of those that there are.
-        threads: that it computes with.
+        job: the settings.
+        number: index of the worker, and of its GPU.
+        threads: number of threads.
     """
 
     def __init__(self, job: Job, number: int, threads: int) -> None:
@@ -31,12 +31,12 @@ class Worker:
         self.number = number
         self.threads = threads
         self.model: Seq2Seq | None = None
-        # Read when torch and the tokenizers are loaded, which they are not yet.
+        # torch and the tokenizers, not loaded yet, read these on import.
         for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
             os.environ[name] = str(threads)
 
     def load(self) -> Answer:
-        """Loads the model; None: it is loaded."""
+        """Loads the model. Returns an error, or None."""
         import torch
 
         from warmstart.seq2seq import Seq2Seq
@@ -61,5 +61,5 @@ class Worker:
         try:
             return decode_block(self.model, self.job, block)
         except WarmstartError as error:
-            # Without what it came from, which may not be packed.
+            # Without its context, which may not be picklable.
             return error.with_traceback(None)

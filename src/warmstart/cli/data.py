@@ -208,7 +208,7 @@ def pseudo_labels(
                 "max_source_length": definition.max_source_length,
                 **overrides,
             },
-            tell=lambda done: status.update(f"{done:,} of {len(examples):,} examples"),
+            on_progress=lambda done: status.update(f"{done:,} of {len(examples):,} examples"),
         )
     if as_json:
         print_json({"output": str(output), **asdict(made)})

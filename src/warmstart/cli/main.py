@@ -24,7 +24,7 @@ from warmstart.cli.list import list_names
 from warmstart.cli.quickstart import quickstart
 from warmstart.cli.scoring import ScoringCommand
 from warmstart.cli.train import train
-from warmstart.errors import Interrupted, WarmstartError, tells
+from warmstart.errors import Interrupted, WarmstartError, is_reporting_rank
 
 __all__ = ["main", "run"]
 
@@ -68,11 +68,11 @@ def run(arguments: Sequence[str]) -> int:
         try:
             return int(app(arguments, prog_name="warmstart", standalone_mode=False) or 0)
         except Interrupted as stopped:
-            if tells():
+            if is_reporting_rank():
                 typer.echo(str(stopped), err=True)
             return stopped.exit_code
         except WarmstartError as error:
-            if error.everywhere and not tells():
+            if error.on_all_ranks and not is_reporting_rank():
                 return error.exit_code
             return _fail(str(error), error.exit_code)
         except typer.TyperException as error:
@@ -129,12 +129,12 @@ def _help_of(arguments: Sequence[str]) -> str:
 
 
 class _StderrHandler(logging.Handler):
-    """Looks stderr up at each record: progress bars put something else in its place."""
+    """Writes to the current `sys.stderr`, which progress bars replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by logging."""
-        everywhere = record.levelno <= logging.INFO or getattr(record, "everywhere", False)
-        if everywhere and not tells():
+        on_all_ranks = record.levelno <= logging.INFO or getattr(record, "on_all_ranks", False)
+        if on_all_ranks and not is_reporting_rank():
             return
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         sys.stderr.write(f"{level}{record.getMessage()}\n")

@@ -10,7 +10,7 @@ import typer
 
 from warmstart.cli.options import Json
 from warmstart.cli.output import print_json, print_scores, scores_json, write_json
-from warmstart.errors import alike
+from warmstart.errors import same_on_all_ranks
 
 if TYPE_CHECKING:
     from warmstart.metrics.metric import Score
@@ -84,7 +84,7 @@ def train(
     from warmstart.training.train import train as run
 
     go_on: Resume = "auto" if auto_resume else resume
-    with alike():
+    with same_on_all_ranks():
         check_output_folder(settings.training.output_dir, resume=go_on)
     if dry_run:
         _dry_run(settings, task, resume=go_on, as_json=as_json)

@@ -1,7 +1,7 @@
-"""The README.md of a saved model, and the facts that it is written from.
+"""The README.md of a saved model, and its source, the facts.
 
-``model_card.json`` keeps the facts beside it, so that a model that is loaded and saved again still
-says what it was made of, trained on and scored.
+``model_card.json`` keeps the facts in the same folder, so that a model keeps its origin, training
+data and scores when it is loaded and saved again.
 """
 
 import json
@@ -48,12 +48,12 @@ Role = Literal["encoder", "decoder", "model"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A checkpoint that a model began as."""
+    """A base checkpoint of a model."""
 
-    role: Role  # "model": an encoder-decoder, whole
+    role: Role  # "model": a pre-trained encoder-decoder
     name: str  # a hub id, or else the name of a folder
     on_hub: bool
-    license: str | None  # None: it does not say
+    license: str | None  # None: unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +62,12 @@ class DataFile:
 
     name: str
     bytes: int | None = None  # None: on the hub
-    blake2b: str | None = None  # of its bytes, 16 of them
+    blake2b: str | None = None  # digest of 16 bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSplit:
-    """Examples of one split, and where they are from."""
+    """Examples of one split, and their files."""
 
     name: str
     rows: int
@@ -80,10 +80,10 @@ class Training:
 
     task: str
     description: str
-    steps: int  # that this model has made of it
+    steps: int  # of the run, up to this model
     data: tuple[DataSplit, ...]
     settings: Mapping[str, Any]
-    changed: tuple[str, ...]  # names of the settings that are not the defaults
+    changed: tuple[str, ...]  # names of settings that differ from the defaults
     version: str  # of warmstart
     languages: tuple[str, ...] = ()
     dataset: str | None = None  # hub id
@@ -91,7 +91,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreFact:
-    """What a model was scored."""
+    """A score of a model."""
 
     metric: str
     value: float
@@ -103,33 +103,33 @@ class ScoreFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """All that a card says and the model's own files do not."""
+    """The content of a card that is not in the model's other files."""
 
     bases: tuple[Base, ...] = ()
     trainings: tuple[Training, ...] = ()  # in order
     scores: tuple[ScoreFact, ...] = ()  # after the last of them
-    license: str | None = None  # of the model, as its card said when it was loaded
+    license: str | None = None  # of the model, from its card when it was loaded
     version: str = field(default_factory=lambda: warmstart.__version__)
 
     def trained(self, training: Training) -> Self:
-        """With another run, whose scores are not known yet."""
+        """A copy with another run, without scores yet."""
         return replace(self, trainings=(*self.trainings, training), scores=())
 
     def at(self, steps: int) -> Self:
-        """After so many steps of the last run."""
+        """A copy for a number of steps of the last run."""
         *before, last = self.trainings
         return replace(self, trainings=(*before, replace(last, steps=steps)))
 
 
 def base_of(checkpoint: Checkpoint, role: Role) -> Base:
-    """What there is to say of a checkpoint: its name, and the licence that its own card gives."""
+    """Facts of a checkpoint: its name, and the licence in its own card."""
     name, on_hub = checkpoint.name, not Path(checkpoint.name).expanduser().exists()
     for part in Path(checkpoint.name).parts:
         cached = _CACHED.fullmatch(part)
         if cached:
             name, on_hub = cached[1].replace("--", "/"), True
     if not on_hub:
-        name = checkpoint.folder.resolve().name  # where it lay is nobody's business
+        name = checkpoint.folder.resolve().name  # paths are private
     front = _front_matter(checkpoint.folder)
     given = front.get("license")
     given = given[0] if isinstance(given, list) and given else given
@@ -144,12 +144,12 @@ def base_of(checkpoint: Checkpoint, role: Role) -> Base:
 
 
 def read_card(folder: Path) -> CardFacts | None:
-    """The facts of a saved model; None: the folder has none.
+    """The facts of a saved model; None if the folder has no facts.
 
-    A licence that somebody wrote into its README.md counts.
+    A licence in its README.md overrides theirs.
 
     Raises:
-        CheckpointError: if the file is not what it should be.
+        CheckpointError: if the file is invalid.
     """
     file = folder / FACTS
     if not file.is_file():
@@ -176,17 +176,17 @@ def write_card(
 
     Args:
         folder: of the model.
-        facts: what is known of it.
-        composition: what it is made of.
-        provenance: where its parameters began.
-        name: of the model, in the code that shows how to use it.
+        facts: of the model.
+        composition: of the model.
+        provenance: of its parameters.
+        name: of the model, in the code example.
     """
     write_facts(folder, facts)
     _write(folder / README, model_card(composition, provenance, facts, name=name))
 
 
 def write_facts(folder: Path, facts: CardFacts) -> None:
-    """Writes the facts alone, for a folder that is no model yet."""
+    """Writes only the facts, for a folder that is not a model yet."""
     _write(folder / FACTS, json.dumps(asdict(facts), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -202,7 +202,7 @@ def model_card(
     *,
     name: str = "this/folder",
 ) -> str:
-    """Says what the model is made of, trained on and scored, and how to use it, as Markdown.
+    """The card as Markdown: origin, usage, scores and training of the model.
 
     For the arguments see `write_card`.
     """
@@ -258,13 +258,13 @@ def _metadata(facts: CardFacts, title: str) -> ModelCardData:
         model_name=title if results else None,
         eval_results=results,
     )
-    if on_hub:  # of two checkpoints a composition is a merger, until it is trained
+    if on_hub:  # a composition of two checkpoints is a merge until it is trained
         data["base_model_relation"] = "finetune" if last or len(on_hub) == 1 else "merge"
     return data
 
 
 def _license(facts: CardFacts) -> str | None:
-    """What the model's card said, or what all of its checkpoints say."""
+    """The licence in the model's card, or that common to all of its checkpoints."""
     if facts.license is not None:
         return facts.license
     named = {base.license for base in facts.bases}
@@ -299,7 +299,7 @@ def _scores(facts: CardFacts) -> str:
         return ""
     first = facts.scores[0]
     rows = [
-        [score.metric, f"{score.value:.2f}", _told_interval(score), f"`{score.signature}`"]
+        [score.metric, f"{score.value:.2f}", _shown_interval(score), f"`{score.signature}`"]
         for score in facts.scores
     ]
     return f"## Scores\n\nOn {first.examples:,} examples of the {first.split} split.\n\n" + _table(
@@ -309,7 +309,7 @@ def _scores(facts: CardFacts) -> str:
 
 def _training(training: Training) -> str:
     data = [
-        [split.name, f"{split.rows:,}", "<br>".join(map(_told_file, split.files)) or "unknown"]
+        [split.name, f"{split.rows:,}", "<br>".join(map(_shown_file, split.files)) or "unknown"]
         for split in training.data
     ]
     changed = [
@@ -328,7 +328,7 @@ def _training(training: Training) -> str:
     )
 
 
-def _told_file(file: DataFile) -> str:
+def _shown_file(file: DataFile) -> str:
     size = "" if file.bytes is None else f", {file.bytes:,} bytes"
     digest = "" if file.blake2b is None else f", blake2b `{file.blake2b}`"
     return f"{file.name}{size}{digest}"
@@ -338,29 +338,24 @@ def _interval(score: ScoreFact) -> list[float] | None:
     return None if score.ci is None else [round(end, 4) for end in score.ci]
 
 
-def _told_interval(score: ScoreFact) -> str:
+def _shown_interval(score: ScoreFact) -> str:
     return "" if score.ci is None else f"{score.ci[0]:.2f} to {score.ci[1]:.2f}"
 
 
 def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """In Markdown; a bar in a signature would end its cell."""
+    """A Markdown table; bars are escaped, or one in a signature would end its cell."""
     lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    told = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([told[0], "|" + "---|" * len(lines[0]), *told[1:]])
+    rendered = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([rendered[0], "|" + "---|" * len(lines[0]), *rendered[1:]])
 
 
 def _front_matter(folder: Path) -> dict[str, Any]:
-    """What a README.md says for machines; nothing if there is none, or it cannot be read."""
+    """The front matter of a README.md; empty if there is no file, or it is invalid."""
     try:
         text = (folder / README).read_text(encoding="utf-8")
         data: dict[str, Any] = ModelCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]
         return data
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        yaml.YAMLError,
-    ):  # what people write is not always what they mean
+    except (OSError, ValueError, TypeError, yaml.YAMLError):  # people edit it
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Model folders to the Hugging Face hub."""
+"""Uploads model folders to the Hugging Face hub."""
 
 import shlex
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils import validate_repo_id
 
 from warmstart.errors import OutputError, UsageError
 
@@ -14,14 +14,14 @@ __all__ = ["check_push", "push_command", "push_folder"]
 
 
 def check_push(repo: str) -> None:
-    """Refuses what cannot be pushed, as far as it can be told before a model is there.
+    """Validates a push before training starts: repository id, connection and token.
 
     Args:
         repo: a hub id.
 
     Raises:
         OutputError: if the hub is switched off, cannot be reached, or does not know the token.
-        UsageError: if it is no hub id, or there is no token.
+        UsageError: if it is not a hub id, or there is no token.
     """
     try:
         validate_repo_id(repo)
@@ -46,18 +46,18 @@ def check_push(repo: str) -> None:
 
 
 def push_folder(folder: Path, repo: str, *, private: bool | None = None) -> str:
-    """Uploads a model folder, making the repository if it is not there.
+    """Uploads a model folder, creating the repository if it does not exist.
 
     Args:
         folder: a finished model.
         repo: a hub id.
-        private: whether a new repository is private; None: as the owner has set it.
+        private: whether a new repository is private; None: the owner's default.
 
     Returns:
-        Where it is on the hub.
+        Its address on the hub.
 
     Raises:
-        OutputError: if it fails, with the command that tries it again.
+        OutputError: if it fails, with the command to repeat it.
     """
     api = huggingface_hub.HfApi()
     try:
@@ -74,7 +74,7 @@ def push_folder(folder: Path, repo: str, *, private: bool | None = None) -> str:
 
 
 def push_command(folder: Path, repo: str) -> str:
-    """What a user can run to push a model folder."""
+    """The command that pushes a model folder."""
     return f"hf upload {shlex.quote(repo)} {shlex.quote(str(folder))} ."
 
 

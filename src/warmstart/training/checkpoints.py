@@ -149,7 +149,7 @@ def newest_whole(run: Path) -> Path:
         if problem is None:
             return folder
         message = "%s is damaged (%s); resuming from an earlier one."
-        logger.warning(message, folder, problem, extra={"everywhere": True})
+        logger.warning(message, folder, problem, extra={"on_all_ranks": True})
     raise TrainingError(f"All checkpoints in {run} are damaged; start a new run in another folder.")
 
 

@@ -80,7 +80,7 @@ def kept_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainCo
         name,
         size,
         kept.accumulation_steps,
-        extra={"everywhere": True},
+        extra={"on_all_ranks": True},
     )
     return kept
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from warmstart.errors import Interrupted, tells
+from warmstart.errors import Interrupted, is_reporting_rank
 from warmstart.training.checkpoints import checkpoint_folder
 from warmstart.training.state import RunState
 
@@ -43,7 +43,7 @@ class StopRequest:
         if not self.signal:
             self.signal, self.since = number, time.monotonic()
             # Not through `sys.stderr`, which may be in the middle of a write.
-            if tells():
+            if is_reporting_rank():
                 os.write(2, b"\nstopping after this step, with a checkpoint\n")
             if self.abandons:
                 raise EvaluationAbandoned

@@ -104,7 +104,7 @@ class LossMonitor:
             f"{self.config.learning_rate}), or more warm-up steps; if it happens again, look at "
             "these examples."
         )
-        error.everywhere = True
+        error.on_all_ranks = True
         return error
 
 

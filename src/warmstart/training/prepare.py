@@ -9,7 +9,7 @@ from torch import nn
 
 from warmstart.checkpoint.files import open_checkpoint
 from warmstart.composition.saved import open_model
-from warmstart.errors import UsageError, alike, did_you_mean
+from warmstart.errors import UsageError, did_you_mean, same_on_all_ranks
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.seq2seq import Seq2Seq
@@ -103,7 +103,7 @@ def prepare_run(
         WarmstartError: as `train`, before its first step.
     """
     check_trackers(config.report_to)
-    with alike():
+    with same_on_all_ranks():
         check_output_folder(config.output_dir, resume=resume)
         checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
         if checkpoint is not None:

@@ -85,7 +85,7 @@ def fail_together() -> Iterator[None]:
     messages = all_gather(None if failure is None else _message(failure))
     if failure is not None:
         if isinstance(failure, WarmstartError) and len(messages) > 1:
-            failure.everywhere = True
+            failure.on_all_ranks = True
         raise failure
     for message in messages:
         if message is not None:
@@ -136,7 +136,7 @@ def _message(error: Exception) -> str:
 
 def _of_all(message: str) -> TrainingError:
     error = TrainingError(message)
-    error.everywhere = True
+    error.on_all_ranks = True
     return error
 
 

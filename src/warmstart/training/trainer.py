@@ -297,7 +297,7 @@ class Trainer:
                 "The best checkpoint, %s, is damaged (%s); the model of the last step is kept.",
                 best,
                 problem,
-                extra={"everywhere": True},
+                extra={"on_all_ranks": True},
             )
 
     def _read_parameters(self, folder: Path) -> None:
