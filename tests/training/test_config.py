@@ -1,6 +1,7 @@
-"""What a run can be told."""
+"""The settings of a run."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -32,11 +33,11 @@ def test_a_text_is_a_folder_too() -> None:
         ("save_total_limit", 0, "save_total_limit is 0; it must be 1 or more"),
         ("log_every", 0, "log_every is 0; it must be 1 or more"),
         ("learning_rate", 0.0, "learning_rate is 0.0; it must be above 0"),
-        ("learning_rate", float("nan"), "learning_rate is nan; it must be above 0"),
+        ("learning_rate", float("nan"), "learning_rate is nan; give a finite number, above 0"),
         ("dropout", 1.0, "dropout is 1.0; it must be at least 0 and below 1"),
         ("attention_dropout", -0.1, "attention_dropout is -0.1; it must be at least 0"),
-        ("weight_decay", -1.0, "weight_decay and max_gradient_norm must be 0 or more"),
-        ("max_gradient_norm", -1.0, "weight_decay and max_gradient_norm must be 0 or more"),
+        ("weight_decay", -1.0, "weight_decay is -1.0; it must be 0 or more."),
+        ("max_gradient_norm", -1.0, "max_gradient_norm is -1.0; it must be 0 or more. 0 is off."),
         ("precision", "float16", "Allowed: auto, float32, bfloat16"),
         ("label_smoothing", 1.0, "label_smoothing is 1.0; it must be at least 0 and below 1"),
         ("label_smoothing", -0.1, "label_smoothing is -0.1; it must be at least 0"),
@@ -50,12 +51,17 @@ def test_a_text_is_a_folder_too() -> None:
         ("cross_attention_steps", -1, "cross_attention_steps is -1; it must be 0 or more"),
         ("encoder_frozen_steps", -1, "encoder_frozen_steps is -1; it must be 0 or more"),
         ("edit_weight", -1.0, "edit_weight is -1.0; it must be 0 or more"),
-        ("edit_weight", float("nan"), "edit_weight is nan; it must be 0 or more"),
+        ("edit_weight", float("nan"), "edit_weight is nan; give a finite number, 0 or more"),
         ("r_drop", -1.0, "r_drop is -1.0; it must be 0 or more"),
         ("distillation_weight", 0.0, "distillation_weight is 0.0; it must be above 0 and at most"),
         ("distillation_weight", 0.9, "but there is no teacher; name one (teacher: FOLDER)"),
         ("distillation_temperature", 0.0, "distillation_temperature is 0.0; it must be above 0"),
         ("max_loss", 0.0, "max_loss is 0.0; it must be above 0"),
+        ("max_loss", float("nan"), "max_loss is nan; it must be above 0"),
+        ("max_steps", True, "max_steps is True; give a whole number, 1 or more"),
+        ("max_steps", "9", "max_steps is '9'; give a whole number, 1 or more"),
+        ("teacher", 5, "teacher is 5; give a folder or a hub id."),
+        ("lora", 16, "lora is 16; "),
     ],
 )
 def test_what_is_not_allowed(name: str, value: object, reason: str) -> None:
@@ -69,6 +75,16 @@ def test_the_papers_schedule_has_a_rate_of_its_own(given: dict[str, float]) -> N
     with pytest.raises(UsageError, match="leave both out, or use schedule 'inverse_sqrt'"):
         TrainConfig(output_dir=Path("out"), schedule="paper", **given)
     assert TrainConfig(output_dir=Path("out"), schedule="paper").schedule == "paper"
+
+
+def test_no_limit_is_infinite() -> None:
+    config = TrainConfig(output_dir=Path("o"), max_loss=math.inf, max_gradient_norm=math.inf)
+    assert (config.max_loss, config.max_gradient_norm) == (math.inf, math.inf)
+
+
+def test_a_teacher_may_be_a_path() -> None:
+    config = TrainConfig(output_dir=Path("o"), teacher=Path("runs/large"))  # type: ignore[arg-type]
+    assert config.teacher == "runs/large"
 
 
 def test_parts_may_come_as_a_list() -> None:

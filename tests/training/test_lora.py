@@ -257,8 +257,8 @@ def test_without_peft(
         ({"rank": 0}, "lora.rank is 0; it must be 1 or more"),
         ({"alpha": 0.0}, "lora.alpha is 0.0; it must be above 0"),
         ({"dropout": 1.0}, "lora.dropout is 1.0; it must be at least 0 and below 1"),
-        ({"targets": "feed_forward"}, "give a list of some of self_attention"),
-        ({"targets": []}, "give a list of some of self_attention"),
+        ({"targets": "feed_forward"}, "lora.targets is 'feed_forward'; give a list"),
+        ({"targets": []}, r"lora.targets is \[\]; give at least one"),
         ({"targets": ["feedforward"]}, "did you mean 'feed_forward'"),
     ],
 )

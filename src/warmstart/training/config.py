@@ -1,11 +1,15 @@
-"""How to fine-tune, as frozen values. Loads no torch."""
+"""Settings of fine-tuning, as frozen values. Loads no torch."""
 
-import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal
 
-from warmstart.errors import UsageError, did_you_mean
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AllowInfNan
+
+from warmstart.errors import UsageError
+from warmstart.validation import Check, Hint, validate
 
 __all__ = [
     "PAPER_WARMUP_STEPS",
@@ -33,35 +37,38 @@ _LEARNING_RATE: Final = 1e-4
 _WARMUP_STEPS: Final = 200
 
 
+def _checkpoint_name(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Path):
+        return os.fspath(value)
+    raise ValueError("give a folder or a hub id.")
+
+
+_Steps = Annotated[int, Ge(0)]
+_Rate = Annotated[float, Gt(0)]
+_Probability = Annotated[float, Ge(0), Lt(1)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
-    """Low-rank adapters in the place of all weights, see `training/lora.py`."""
+    """Low-rank adapters, trained in place of all weights; see `training/lora.py`."""
 
-    rank: int = 16  # inner width of an adapter, >= 1
-    alpha: float = 32.0  # an adapter's output is multiplied by alpha / rank; > 0
-    dropout: float = 0.0  # on what an adapter reads, at least 0, below 1
-    # Whose linear layers get an adapter: "self_attention", "cross_attention", "feed_forward".
-    # None: all of them, but what no checkpoint gave is trained in full instead.
-    targets: tuple[LoraTarget, ...] | None = None
+    rank: Annotated[int, Ge(1)] = 16
+    """Inner width of an adapter."""
+
+    alpha: Annotated[float, Gt(0)] = 32.0
+    """The output of an adapter is multiplied by alpha / rank."""
+
+    dropout: _Probability = 0.0
+    """On the input of an adapter."""
+
+    targets: Annotated[tuple[LoraTarget, ...], MinLen(1)] | None = None
+    """Modules whose linear layers get an adapter. None: all of them, except that new parameters
+    are trained in full instead."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise UsageError(f"lora.rank is {self.rank}; it must be 1 or more.")
-        if not 0 < self.alpha < math.inf:
-            raise UsageError(f"lora.alpha is {self.alpha}; it must be above 0.")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"lora.dropout is {self.dropout}; it must be at least 0 and below 1.")
-        if self.targets is None:
-            return
-        given: object = self.targets
-        if isinstance(given, str) or not self.targets:
-            raise UsageError(
-                f"lora.targets is {given!r}; give a list of some of "
-                f"{', '.join(get_args(LoraTarget))}."
-            )
-        object.__setattr__(self, "targets", tuple(self.targets))
-        for target in self.targets or ():
-            _check_name("lora.targets", target, get_args(LoraTarget))
+        validate(self, prefix="lora.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,146 +76,154 @@ class TrainConfig:
     """Settings of one fine-tuning run.
 
     Defaults suit a base-size model and some 10,000 pairs.
+
+    Raises:
+        UsageError: if a value is not allowed, or settings exclude each other.
     """
 
-    output_dir: Path  # checkpoints, metrics.jsonl and, when done, final/
-    max_steps: int = 2000  # optimizer steps, >= 1
-    batch_size: int = 32  # examples of one pass, >= 1
-    # Tokens of one pass, sources and targets together, >= 1, in place of batch_size; None: off.
-    # Steps then cost alike, however long the examples are.
-    batch_tokens: int | None = None
-    accumulation_steps: int = 1  # passes per optimizer step, >= 1; the update does not depend on it
-    # Whether a layer's activations are computed once more in the backward pass rather than kept:
-    # far less memory, a third more work, the same gradient.
+    output_dir: Path
+    """The run's folder: checkpoints, metrics.jsonl and, at the end, final/."""
+
+    max_steps: Annotated[int, Ge(1)] = 2000
+    """Optimizer steps."""
+
+    batch_size: Annotated[int, Ge(1)] = 32
+    """Examples of one pass."""
+
+    batch_tokens: Annotated[int, Ge(1)] | None = None
+    """Tokens of one pass, sources and targets together, in place of batch_size; None: off. Steps
+    then cost the same, whatever the lengths of the examples."""
+
+    accumulation_steps: Annotated[int, Ge(1)] = 1
+    """Passes per optimizer step; the update does not depend on it."""
+
     activation_checkpointing: bool = False
-    # Feed-forward layers as compiled kernels (torch.compile). It needs a C++ compiler and a minute
-    # before the first step, so it is for long runs.
+    """Computes the activations of a layer again in the backward pass instead of keeping them: far
+    less memory, a third more work, the same gradient."""
+
     compile: bool = False
-    # What the loss of a target token is multiplied by if the source does not have it, >= 0: above
-    # 1 where most of a text is copied and the rest is what matters.
-    edit_weight: float = 1.0
-    # With several processes: ddp, each holds the whole model; fsdp, each a part of its weights,
-    # gradients and optimizer state, for models that are too large otherwise.
+    """Feed-forward layers as compiled kernels (torch.compile). Needs a C++ compiler and a minute
+    before the first step, so it is for long runs."""
+
+    edit_weight: Annotated[float, Ge(0)] = 1.0
+    """Factor of the loss of a target token that the source does not have: above 1 where most of a
+    text is copied and the rest matters."""
+
     parallel: Parallel = "ddp"
-    label_smoothing: float = 0.0  # share spread evenly over the vocabulary, at least 0, below 1
-    teacher: str | None = None  # folder or hub id of a model whose distributions are learnt, too
-    distillation_weight: float = 0.5  # the teacher's share of the loss, above 0, at most 1
-    distillation_temperature: float = 1.0  # logits of both are divided by it, > 0
-    # How much two dropout passes over a batch may not differ, >= 0; 0: one pass. 1 to 5 are usual.
-    r_drop: float = 0.0
-    optimizer: Optimizer = "adamw"  # adafactor: a fraction of its memory, slower steps
-    learning_rate: float = _LEARNING_RATE  # peak, > 0; AdamW at batch 32
-    # Peak of the parameters that no checkpoint gave, > 0; None: the same. New layers have far to
-    # go, and a rate that suits them undoes what the others know.
-    new_learning_rate: float | None = None
-    # What a layer's rate is multiplied by for each layer above it in its half, above 0, at most 1.
-    # Not for the parameters that no checkpoint gave.
-    layer_decay: float = 1.0
-    warmup_steps: int = _WARMUP_STEPS  # linear, from 0 to the peak, >= 0
-    # From the peak: to 0 at max_steps in a line or a half cosine; by one over the square root of
-    # the step; or not at all. paper: inverse_sqrt with a rate and warm-up of its own.
+    """With several processes: ddp, each holds the whole model; fsdp, each holds a shard of its
+    weights, gradients and optimizer state, for models that are too large otherwise."""
+
+    label_smoothing: _Probability = 0.0
+    """Share of the probability spread evenly over the vocabulary."""
+
+    teacher: Annotated[str | None, Check(_checkpoint_name)] = None
+    """Folder or hub id of a model whose distributions are learnt, too."""
+
+    distillation_weight: Annotated[float, Gt(0), Le(1)] = 0.5
+    """The teacher's share of the loss."""
+
+    distillation_temperature: Annotated[float, Gt(0)] = 1.0
+    """Divides the logits of teacher and student."""
+
+    r_drop: Annotated[float, Ge(0)] = 0.0
+    """Weight of the divergence between two dropout passes over a batch; 0: one pass. 1 to 5 are
+    usual."""
+
+    optimizer: Optimizer = "adamw"
+    """adafactor: a fraction of the memory of adamw, slower steps."""
+
+    learning_rate: _Rate = _LEARNING_RATE
+    """Peak; for AdamW at batch 32."""
+
+    new_learning_rate: _Rate | None = None
+    """Peak of the parameters that come from no checkpoint; None: the same. New layers have far to
+    go, and a rate that suits them damages the others."""
+
+    layer_decay: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Factor of a layer's rate for each layer above it in its half. Not for new parameters."""
+
+    warmup_steps: _Steps = _WARMUP_STEPS
+    """Optimizer steps, linear from 0 to the peak."""
+
     schedule: Schedule = "linear"
-    weight_decay: float = 0.01  # decoupled, >= 0; not on biases, norms and gates
-    max_gradient_norm: float = 1.0  # gradients are scaled down to it; 0 is off
-    # Parts that stay as they are: "encoder", "decoder" (its head, too, but not its
-    # cross-attention), "embeddings", "all but cross-attention".
+    """From the peak: to 0 at max_steps, linear or as a half cosine; by one over the square root of
+    the step; or constant. paper: inverse_sqrt with its own rate and warm-up."""
+
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    """Decoupled; not on biases, norms and gates."""
+
+    max_gradient_norm: Annotated[float, Ge(0), AllowInfNan(), Hint("0 is off")] = 1.0
+    """Greater gradients are scaled down to it; 0: off."""
+
     freeze: tuple[Part, ...] = ()
-    cross_attention_steps: int = 0  # optimizer steps at first for cross-attention and what is new
-    encoder_frozen_steps: int = 0  # optimizer steps at first without the encoder
-    lora: Lora | None = None  # trains adapters and what is new; None: all weights
-    dropout: float | None = None  # on embeddings and sublayers; None: the checkpoints' own
-    attention_dropout: float = 0.0  # 0: with it CPUs and GPUs lose their fast attention kernels
-    precision: Precision = "auto"  # auto: bfloat16 products where the hardware has them
-    evaluate_every: int = 500  # optimizer steps; 0: only at the end
-    evaluation_examples: int = 200  # of the validation split, decoded at each evaluation
-    # Of these, outputs that are kept in samples.jsonl at each evaluation, >= 0; three are shown.
-    samples: int = 8
-    # Keeps the model that is best by it: "loss" on the validation examples, or a metric of the
-    # task. Loss, because a model that copies its source gets high SARI and BLEU before it learns.
+    """Parts that stay as they are: encoder, decoder (with its head, without its cross-attention),
+    embeddings, all but cross-attention."""
+
+    cross_attention_steps: _Steps = 0
+    """First optimizer steps, which train only cross-attention and new parameters."""
+
+    encoder_frozen_steps: _Steps = 0
+    """First optimizer steps, which do not train the encoder."""
+
+    lora: Lora | None = None
+    """Trains adapters and new parameters; None: all weights."""
+
+    dropout: _Probability | None = None
+    """On embeddings and sublayers; None: the checkpoints' own."""
+
+    attention_dropout: _Probability = 0.0
+    """On attention weights. Above 0, CPUs and GPUs lose their fast attention kernels."""
+
+    precision: Precision = "auto"
+    """auto: bfloat16 products where the hardware has them."""
+
+    evaluate_every: Annotated[int, Ge(0), Hint("0 evaluates at the end only")] = 500
+    """Optimizer steps between evaluations; 0: only at the end."""
+
+    evaluation_examples: Annotated[int, Ge(1)] = 200
+    """Validation examples decoded at each evaluation."""
+
+    samples: Annotated[int, Ge(0)] = 8
+    """Outputs of these that are kept in samples.jsonl at each evaluation; three are shown."""
+
     best_metric: str = "loss"
-    save_total_limit: int = 2  # checkpoints kept, the best and the newest among them; >= 1
-    # Nats per target token, > 0; a step with more ends the run. None: three times what guessing
-    # evenly costs (the logarithm of the vocabulary's size), or twice the first step's loss.
-    max_loss: float | None = None
-    log_every: int = 25  # optimizer steps
-    report_to: tuple[Tracker, ...] = ()  # "tensorboard" (files in output_dir), "trackio"
-    seed: int = 0  # of dropout and of the order of examples
-    # Processes that prepare batches, >= 0; 0: none, which costs a CPU nothing; 1 or 2 for a GPU.
-    data_workers: int = 0
+    """Chooses the model that is kept: loss on the validation examples, or a metric of the task.
+    Loss, because a model that copies its source gets high SARI and BLEU before it learns."""
+
+    save_total_limit: Annotated[int, Ge(1)] = 2
+    """Checkpoints kept, the best and the newest among them."""
+
+    max_loss: Annotated[float, Gt(0), AllowInfNan()] | None = None
+    """Nats per target token; a step with more ends the run. None: three times the loss of a uniform
+    distribution (the logarithm of the vocabulary's size), or twice the first step's loss."""
+
+    log_every: Annotated[int, Ge(1)] = 25
+    """Optimizer steps between lines of metrics.jsonl."""
+
+    report_to: tuple[Tracker, ...] = ()
+    """Trackers: tensorboard (files in output_dir), trackio."""
+
+    seed: int = 0
+    """Of dropout and of the order of examples."""
+
+    data_workers: Annotated[int, Ge(0)] = 0
+    """Processes that prepare batches; 0: none, which costs a CPU nothing; 1 or 2 for a GPU."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "output_dir", Path(self.output_dir))  # a str is as good
-        for name, least in (
-            ("max_steps", 1),
-            ("batch_size", 1),
-            ("batch_tokens", 1),
-            ("accumulation_steps", 1),
-            ("warmup_steps", 0),
-            ("cross_attention_steps", 0),
-            ("encoder_frozen_steps", 0),
-            ("evaluate_every", 0),
-            ("evaluation_examples", 1),
-            ("samples", 0),
-            ("save_total_limit", 1),
-            ("log_every", 1),
-            ("data_workers", 0),
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be {least} or more.")
-        above_zero = ("learning_rate", "new_learning_rate", "max_loss", "distillation_temperature")
-        for name in above_zero:
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise UsageError(f"{name} is {value}; it must be above 0.")
-        for name in ("dropout", "attention_dropout", "label_smoothing"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise UsageError(f"{name} is {value}; it must be at least 0 and below 1.")
-        if self.weight_decay < 0 or self.max_gradient_norm < 0:
-            raise UsageError("weight_decay and max_gradient_norm must be 0 or more.")
-        if not 0 < self.layer_decay <= 1:
-            raise UsageError(
-                f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1."
-            )
-        if not 0 < self.distillation_weight <= 1:
-            raise UsageError(
-                f"distillation_weight is {self.distillation_weight}; it must be above 0 and at "
-                "most 1."
-            )
-        for name in ("edit_weight", "r_drop"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
-        self._check_teacher()
-        _check_name("precision", self.precision, get_args(Precision))
-        _check_name("optimizer", self.optimizer, get_args(Optimizer))
-        _check_name("parallel", self.parallel, get_args(Parallel))
-        _check_name("schedule", self.schedule, get_args(Schedule))
-        for field, allowed in (("freeze", Part), ("report_to", Tracker)):
-            given = getattr(self, field)
-            if isinstance(given, str):  # else each letter would be a name
-                raise UsageError(f"{field} is '{given}'; give a list: ['{given}'].")
-            object.__setattr__(self, field, tuple(given))
-            for name in given:
-                _check_name(field, name, get_args(allowed))
+        validate(self)
+        if self.teacher is None:
+            self._check_distillation()
         own = (self.learning_rate, self.warmup_steps) == (_LEARNING_RATE, _WARMUP_STEPS)
         if self.schedule == "paper" and not own:
             raise UsageError(
-                "The schedule 'paper' has a learning_rate and warmup_steps of its own; leave both "
-                "out, or use schedule 'inverse_sqrt'."
+                "The schedule 'paper' has its own learning_rate and warmup_steps; leave both out, "
+                "or use schedule 'inverse_sqrt'."
             )
 
-    def _check_teacher(self) -> None:
-        if self.teacher is not None:
-            object.__setattr__(self, "teacher", str(self.teacher))  # a path is as good
-            return
+    def _check_distillation(self) -> None:
         for name, field in self.__dataclass_fields__.items():
             if name.startswith("distillation_") and getattr(self, name) != field.default:
                 raise UsageError(
                     f"{name} is {getattr(self, name)}, but there is no teacher; name one (teacher: "
                     "FOLDER), or leave it out."
                 )
-
-
-def _check_name(field: str, name: str, allowed: tuple[str, ...]) -> None:
-    if name not in allowed:
-        raise UsageError(f"{field} is '{name}'; {did_you_mean(name, allowed)}")
