@@ -75,7 +75,7 @@ def test_a_scheduler_gives_the_same_command_every_time(
     run = tmp_path / "run"
     (tmp_path / "run").mkdir()
     (run / "notes.txt").write_text("mine")
-    warmstart("train", recipe, "--auto-resume").assert_failed(1, "holds something else")
+    warmstart("train", recipe, "--auto-resume").assert_failed(1, "holds other files")
     (run / "notes.txt").unlink()
     (run / "train_config.json").write_text("{}")  # of a run that came to no checkpoint
     (run / "metrics.jsonl").write_text('{"step": 1, "seconds": 0.1, "loss": 9.9}\n')

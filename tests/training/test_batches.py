@@ -56,8 +56,8 @@ def test_long_examples_are_cut_with_a_counted_warning(
         cut = TokenizedExamples(model, examples, 6, 4)
     sources = sum(count + 2 > 6 for count in words)
     targets = sum(count + 1 > 4 for count in words)
-    assert f"{sources} of 50 sources are longer than 6 tokens and were cut." in caplog.text
-    assert f"{targets} of 50 targets are longer than 4 tokens and were cut." in caplog.text
+    assert f"{sources} of 50 sources are longer than 6 tokens and were truncated." in caplog.text
+    assert f"{targets} of 50 targets are longer than 4 tokens and were truncated." in caplog.text
     assert max(len(row.source) for row in cut) == 6
     assert max(len(row.labels) for row in cut) == 4
     assert all(row.labels[-1] == model.tokenizers.special.end for row in cut)

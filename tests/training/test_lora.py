@@ -229,7 +229,7 @@ def test_an_adapter_alone_is_no_model(checkpoints: Checkpoints, tmp_path: Path) 
         Seq2Seq.from_pretrained(tmp_path / "adapter")
     with pytest.raises(CheckpointError):  # its base is not there
         load_adapters(tmp_path / "adapter")
-    with pytest.raises(CheckpointError, match=r"is no adapter: it has no adapter_config.json"):
+    with pytest.raises(CheckpointError, match=r"is not an adapter: it has no adapter_config.json"):
         load_adapters(checkpoints("bert"))
 
 
@@ -238,7 +238,7 @@ def test_an_adapter_of_another_model(checkpoints: Checkpoints, tmp_path: Path) -
     composed(checkpoints, "none").save_pretrained(tmp_path / "base")
     adapted(composed(checkpoints, "none"), ["self_attention"]).save(tmp_path / "few", "../base")
     other = adapted(composed(checkpoints, "none"))
-    with pytest.raises(CheckpointError, match="does not fit its base: "):
+    with pytest.raises(CheckpointError, match="does not match its base: "):
         other.read(tmp_path / "few")
 
 

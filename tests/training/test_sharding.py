@@ -17,7 +17,7 @@ from warmstart.errors import TrainingError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.checkpoints import damage
 from warmstart.training.config import Lora, TrainConfig
-from warmstart.training.effective_batch import kept_batch, write_batch
+from warmstart.training.effective_batch import keep_batch, write_batch
 from warmstart.training.prepare import prepare_run, shard, uses_bfloat16
 from warmstart.training.processes import Processes
 from warmstart.training.sharding import units
@@ -146,11 +146,11 @@ def test_every_parameter_belongs_to_one_unit(share: Share, checkpoints: Checkpoi
 
 def test_a_step_keeps_its_examples(tmp_path: Path) -> None:
     config = replace(quick(tmp_path), batch_size=6, accumulation_steps=2)
-    assert kept_batch(config, 5, tmp_path) is config, "nothing is known"
+    assert keep_batch(config, 5, tmp_path) is config, "nothing is known"
     write_batch(config, 2, tmp_path)  # 24 examples
 
     def kept(processes: int, **changes: int) -> tuple[int, int]:
-        found = kept_batch(replace(config, **changes), processes, tmp_path)
+        found = keep_batch(replace(config, **changes), processes, tmp_path)
         return found.batch_size, found.accumulation_steps
 
     assert kept(2) == (6, 2)
@@ -186,11 +186,11 @@ def test_what_accelerate_launch_asks_for(
 def test_a_step_keeps_its_tokens(tmp_path: Path) -> None:
     config = replace(quick(tmp_path), batch_tokens=4096, accumulation_steps=2)
     write_batch(config, 4, tmp_path)
-    kept = kept_batch(config, 1, tmp_path)
+    kept = keep_batch(config, 1, tmp_path)
     assert (kept.batch_tokens, kept.accumulation_steps) == (4096, 8)
-    assert kept_batch(replace(config, batch_tokens=None), 1, tmp_path).batch_tokens is None
+    assert keep_batch(replace(config, batch_tokens=None), 1, tmp_path).batch_tokens is None
     with pytest.raises(TrainingError, match=r"32768 tokens, which 3 .*: 1, 2, 4, 8, 16, 32, 64"):
-        kept_batch(config, 3, tmp_path)
+        keep_batch(config, 3, tmp_path)
 
 
 def test_what_cannot_be_sharded_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from warmstart.data.stored import StoredExamples, keep_examples
 from warmstart.errors import OutputError, TrainingError, UsageError
 from warmstart.evaluation.evaluate import evaluate, target_loss
 from warmstart.seq2seq import Seq2Seq
+from warmstart.tasks.load import load_task
 from warmstart.tasks.task import Task
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.checkpoints import damage
@@ -80,7 +81,8 @@ def test_the_log_has_a_line_for_each_event(model: Seq2Seq, tmp_path: Path) -> No
     assert list(log_of(run, "eval_loss")) == list(log_of(run, "eval_exact_match")) == [4, 6]
     rates = list(log_of(run, "learning_rate").values())
     assert rates == pytest.approx([0, 5e-4, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
-    assert result.loss == pytest.approx(sum(log_of(run, "loss").values()) / 6, rel=1e-4)
+    assert result.loss == log_of(run, "loss")[6]
+    assert result.best_value == log_of(run, "eval_loss")[result.best_step or 0]
     for name in ("examples", "source_tokens", "target_tokens"):
         assert all(rate > 0 for rate in log_of(run, f"{name}_per_second").values())
     # A step has 4 examples, and 24 are an epoch.
@@ -290,6 +292,31 @@ def test_a_resumed_run_logs_nothing_twice(checkpoints: Checkpoints, tmp_path: Pa
     assert [sample["step"] for sample in samples] == [2] * 4 + [4] * 4 + [6] * 4
 
 
+def test_changed_data_is_logged_when_a_run_is_resumed(
+    checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = [
+        f"{example.source}\t{example.target}" for example in copy_task(24).split("train").examples
+    ]
+    file = tmp_path / "pairs.tsv"
+
+    def run(lines: list[str], steps: int) -> str:
+        file.write_text("source\ttarget\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        task = load_task("pairs", {"train": file, "validation": file})
+        caplog.clear()
+        config = replace(quick(tmp_path / "run"), max_steps=steps)
+        train(seq2seq(checkpoints("bert")), task, config, resume=steps > 1)
+        return caplog.text
+
+    assert "The data has changed" not in run(lines, 1)
+    assert "The data has changed" not in run(lines, 2)
+    told = run([*lines[1:], "new\tnew"], 3)
+    assert f"The data has changed since {tmp_path}/run/checkpoint-2 was written: train has" in told
+    assert "train has other contents (pairs.tsv); validation has other contents" in told
+    assert "train has 23 examples, not 24" in run(lines[1:], 4)
+    assert list(log_of(tmp_path / "run", "loss")) == [1, 2, 3, 4]
+
+
 def test_without_validation_the_last_model_is_kept(model: Seq2Seq, tmp_path: Path) -> None:
     result = train(model, copy_task(24), quick(tmp_path / "run"))
     assert result.best_metric is None
@@ -395,7 +422,7 @@ def test_long_examples_are_cut_and_counted(
         replace(quick(tmp_path / "run"), max_steps=1),
     )
     longer = sum(len(example.target.split()) + 1 > 3 for example in split.examples)
-    assert f"{longer} of 24 targets are longer than 3 tokens and were cut." in caplog.text
+    assert f"{longer} of 24 targets are longer than 3 tokens and were truncated." in caplog.text
 
 
 # What is refused, before anything is trained or written.
@@ -405,7 +432,7 @@ def test_a_folder_of_something_else(model: Seq2Seq, tmp_path: Path) -> None:
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="holds something else; give a new folder"):
+    with pytest.raises(OutputError, match="holds other files; give a new folder"):
         train(model, copy_task(8), quick(folder))
     assert [path.name for path in folder.iterdir()] == ["chapter.txt"]
     with pytest.raises(OutputError, match="is a file; give a folder"):
@@ -418,7 +445,7 @@ def test_a_folder_of_another_run(model: Seq2Seq, tmp_path: Path) -> None:
     config = replace(quick(tmp_path / "run"), max_steps=1)
     train(model, copy_task(8), config)
     before = {path: path.read_bytes() for path in config.output_dir.rglob("*") if path.is_file()}
-    with pytest.raises(OutputError, match="holds a run of before; resume it"):
+    with pytest.raises(OutputError, match="holds an earlier run; resume it"):
         train(model, copy_task(8), config)
     after = {path: path.read_bytes() for path in config.output_dir.rglob("*") if path.is_file()}
     assert before == after

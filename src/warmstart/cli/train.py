@@ -157,10 +157,14 @@ def _evaluate(
 
 def _print(result: "TrainResult", scores: "dict[str, Score] | None") -> None:
     minutes, seconds = divmod(round(result.seconds), 60)
-    best = (
-        "" if result.best_value is None else f", best {result.best_metric} {result.best_value:.4g}"
+    best = ""
+    if result.best_value is not None:
+        value = f"{result.best_metric} {result.best_value:.4g}"
+        best = f", best validation {value} (step {result.best_step})"
+    typer.echo(
+        f"{result.steps} steps in {minutes} min {seconds} s, final training loss "
+        f"{result.loss:.4f}{best}"
     )
-    typer.echo(f"{result.steps} steps in {minutes} min {seconds} s, loss {result.loss:.4f}{best}")
     typer.echo(f"model in {result.folder}")
     if scores is not None:
         print_scores(scores)

@@ -1,4 +1,4 @@
-"""Examples to batches without padding.
+"""Batches of examples without padding.
 
 Shape legend: W examples, B examples of a batch, S source tokens and T target tokens of all of them
 together.
@@ -39,10 +39,10 @@ class TokenizedExample:
     """One example in token ids.
 
     Attributes:
-        source: as the encoder reads it.
-        inputs: what the decoder reads: the start token, then the target.
-        labels: what it should write: the target, then the end token. As long as `inputs`.
-        weights: how much each label's loss counts; None: 1.
+        source: the encoder's input.
+        inputs: the decoder's input: the start token, then the target.
+        labels: the tokens to predict: the target, then the end token. As long as `inputs`.
+        weights: of the loss of each label; None: 1.
     """
 
     source: list[int]
@@ -52,24 +52,24 @@ class TokenizedExample:
 
 
 class TokenizedExamples(Dataset[TokenizedExample]):
-    """Examples tokenized once, with a counted warning for those that were cut.
+    """Examples tokenized once, with a warning that counts truncated ones.
 
-    Token ids lie in a file of the cache, which is mapped into memory, or in memory where they are
-    few; see `warmstart.data.token_rows.tokenize_examples`.
+    Token ids are in a memory-mapped file of the cache, or in memory if there are few; see
+    `warmstart.data.token_rows.tokenize_examples`.
 
     Attributes:
         rows: the token ids.
         weights: of their labels.
 
     Args:
-        model: whose tokenizers and limits are used.
+        model: its tokenizers and limits are used.
         examples: at least one.
-        max_source_length: tokens; longer sources are cut. None: as the model allows.
-        max_target_length: tokens with the end token, likewise.
+        max_source_length: tokens; longer sources are truncated. None: the model's limit.
+        max_target_length: the same for targets, with the end token.
         edit_weight: see `TrainConfig`.
 
     Raises:
-        UsageError: if nothing has a weight, or the tokenizers do not tell what is an edit.
+        UsageError: if all weights are 0, or the tokenizers cannot tell edits from copies.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class TokenizedExamples(Dataset[TokenizedExample]):
         self.weights = LabelWeights(model.tokenizers, examples, edit_weight)
         self.rows = tokenize_for(model, examples, max_source_length, max_target_length)
         self.start = model.tokenizers.special.start
-        _warn_of_cuts("sources", self.rows.source_lengths)
-        _warn_of_cuts("targets", self.rows.target_lengths)
+        _warn_of_truncation("sources", self.rows.source_lengths)
+        _warn_of_truncation("targets", self.rows.target_lengths)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -99,7 +99,7 @@ class TokenizedExamples(Dataset[TokenizedExample]):
         return (self[index] for index in range(len(self)))
 
     def lengths(self, rows_W: Tensor) -> Tensor:
-        """Tokens of the source and of the labels of some examples. Shape: [W] -> [W, 2]"""
+        """Token counts of the sources and labels of some examples. Shape: [W] -> [W, 2]"""
         return torch.from_numpy(self.rows.lengths(rows_W.numpy()))
 
 
@@ -109,7 +109,7 @@ def tokenize_for(
     max_source_length: int | None,
     max_target_length: int | None,
 ) -> TokenRows:
-    """Token ids as a model takes them: no longer than its positions allow."""
+    """Token ids for a model, truncated to its limits."""
     return tokenize_examples(
         model.tokenizers,
         examples,
@@ -118,10 +118,11 @@ def tokenize_for(
     )
 
 
-def _warn_of_cuts(side: str, lengths: Lengths) -> None:
+def _warn_of_truncation(side: str, lengths: Lengths) -> None:
     if lengths.truncated:
         logger.warning(
-            "%d of %d %s are longer than %d tokens and were cut. They lost %.1f %% of the tokens.",
+            "%d of %d %s are longer than %d tokens and were truncated. They lost %.1f %% of the "
+            "tokens.",
             lengths.truncated,
             lengths.count,
             side,
@@ -131,7 +132,7 @@ def _warn_of_cuts(side: str, lengths: Lengths) -> None:
 
 
 class Batch(TypedDict):
-    """What the trainer passes to the model. Lengths stay on the host."""
+    """The input of one pass. Lengths stay on the host."""
 
     source: Tensor  # [S]
     source_lengths: list[int]  # [B]
@@ -142,7 +143,7 @@ class Batch(TypedDict):
 
 
 def collate(examples: Sequence[TokenizedExample]) -> Batch:
-    """Lays examples one after the other; equal lengths side by side, for attention's sake."""
+    """Concatenates examples; equal lengths are adjacent, which makes attention faster."""
     ordered = sorted(examples, key=lambda example: (len(example.source), len(example.labels)))
     batch = Batch(
         source=torch.tensor([token for example in ordered for token in example.source]),
@@ -165,7 +166,7 @@ def weight_of(batch: Batch) -> float:
 
 
 def sequences(batch: Batch) -> tuple[Sequences, Sequences]:
-    """Source and target of a batch as the model takes them."""
+    """Source and target of a batch for the model."""
     return (
         Sequences(batch["source"], tuple(batch["source_lengths"])),
         Sequences(batch["target"], tuple(batch["target_lengths"])),

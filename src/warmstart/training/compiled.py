@@ -1,7 +1,7 @@
 """Token-wise layers as compiled kernels while a model is trained.
 
-Only what treats tokens one by one is compiled: with the number of tokens free, one graph serves
-batches of every shape. Attention, which goes by the lengths in a batch, has fused kernels already.
+Only operations on single tokens are compiled: with the number of tokens dynamic, one graph serves
+batches of every shape. Attention depends on the lengths in a batch and has fused kernels already.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ def compiled_layers(
 ) -> Iterator[None]:
     """Runs feed-forward layers, with their norm and residual, compiled within the block.
 
-    Only passes that are trained on: evaluations run as ever. The first step compiles, once for each
-    configuration of layers, not for each layer or batch.
+    Evaluations run uncompiled. The first step compiles once for each configuration of layers,
+    not for each layer or batch.
 
     Args:
-        model: whose layers are run so.
+        model: has the layers.
         backend: of `torch.compile`.
     """
     forward = torch.compile(FeedForward.forward, dynamic=True, backend=backend)

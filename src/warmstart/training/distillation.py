@@ -1,4 +1,4 @@
-"""The teacher of a run: a trained model whose distributions another one learns."""
+"""The teacher of a run: a trained model whose distributions the student learns."""
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -14,11 +14,11 @@ __all__ = ["Teacher", "load_teacher"]
 
 
 class Teacher:
-    """A model that scores what its student is to write. It is no module: nobody trains it.
+    """A model that scores its student's targets. Not a module, so that it is never trained.
 
     Args:
         model: the teacher.
-        config: how much it counts.
+        config: its share of the loss, and the temperature.
     """
 
     def __init__(self, model: Seq2Seq, config: TrainConfig) -> None:
@@ -28,7 +28,7 @@ class Teacher:
 
     @torch.no_grad()
     def states(self, source: Sequences, target: Sequences) -> TeacherStates:
-        """What it makes of a batch."""
+        """The hidden states of a batch, with the head that scores them."""
         return TeacherStates(
             head=self.model.head,
             hidden=self.model.states(source, target),
@@ -40,17 +40,17 @@ class Teacher:
 def load_teacher(
     student: Seq2Seq, examples: TokenizedExamples, config: TrainConfig, *, weights: bool = True
 ) -> Teacher | None:
-    """The teacher that the settings name, on the student's device; None: they name none.
+    """The teacher that the settings name, on the student's device; None if there is no teacher.
 
     Args:
-        student: that is to learn from it.
-        examples: that it is to read.
-        config: names it.
+        student: the model being trained.
+        examples: of the training split.
+        config: names the teacher.
         weights: False: reads none; see `Seq2Seq.from_pretrained`.
 
     Raises:
         CheckpointError: if it cannot be loaded.
-        UsageError: if it reads or writes other tokens than the student, or not as many.
+        UsageError: if its vocabularies differ from the student's, or its limits are shorter.
     """
     if config.teacher is None:
         return None
@@ -62,10 +62,10 @@ def load_teacher(
     for side, theirs, ours in sides:
         if not _same_tokens(theirs, ours):
             raise UsageError(
-                f"The teacher {config.teacher} has another {side} vocabulary than the model "
-                f"({len(theirs)} and {len(ours)} tokens), and scores of tokens can only be learnt "
-                "where tokens are the same; take a teacher with the model's tokenizers, or train "
-                "on what it writes: warmstart data pseudo-labels."
+                f"The {side} vocabulary of the teacher {config.teacher} differs from the model's "
+                f"({len(theirs)} and {len(ours)} tokens), but distributions can only be learnt "
+                "over the same tokens; use a teacher with the model's tokenizers, or train on the "
+                "teacher's outputs: warmstart data pseudo-labels."
             )
     rows = [each.model.config.decoder.embedding.vocabulary for each in (teacher, student)]
     special = [
@@ -74,7 +74,7 @@ def load_teacher(
     if rows[0] != rows[1] or special[0] != special[1]:
         raise UsageError(
             f"The teacher {config.teacher} scores {rows[0]} tokens and has start and end "
-            f"{special[0]}, the model {rows[1]} and {special[1]}; take a teacher with the same."
+            f"{special[0]}, the model {rows[1]} and {special[1]}; use a teacher with the same."
         )
     for side, lengths, limit in (
         ("source", examples.rows.source_lengths, teacher.source_limit),

@@ -1,4 +1,4 @@
-"""The examples of a step stay as many when a run goes on with other processes."""
+"""The number of examples of a step, kept when a run resumes with another number of processes."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Final
 from warmstart.errors import TrainingError
 from warmstart.training.config import TrainConfig
 
-__all__ = ["kept_batch", "write_batch"]
+__all__ = ["keep_batch", "write_batch"]
 
 logger = logging.getLogger(__name__)
 
@@ -17,36 +17,36 @@ _FILE: Final = "effective_batch.json"
 
 
 def write_batch(config: TrainConfig, processes: int, checkpoint: Path) -> None:
-    """Notes in a checkpoint how its steps are made up."""
+    """Records in a checkpoint how its steps are made up."""
     name = _counted_by(config)
-    made_of = {
+    parts = {
         name: getattr(config, name),
         "accumulation_steps": config.accumulation_steps,
         "processes": processes,
     }
-    (checkpoint / _FILE).write_text(json.dumps(made_of) + "\n", encoding="utf-8")
+    (checkpoint / _FILE).write_text(json.dumps(parts) + "\n", encoding="utf-8")
 
 
-def kept_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainConfig:
-    """Settings under which a step is as large as when a checkpoint was written.
+def keep_batch(config: TrainConfig, processes: int, checkpoint: Path) -> TrainConfig:
+    """Settings with which a step is as large as when a checkpoint was written.
 
-    The place in the data and the schedule count in steps, so these have to stay what they were.
-    `batch_size` (or `batch_tokens`) is kept if it can be, or else lowered; `accumulation_steps`
+    The position in the data and the schedule are counted in steps, so steps must not change.
+    `batch_size` (or `batch_tokens`) is kept if possible, or else lowered; `accumulation_steps`
     follows.
 
     Args:
-        config: of the run that goes on.
-        processes: that it has now.
-        checkpoint: to go on from.
+        config: of the resumed run.
+        processes: their number now.
+        checkpoint: to resume from.
 
     Raises:
-        TrainingError: if so many processes cannot share a step.
+        TrainingError: if the processes cannot share a step evenly.
     """
     if not (checkpoint / _FILE).is_file():
         return config
     before = json.loads((checkpoint / _FILE).read_text(encoding="utf-8"))
     name = _counted_by(config)
-    if name not in before:  # it now counts by another
+    if name not in before:  # the unit has changed
         return config
     own: int = getattr(config, name)
     whole = before[name] * before["accumulation_steps"] * before["processes"]

@@ -1,4 +1,4 @@
-"""What a model card says of a run."""
+"""The facts of a run for its model card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -14,23 +14,23 @@ from warmstart.tasks.reading import local_files
 from warmstart.tasks.task import Split, Task
 from warmstart.training.config import TrainConfig
 
-__all__ = ["score_facts", "training_facts"]
+__all__ = ["data_changes", "score_facts", "training_facts"]
 
 
 def training_facts(task: Task, config: TrainConfig) -> Training:
-    """A run that has made no step yet, with the sizes and digests of its data's files."""
+    """A run before its first step, with the sizes and digests of its data files."""
     origin = task.definition.origin
     data = []
     for name, split in task.splits.items():
         # Held-out examples are from the training files.
-        given = task.data.get(name, task.data.get("train") if name == "validation" else None)
-        files = () if given is None else _files(given)
+        source = task.data.get(name, task.data.get("train") if name == "validation" else None)
+        files = () if source is None else _files(source)
         data.append(DataSplit(name=name, rows=len(split), files=files))
     on_hub = {
-        found.name
-        for given in task.data.values()
-        for part in parse_source(given)
-        if (found := hub_name(part.file)) is not None
+        dataset.name
+        for source in task.data.values()
+        for part in parse_source(source)
+        if (dataset := hub_name(part.file)) is not None
     }
     settings = _settings(config)
     defaults = _settings(TrainConfig(output_dir=config.output_dir))
@@ -45,6 +45,23 @@ def training_facts(task: Task, config: TrainConfig) -> Training:
         languages=tuple(origin.languages or ()),
         dataset=min(on_hub) if len(on_hub) == 1 else None,
     )
+
+
+def data_changes(before: Training, now: Training) -> list[str]:
+    """The differences between the data of a run and that of the same run when it is resumed."""
+    old, new = ({split.name: split for split in training.data} for training in (before, now))
+    changes = []
+    for name in dict.fromkeys([*old, *new]):
+        if name not in new:
+            changes.append(f"{name} is missing")
+        elif name not in old:
+            changes.append(f"{name} is new")
+        elif old[name].rows != new[name].rows:
+            changes.append(f"{name} has {new[name].rows} examples, not {old[name].rows}")
+        elif old[name].files != new[name].files:
+            others = ", ".join(file.name for file in {*new[name].files} - {*old[name].files})
+            changes.append(f"{name} has other contents{others and f' ({others})'}")
+    return changes
 
 
 def score_facts(split: Split, scores: Mapping[str, Score]) -> tuple[ScoreFact, ...]:
@@ -63,7 +80,7 @@ def score_facts(split: Split, scores: Mapping[str, Score]) -> tuple[ScoreFact, .
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
-    """As JSON values; where the run lay on its machine says nothing of the model."""
+    """As JSON values, without the folder of the run on its machine."""
     values = asdict(config)
     names = [each.name for each in fields(config) if each.name != "output_dir"]
     return {name: _plain(values[name]) for name in names}
@@ -81,16 +98,16 @@ def _plain(value: Any) -> Any:
     return value.name if isinstance(value, Path) else value
 
 
-def _files(given: DataSource) -> tuple[DataFile, ...]:
-    found: list[DataFile] = []
-    for part in parse_source(given):
+def _files(source: DataSource) -> tuple[DataFile, ...]:
+    files: list[DataFile] = []
+    for part in parse_source(source):
         paths: Sequence[Path] | None = local_files(part)
         if paths is None:
             several = part.file if isinstance(part.file, tuple) else (part.file,)
-            found += [DataFile(name=str(file)) for file in several]
+            files += [DataFile(name=str(file)) for file in several]
         else:
-            found += [
+            files += [
                 DataFile(name=path.name, bytes=path.stat().st_size, blake2b=file_digest(path))
                 for path in paths
             ]
-    return tuple(found)
+    return tuple(files)

@@ -1,9 +1,9 @@
 """Low-rank adapters on a model's linear layers (Hu et al. 2021), through peft.
 
-An adapter folder has peft's form: ``adapter_config.json`` and ``adapter_model.safetensors``. The
-names in it are those of our modules. Besides the low-rank pairs the second holds what was trained
-in full. The base that it belongs to is named in the first, relative to the folder where it lies
-beside it.
+An adapter folder has peft's format: ``adapter_config.json`` and ``adapter_model.safetensors``, with
+the names of warmstart's modules. The second file holds the low-rank pairs and the parameters that
+were trained in full. The first names the base model, by a path relative to the folder if it is next
+to it.
 """
 
 import copy
@@ -31,26 +31,25 @@ _PREFIX: Final = "base_model.model."  # peft's, before every name
 
 
 class Adapters:
-    """The adapters of a model, whose linear layers they have replaced.
+    """The adapters of a model, in place of its linear layers.
 
     Args:
         model: with the adapters.
         config: peft's.
-        before: the parameters that were trained before, by identity.
+        initial: parameters with ``requires_grad`` before the adapters, by identity.
     """
 
-    def __init__(self, model: EncoderDecoder, config: Any, before: frozenset[int]) -> None:
+    def __init__(self, model: EncoderDecoder, config: Any, initial: frozenset[int]) -> None:
         self.model = model
         self.config = config
-        self.before = before
+        self.initial = initial
 
     def save(self, folder: Path, base: str) -> None:
         """Writes an adapter folder.
 
         Args:
             folder: new, or such a folder, which is replaced.
-            base: where the model is that it belongs to: a hub id, or a folder, relative to this
-                one.
+            base: the model that it belongs to: a hub id, or a folder relative to this one.
 
         Raises:
             OutputError: if it cannot be written.
@@ -64,16 +63,16 @@ class Adapters:
             save_file(tensors, partial / _WEIGHTS, metadata={"format": "pt"})
 
     def read(self, folder: Path) -> None:
-        """Takes the values of an adapter folder.
+        """Reads the values of an adapter folder.
 
         Raises:
-            CheckpointError: if it does not hold exactly what this model's adapters have.
+            CheckpointError: if its tensors are not those of this model's adapters.
         """
         held, saved = self._held(), _tensors(folder)
         if {name: p.shape for name, p in held.items()} != {n: t.shape for n, t in saved.items()}:
             odd = sorted(held.keys() ^ saved.keys()) or ["another rank"]
             raise CheckpointError(
-                f"The adapter {folder} does not fit its base: {len(odd)} names differ, such as "
+                f"The adapter {folder} does not match its base: {len(odd)} names differ, such as "
                 f"{odd[0]}; name the base that it was trained on, with the same settings."
             )
         with torch.no_grad():
@@ -81,20 +80,20 @@ class Adapters:
                 parameter.copy_(saved[name])
 
     def merge(self) -> None:
-        """Adds the adapters to the weights and takes them away; the model is an ordinary one."""
+        """Adds the adapters to the weights and removes them."""
         _merge(self.model)
         for parameter in self.model.parameters():
-            parameter.requires_grad_(id(parameter) in self.before)
+            parameter.requires_grad_(id(parameter) in self.initial)
 
     def merged(self, seq2seq: Seq2Seq) -> Seq2Seq:
-        """A merged copy of the model that has the adapters; it shares what that one shares."""
+        """A merged copy of the model, with the same sharing."""
         other = copy.copy(seq2seq)
         other.model = copy.deepcopy(self.model)
         _merge(other.model)
         return other
 
     def _held(self) -> dict[str, nn.Parameter]:
-        """What is trained, by the name in the file; a shared parameter once."""
+        """The trained parameters, by their names in the file; a shared one once."""
         return {
             _PREFIX + name.replace(f".{_NAME}.", ".").replace(".base_layer.", "."): parameter
             for name, parameter in self.model.named_parameters()
@@ -103,15 +102,15 @@ class Adapters:
 
 
 def add_adapters(model: EncoderDecoder, settings: Lora, new: frozenset[int], seed: int) -> Adapters:
-    """Puts an adapter on each linear layer that the settings name. At first they change nothing.
+    """Puts an adapter on each linear layer that the settings name. Initially they change nothing.
 
-    What no checkpoint gave is trained in full, unless it is named as a target; everything else is
-    frozen. A shared layer has one adapter, which all who share it use.
+    New parameters are trained in full, unless they are targets; everything else is frozen. A shared
+    layer has one adapter, which is shared, too.
 
     Args:
         model: changed in place.
         settings: rank and targets.
-        new: the parameters that no checkpoint gave, by identity.
+        new: parameters that come from no checkpoint, by identity.
         seed: of the adapters.
 
     Raises:
@@ -125,8 +124,8 @@ def add_adapters(model: EncoderDecoder, settings: Lora, new: frozenset[int], see
     ]
     if not targets:
         raise UsageError(
-            "lora has no layer to adapt: all of attention and feed-forward is new and trained in "
-            "full; leave lora out, or name its targets."
+            "lora has no layer to adapt: all attention and feed-forward layers are new and trained "
+            "in full; leave lora out, or name its targets."
         )
     config = _peft_config(settings, targets)
     adapters = _inject(model, config, seed)
@@ -136,7 +135,7 @@ def add_adapters(model: EncoderDecoder, settings: Lora, new: frozenset[int], see
         if name.removesuffix(".base_layer") in targets
     }
     for parameter in model.parameters():
-        if id(parameter) in new and id(parameter) in adapters.before:
+        if id(parameter) in new and id(parameter) in adapters.initial:
             parameter.requires_grad_(id(parameter) not in adapted)
     return adapters
 
@@ -145,7 +144,7 @@ def load_adapters(folder: Path) -> tuple[Seq2Seq, Adapters]:
     """The base of an adapter folder with its adapters, not merged.
 
     Raises:
-        CheckpointError: if the folder, or its base, cannot be read, or they do not fit.
+        CheckpointError: if the folder or its base cannot be read, or they do not match.
         UsageError: if peft is missing.
     """
     try:
@@ -153,11 +152,11 @@ def load_adapters(folder: Path) -> tuple[Seq2Seq, Adapters]:
         base = str(settings["base_model_name_or_path"])
     except (OSError, ValueError, KeyError, TypeError):
         raise CheckpointError(
-            f"{folder} is no adapter: it has no {ADAPTER_CONFIG} that names a base; give a folder "
-            "that train has written, such as out/adapter."
+            f"{folder} is not an adapter: it has no {ADAPTER_CONFIG} that names a base; give a "
+            "folder written by train, such as out/adapter."
         ) from None
-    beside = (folder / base).resolve()
-    seq2seq = Seq2Seq.from_pretrained(beside if beside.is_dir() else base, device="cpu")
+    neighbour = (folder / base).resolve()
+    seq2seq = Seq2Seq.from_pretrained(neighbour if neighbour.is_dir() else base, device="cpu")
     config = _peft().LoraConfig.from_pretrained(str(folder))
     tensors = _tensors(folder)
     adapters = _inject(seq2seq.model, config, 0)
@@ -169,16 +168,16 @@ def load_adapters(folder: Path) -> tuple[Seq2Seq, Adapters]:
 
 
 def _inject(model: EncoderDecoder, config: Any, seed: int) -> Adapters:
-    before = frozenset(id(p) for p in model.parameters() if p.requires_grad)
+    initial = frozenset(id(p) for p in model.parameters() if p.requires_grad)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         _peft().inject_adapter_in_model(config, model, _NAME)
     _share_again(model)
-    return Adapters(model, config, before)
+    return Adapters(model, config, initial)
 
 
 def _share_again(model: EncoderDecoder) -> None:
-    """Cross-attention that uses self-attention's projections uses them as they are now."""
+    """Gives cross-attention the present projections of self-attention, where it shares them."""
     for block in model.decoder.blocks:
         assert isinstance(block, Block)
         attention = block.cross_attention
@@ -188,7 +187,7 @@ def _share_again(model: EncoderDecoder) -> None:
 
 
 def _merge(model: EncoderDecoder) -> None:
-    """Each adapter once, and what it has replaced back at every place."""
+    """Merges each adapter once, and puts the linear layers back wherever they are used."""
     layer_type = _peft().tuners.lora.LoraLayer
     merged: set[int] = set()
     for parent in list(model.modules()):

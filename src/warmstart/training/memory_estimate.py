@@ -1,4 +1,4 @@
-"""What a run will need of memory, from a pass over tensors that hold no values."""
+"""An estimate of the memory of a run, from a pass over tensors without values."""
 
 import resource
 import sys
@@ -28,14 +28,14 @@ class Memory:
     """An estimate, in bytes.
 
     Attributes:
-        weights: in float32, each shared one once.
-        gradients: of what is trained.
-        optimizer: its state.
+        weights: in float32, shared ones once.
+        gradients: of the trained parameters.
+        optimizer: state of the optimizer.
         activations: of the longest batch, between its forward and its backward pass.
         logits: of one chunk of target tokens.
-        one_pass: the most that a pass over the longest batch holds at once, gradients included.
-        teacher: weights of another model, in float32.
-        process: what this process holds without a model: libraries and data. 0: on a GPU.
+        one_pass: peak of a pass over the longest batch, with gradients.
+        teacher: weights of the teacher, in float32.
+        process: memory of this process without a model: libraries and data. 0: on a GPU.
     """
 
     weights: int
@@ -49,13 +49,13 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The most at once."""
+        """The peak."""
         step = max(self.one_pass, self.gradients)
         return self.weights + self.optimizer + step + self.teacher + self.process
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made within, for as long as they live."""
+    """Counts the bytes of all live tensors that were made within."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -100,26 +100,26 @@ def estimate_memory(
     accumulates: bool,
     on_gpu: bool,
 ) -> Memory:
-    """Passes a batch through a model forward and backward, with tensors that hold no values.
+    """Runs a batch through a model forward and backward, with tensors without values.
 
     Args:
-        model: on the meta device, or with weights; it comes back as it was.
+        model: on the meta device, or with weights; unchanged afterwards.
         lengths: in tokens, of the sources and of the targets of the longest batch.
         trained: parameters that have gradients.
-        teacher: whose distributions are learnt.
+        teacher: model whose distributions are learnt.
         optimizer: see `TrainConfig`.
         bfloat16: whether products are in bfloat16.
-        accumulates: whether the gradients of a pass meet those of passes before.
-        on_gpu: whether the model is on a GPU, where libraries and data are not.
+        accumulates: whether the gradients of a pass are added to those of earlier passes.
+        on_gpu: whether the model is on a GPU, without libraries and data.
     """
     trained_values = sum(parameter.numel() for parameter in trained)
     sources, targets = lengths
-    asked = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    initial = {parameter: parameter.requires_grad for parameter in model.parameters()}
     ever = {id(parameter) for parameter in trained}
     was_training = model.training
     counter = _LiveBytes()
     try:
-        for parameter in asked:
+        for parameter in initial:
             parameter.requires_grad_(id(parameter) in ever)
         with FakeTensorMode(allow_non_fake_inputs=True), _without_values(model):
             model.train()
@@ -132,15 +132,15 @@ def estimate_memory(
                 loss.backward()
     finally:
         model.train(was_training)
-        for parameter, requires_grad in asked.items():
+        for parameter, requires_grad in initial.items():
             parameter.requires_grad_(requires_grad)
     gradients = trained_values * _FLOAT32
     rows = min(CHUNK_TOKENS, sum(targets))
-    width = _FLOAT32  # probabilities; products are elsewhere where they are not the same
+    width = _FLOAT32  # probabilities; logits need memory of their own if they differ in dtype
     if bfloat16 or model.config.head.soft_cap is not None:
         width += 2 if bfloat16 else _FLOAT32
     return Memory(
-        weights=sum(parameter.numel() for parameter in asked) * _FLOAT32,
+        weights=sum(parameter.numel() for parameter in initial) * _FLOAT32,
         gradients=gradients,
         optimizer=optimizer_values(trained, optimizer) * _FLOAT32,
         activations=activations,
@@ -152,7 +152,7 @@ def estimate_memory(
 
 
 def optimizer_values(trained: Sequence[nn.Parameter], optimizer: str) -> int:
-    """Values of an optimizer's state: two means a parameter, or means of rows and columns."""
+    """Values of an optimizer's state: two per parameter, or one per row and column."""
     if optimizer == "adamw":
         return 2 * sum(parameter.numel() for parameter in trained)
     return sum(
@@ -165,7 +165,7 @@ def optimizer_values(trained: Sequence[nn.Parameter], optimizer: str) -> int:
 
 @contextmanager
 def _without_values(model: nn.Module) -> Iterator[None]:
-    """Within a `FakeTensorMode`: the model on the CPU as far as anybody can see."""
+    """Within a `FakeTensorMode`: the model has fake tensors on the CPU."""
     kept: list[tuple[dict[str, Any], str, Any]] = []
     fakes: dict[int, Any] = {}
     for module in model.modules():
@@ -188,6 +188,6 @@ def _without_values(model: nn.Module) -> Iterator[None]:
 
 
 def _process_bytes() -> int:
-    """The most that this process has held so far."""
+    """The peak memory of this process so far."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024

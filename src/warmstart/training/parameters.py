@@ -1,4 +1,4 @@
-"""Which parameters are trained, when, and at which rate."""
+"""The parameters that are trained, the steps at which they are, and their learning rates."""
 
 import math
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Identities = frozenset[int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Parameters that the optimizer treats alike.
+    """Parameters with the same learning rate and weight decay.
 
     Attributes:
         names: of the parameters; a shared one by its first name, which is the encoder's.

@@ -1,4 +1,4 @@
-"""Which examples each pass of each optimizer step holds.
+"""The examples of each pass of each optimizer step.
 
 Shape legend: W examples at hand, N examples of a step.
 """
@@ -16,30 +16,31 @@ from warmstart.training.order import shuffled
 
 __all__ = ["PassSampler", "pass_sampler"]
 
-_WINDOW = 50  # steps among which examples of like lengths are put together
+_WINDOW = 50  # steps among which examples of similar lengths are grouped
 
 
 class PassSampler(Sampler[list[int]]):
-    """Passes of a whole run, in which examples are of like lengths.
+    """Passes of a whole run, each of examples of similar lengths.
 
     Examples are shuffled, sorted by length within windows of some steps, and the steps of a window
-    shuffled again: lengths agree, yet which examples meet is new every epoch. A step is then cut
-    into passes. Which examples a step holds depends on the seed, the epoch and the size of the
-    step alone, not on how it is cut, so an interrupted run finds its place again, with another
-    number of processes, too. Epochs follow each other without a break: what does not fill a step
-    waits for the next window.
+    shuffled again: lengths are similar, yet every epoch groups other examples. A step is then split
+    into passes. The examples of a step depend only on the seed, the epoch and the size of the step,
+    not on its split, so an interrupted run continues at its position, also with another number of
+    processes. Epochs follow each other without a break: examples that do not fill a step wait for
+    the next window.
 
     Args:
-        examples: to be ordered.
+        examples: of the training split.
         steps: optimizer steps of the run.
         passes: of a step, over all processes.
         size: examples of a pass.
         tokens: tokens of a pass, sources and labels together, in place of `size`; None: by `size`.
-            Steps hold so many in all, and a pass nearly its share, with one example at least.
+            A step has at most `passes` times as many; a pass has nearly its share, and at least one
+            example.
         seed: of every epoch's order.
 
     Attributes:
-        taken: examples taken up to the end of each step that was asked for so far.
+        taken: examples taken up to the end of each step, for the steps yielded so far.
     """
 
     def __init__(
@@ -65,10 +66,10 @@ class PassSampler(Sampler[list[int]]):
         self.taken = []
         for rows_N in islice(self._steps(), self.steps):
             self.taken.append(len(rows_N) + (self.taken[-1] if self.taken else 0))
-            yield from (part.tolist() for part in self._cut(rows_N))
+            yield from (part.tolist() for part in self._split(rows_N))
 
     def _steps(self) -> Iterator[Tensor]:
-        """Steps without end. Shape of each: [N]"""
+        """An endless iterator over steps. Shape of each: [N]"""
         waiting_W = torch.zeros(0, dtype=torch.long)
         for epoch in count():
             # Not their sum: the second epoch of a seed would be the first of the next.
@@ -80,8 +81,8 @@ class PassSampler(Sampler[list[int]]):
                     groups, waiting_W = self._of_size(rows_W)
                 else:
                     groups, waiting_W = self._of_tokens(rows_W, self._tokens, generator)
-                for place in torch.randperm(len(groups), generator=generator).tolist():
-                    yield groups[place]
+                for index in torch.randperm(len(groups), generator=generator).tolist():
+                    yield groups[index]
 
     def _window(self) -> int:
         """Examples of a window."""
@@ -92,7 +93,7 @@ class PassSampler(Sampler[list[int]]):
         return _WINDOW * max(round(self._tokens / mean), self.passes)
 
     def _of_size(self, rows_W: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Steps of equally many examples, and the last examples, which fill none."""
+        """Steps of the same number of examples, and the remaining examples."""
         full = len(rows_W) // self._size * self._size
         if not full:
             return [], rows_W
@@ -102,9 +103,9 @@ class PassSampler(Sampler[list[int]]):
     def _of_tokens(
         self, rows_W: Tensor, tokens: int, generator: torch.Generator
     ) -> tuple[list[Tensor], Tensor]:
-        """Steps of at most so many tokens, and the examples that fill none.
+        """Steps of at most `tokens` tokens, and the remaining examples.
 
-        These are now the longest and now the shortest, or either would be seen too seldom.
+        These are at random the longest or the shortest, or one of them would be seen too rarely.
         """
         rows_W = self._sorted(rows_W)
         if torch.randint(2, (), generator=generator):
@@ -112,12 +113,12 @@ class PassSampler(Sampler[list[int]]):
         ends_W = self.examples.lengths(rows_W).sum(1).cumsum(0)
         groups, first, before = [], 0, 0
         while first < len(rows_W):
-            behind = int(torch.searchsorted(ends_W, before + tokens, right=True))
-            behind = max(behind, first + self.passes)
-            if behind >= len(rows_W):
+            end = int(torch.searchsorted(ends_W, before + tokens, right=True))
+            end = max(end, first + self.passes)
+            if end >= len(rows_W):
                 break
-            groups.append(rows_W[first:behind])
-            first, before = behind, int(ends_W[behind - 1])
+            groups.append(rows_W[first:end])
+            first, before = end, int(ends_W[end - 1])
         return groups, rows_W[first:]
 
     def _sorted(self, rows_W: Tensor) -> Tensor:
@@ -126,8 +127,8 @@ class PassSampler(Sampler[list[int]]):
         by_labels = rows_W[lengths[:, 1].argsort(stable=True)]
         return by_labels[self.examples.lengths(by_labels)[:, 0].argsort(stable=True)]
 
-    def _cut(self, rows_N: Tensor) -> Iterator[Tensor]:
-        """The passes of a step: equally many examples, or nearly equally many tokens."""
+    def _split(self, rows_N: Tensor) -> Iterator[Tensor]:
+        """The passes of a step: of equal numbers of examples, or nearly equal numbers of tokens."""
         if self._tokens is None:
             yield from rows_N.split(self._size // self.passes)
             return
@@ -135,15 +136,15 @@ class PassSampler(Sampler[list[int]]):
         first = 0
         for left in range(self.passes - 1, 0, -1):
             share = int(ends_N[-1]) * (self.passes - left) // self.passes
-            behind = int(torch.searchsorted(ends_N, share, right=True))
-            behind = min(max(behind, first + 1), len(rows_N) - left)
-            yield rows_N[first:behind]
-            first = behind
+            end = int(torch.searchsorted(ends_N, share, right=True))
+            end = min(max(end, first + 1), len(rows_N) - left)
+            yield rows_N[first:end]
+            first = end
         yield rows_N[first:]
 
 
 def pass_sampler(examples: TokenizedExamples, config: TrainConfig, processes: int) -> PassSampler:
-    """The passes of a run over so many processes."""
+    """The passes of a run, over all processes."""
     return PassSampler(
         examples,
         steps=config.max_steps,

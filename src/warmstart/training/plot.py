@@ -1,4 +1,4 @@
-"""The curves of a run as a picture, from its metrics."""
+"""The curves of a run as an image, from its metrics."""
 
 import importlib.util
 import logging
@@ -22,11 +22,11 @@ _COLOURS: Final = ("#d62728", "#2ca02c", "#9467bd", "#8c564b", "#e377c2", "#17be
 def plot_curves(metrics: Path, picture: Path) -> None:
     """Draws loss, validation metrics, learning rate and gradient norm over steps.
 
-    Without matplotlib it only says how to get it: a run does not fail for a picture.
+    Without matplotlib it only logs how to install it: a run does not fail for an image.
 
     Args:
         metrics: a run's metrics.jsonl.
-        picture: the PNG, which is replaced.
+        picture: the PNG to write.
     """
     if importlib.util.find_spec("matplotlib") is None:
         logger.info(
@@ -80,8 +80,8 @@ def _plot_metrics(axis: Any, events: Sequence[Event]) -> None:
         axis.text(0.5, 0.5, "no evaluations", ha="center", va="center", transform=axis.transAxes)
         axis.set_yticks([])
         return
-    for place, name in enumerate(names):
-        colour = _COLOURS[place % len(_COLOURS)]
+    for index, name in enumerate(names):
+        colour = _COLOURS[index % len(_COLOURS)]
         _draw(axis, events, name, name.removeprefix("eval_"), colour, marker="o")
     axis.set_ylabel("validation metrics (0 to 100)")
     axis.legend(frameon=False)
@@ -100,7 +100,7 @@ def _draw(
     if not points:
         return
     steps, values = zip(*points, strict=True)
-    few = len(points) < 30  # a single evaluation has no line
+    few = len(points) < 30  # one point alone has no line
     axis.plot(
         steps,
         values,

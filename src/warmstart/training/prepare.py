@@ -1,4 +1,4 @@
-"""All that precedes a run: checks, examples, teacher, adapters. Nothing is written."""
+"""The preparation of a run: checks, examples, teacher, adapters. Nothing is written."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher, load_teacher
-from warmstart.training.effective_batch import kept_batch
+from warmstart.training.effective_batch import keep_batch
 from warmstart.training.lora import Adapters, add_adapters
 from warmstart.training.parameters import TrainedParameters, new_parameters
 from warmstart.training.processes import Processes
@@ -108,7 +108,7 @@ def prepare_run(
         checkpoint = checkpoint_to_resume(config.output_dir, resume=resume)
         if checkpoint is not None:
             processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun sets it
-            config = kept_batch(config, processes, checkpoint)
+            config = keep_batch(config, processes, checkpoint)
     validation = _validation_split(task, config)
     split = task.split("train")
     examples = TokenizedExamples(

@@ -1,4 +1,4 @@
-"""The folder of a run: what is in it decides whether a run begins, goes on, or is refused."""
+"""The folder of a run: its contents decide whether a run starts, resumes, or is rejected."""
 
 import json
 from dataclasses import asdict
@@ -22,7 +22,7 @@ __all__ = [
     "prepare_folder",
 ]
 
-# False: begin anew; True: go on; "auto": go on if there is a checkpoint, else begin anew.
+# False: a new run; True: resume; "auto": resume if there is a checkpoint, else a new run.
 Resume = bool | Literal["auto"]
 
 ADAPTER: Final = "adapter"  # of a run or checkpoint that trains adapters
@@ -33,11 +33,11 @@ RECIPE: Final = "recipe.yaml"
 
 
 def check_output_folder(folder: Path, *, resume: Resume) -> None:
-    """Refuses a folder that a run must not write to. Call it before what takes long.
+    """Rejects a folder that a run must not write to. Call it before any slow work.
 
     Args:
         folder: of the run.
-        resume: whether a run of before is to go on there.
+        resume: whether to resume the run there.
 
     Raises:
         OutputError: if the folder holds another run or anything else, and `resume` is off.
@@ -45,8 +45,8 @@ def check_output_folder(folder: Path, *, resume: Resume) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output_dir {folder} is a file; give a folder.")
-    found = checkpoints(folder)
-    if found and resume:
+    saved = checkpoints(folder)
+    if saved and resume:
         return
     if resume is True:
         raise TrainingError(
@@ -54,32 +54,32 @@ def check_output_folder(folder: Path, *, resume: Resume) -> None:
         )
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    ended_early = not found and (folder / CONFIG).is_file()
+    ended_early = not saved and (folder / CONFIG).is_file()
     if ended_early and resume == "auto":
         return
-    if found:
-        what = "a run of before; resume it (--resume), or give a new folder"
+    if saved:
+        content = "an earlier run; resume it (--resume), or give a new folder"
     elif ended_early:
-        what = (
-            "a run that ended before its first checkpoint; remove it, begin it again "
+        content = (
+            "a run that ended before its first checkpoint; remove it, start it again "
             "(--auto-resume), or give a new folder"
         )
     else:
-        what = "something else; give a new folder"
-    raise OutputError(f"The folder {folder} holds {what}.")
+        content = "other files; give a new folder"
+    raise OutputError(f"The folder {folder} holds {content}.")
 
 
 def checkpoint_to_resume(folder: Path, *, resume: Resume) -> Path | None:
-    """The checkpoint to go on from; None: begin anew.
+    """The checkpoint to resume from; None: a new run.
 
     Raises:
-        TrainingError: if there are checkpoints, and none of them is whole.
+        TrainingError: if there are checkpoints, but all are damaged.
     """
     return newest_whole(folder) if resume and checkpoints(folder) else None
 
 
 def prepare_folder(config: TrainConfig, recipe: str | None) -> None:
-    """Makes the folder of a new run, in the place of one that came to no checkpoint.
+    """Makes the folder of a new run, which may replace one without a checkpoint.
 
     Raises:
         OutputError: if it cannot be made.

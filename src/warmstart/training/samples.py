@@ -20,9 +20,9 @@ _LABEL: Final = 10  # columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One example of an evaluation, and what the model wrote."""
+    """One example of an evaluation, with the model's output."""
 
-    example: int  # its number in the validation split, from 0
+    example: int  # its index in the validation split, from 0
     source: str
     targets: tuple[str, ...]
     output: str
@@ -32,26 +32,26 @@ def choose_samples(split: Split, outputs: Sequence[str], count: int) -> list[Sam
     """Examples evenly spaced over a split, the same at each evaluation.
 
     Args:
-        split: that was decoded.
-        outputs: one for each of its examples.
-        count: how many samples; all examples if there are fewer.
+        split: the examples that were decoded.
+        outputs: one for each of them.
+        count: number of samples; all examples if there are fewer.
     """
     count = min(count, len(split))
-    numbers = [place * len(split) // count for place in range(count)]
-    examples = [(number, split.examples[number]) for number in numbers]
+    indices = [index * len(split) // count for index in range(count)]
+    examples = [(index, split.examples[index]) for index in indices]
     return [
         Sample(
-            example=number,
+            example=index,
             source=example.source,
             targets=tuple(example.targets),
-            output=outputs[number],
+            output=outputs[index],
         )
-        for number, example in examples
+        for index, example in examples
     ]
 
 
 def write_samples(path: Path, step: int, samples: Sequence[Sample]) -> None:
-    """Appends a line of JSON for each."""
+    """Appends a line of JSON for each sample."""
     rows: list[dict[str, Any]] = [
         {
             "step": step,
@@ -66,7 +66,7 @@ def write_samples(path: Path, step: int, samples: Sequence[Sample]) -> None:
 
 
 def show_samples(progress: Progress, samples: Sequence[Sample]) -> None:
-    """Writes the first few to stderr, each text on a line that is cut where the terminal ends."""
+    """Writes the first few to stderr, each text truncated to one line of the terminal."""
     for sample in samples[:_SHOWN]:
         texts = {"source": sample.source, "target": sample.targets[0], "output": sample.output}
         for label, text in texts.items():

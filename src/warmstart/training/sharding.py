@@ -1,8 +1,7 @@
-"""Fully sharded data parallelism (FSDP2): each process holds a part of the model being trained.
+"""Fully sharded data parallelism (FSDP2): each process holds a shard of the model being trained.
 
-The unit that is gathered before use and freed after it is a block; embeddings, head and bridge are
-gathered for a whole pass. Decoding and saving use a whole model, which every process has in the
-memory of its CPU.
+Blocks are gathered before use and freed after it; embeddings, head and bridge are gathered for a
+whole pass. Decoding and saving use the whole model, which every process keeps in CPU memory.
 """
 
 import copy
@@ -31,7 +30,7 @@ class ShardedCopy:
 
     Args:
         whole: the model, the same in all processes.
-        device: where this process computes.
+        device: of this process.
 
     Attributes:
         model: the copy, to be trained.
@@ -41,17 +40,17 @@ class ShardedCopy:
         self.whole = whole
         self.device = device
         self.model = copy.deepcopy(whole)
-        for parameter in self.model.parameters():  # all processes begin with the first one's
+        for parameter in self.model.parameters():  # all processes start with the first one's
             distributed.broadcast(parameter.data.to(device), src=0)
         mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
         for unit in units(self.model):
             fully_shard(unit, mesh=mesh)
         fully_shard(self.model, mesh=mesh)
-        register_fsdp_forward_method(self.model, "states")  # the other way to call it
+        register_fsdp_forward_method(self.model, "states")  # called besides `forward`
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """Within the block the whole model has the copy's weights and is on its device.
+        """Within the block the whole model has the copy's weights and is on the device.
 
         All processes enter it together.
         """
@@ -63,13 +62,13 @@ class ShardedCopy:
             self.whole.to("cpu")
 
     def gather(self) -> None:
-        """Writes the copy's weights to the whole model. All processes call it together."""
+        """Writes the copy's weights to the whole model. All processes call it."""
         with torch.no_grad():
             for whole, part in self._pairs():
                 whole.copy_(part.full_tensor())
 
     def scatter(self) -> None:
-        """Takes over the whole model's weights, which are the same in all processes."""
+        """Writes the whole model's weights, the same in all processes, to the copy."""
         with torch.no_grad():
             for whole, part in self._pairs():
                 part.copy_(_like(whole.detach().to(self.device), part))
@@ -82,10 +81,11 @@ class ShardedCopy:
 
 
 def units(model: EncoderDecoder) -> list[nn.Module]:
-    """What is gathered and freed together: blocks, or the parts of a block that others share.
+    """The modules that are gathered and freed as a unit: blocks, or the parts of a shared block.
 
-    A parameter may belong to one unit only. Those of what is shared with anything outside of its
-    unit, like projections of cross-attention that are an encoder's, stay with the whole model.
+    A parameter may belong to only one unit. Parameters that are shared with a module outside of
+    their unit, such as projections of cross-attention shared with an encoder, stay with the whole
+    model.
     """
     stacks = [stack for stack in (model.encoder, model.decoder) if stack is not None]
     blocks = [block for stack in stacks for block in stack.blocks]
@@ -100,13 +100,13 @@ def units(model: EncoderDecoder) -> list[nn.Module]:
         for unit in (block.children() if _overlaps(block, used) else [block])
     }
     used = Counter(id(module) for unit in candidates.values() for module in unit.modules())
-    found = []
+    chosen = []
     for unit in candidates.values():
         inside = {id(module) for module in unit.modules()}
         alone = all(owners[id(parameter)] <= inside for parameter in unit.parameters())
         if alone and not _overlaps(unit, used):
-            found.append(unit)
-    return found
+            chosen.append(unit)
+    return chosen
 
 
 def _overlaps(unit: nn.Module, used: Counter[int]) -> bool:
@@ -114,7 +114,7 @@ def _overlaps(unit: nn.Module, used: Counter[int]) -> bool:
 
 
 def _like(whole: Tensor, part: DTensor) -> DTensor:
-    """This process's part of a tensor that is the same in all processes; nothing is sent."""
+    """This process's shard of a tensor that is the same in all processes; nothing is sent."""
     return distribute_tensor(whole, part.device_mesh, part.placements, src_data_rank=None)
 
 
@@ -135,12 +135,12 @@ def save_optimizer_shard(optimizer: torch.optim.Optimizer, folder: Path) -> None
 
 
 def _own(value: Any) -> Any:
-    # A copy, or the file would hold all of what it is a slice of.
+    # A copy: the file would else hold the whole tensor that this is a slice of.
     return value.to_local().clone() if isinstance(value, DTensor) else value
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """Reads the state, whole or in parts of however many processes, sharded as parameters are."""
+    """Reads the state, whole or in shards of any number of processes, and shards it as needed."""
     if (folder / WHOLE).is_file():
         parts = [_read(folder / WHOLE)]
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import nn
 from transformers import set_seed
 
+from warmstart.hub.card import Training, read_card
 from warmstart.inference.convert import require_full_precision
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.seq2seq import Seq2Seq
@@ -20,7 +21,7 @@ from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Task
 from warmstart.training.compiled import compiled_layers
 from warmstart.training.config import TrainConfig
-from warmstart.training.facts import training_facts
+from warmstart.training.facts import data_changes, training_facts
 from warmstart.training.interruption import stop_requests
 from warmstart.training.memory import out_of_memory_as_error
 from warmstart.training.metrics_log import METRICS, MetricsLog, rewind
@@ -46,9 +47,11 @@ class TrainResult:
     Attributes:
         steps: optimizer steps of the whole run.
         seconds: wall time of this call.
-        loss: mean training loss in nats per target token.
+        loss: training loss at the end, in nats per target token: the mean of the last steps that
+            were logged together.
         best_metric: name of the metric that chose the model; None without a validation split.
-        best_value: its value.
+        best_value: its value on the validation split.
+        best_step: the step of the chosen model.
         folder: the finished model folder.
     """
 
@@ -57,6 +60,7 @@ class TrainResult:
     loss: float
     best_metric: str | None
     best_value: float | None
+    best_step: int | None
     folder: Path
 
 
@@ -97,7 +101,10 @@ def train(
     # No process may look at the folder after the first one has filled it.
     wait_for_all()
     set_seed(run.config.seed)
-    model.card = model.card.trained(training_facts(task, run.config))
+    facts = training_facts(task, run.config)
+    if run.checkpoint is not None:
+        _warn_of_changed_data(run.checkpoint, facts)
+    model.card = model.card.trained(facts)
     model.generation = run.split.generation
     began = time.monotonic()
     with _in_training(run), stop_requests() as request:
@@ -120,9 +127,10 @@ def train(
     return TrainResult(
         steps=state.step,
         seconds=time.monotonic() - began,
-        loss=_mean_loss(state),
+        loss=_last_loss(state),
         best_metric=run.config.best_metric if validates else None,
         best_value=state.best_value if validates else None,
+        best_step=state.best_step if validates else None,
         folder=folder,
     )
 
@@ -175,14 +183,24 @@ def _open_folder(run: PreparedRun, recipe: str | None) -> list[Events]:
     return [log, TrackerEvents(config, run.first_step)]
 
 
-def _mean_loss(state: RunState) -> float:
-    """Over all steps of a run, those before an interruption included."""
-    total, last = 0.0, 0
-    for event in state.history:
-        if "loss" in event:
-            total += event["loss"] * (event["step"] - last)
-            last = int(event["step"])
-    return total / last if last else math.nan
+def _warn_of_changed_data(checkpoint: Path, now: Training) -> None:
+    card = read_card(checkpoint)
+    if card is None or not card.trainings:
+        return
+    changes = data_changes(card.trainings[-1], now)
+    if changes:
+        logger.warning(
+            "The data has changed since %s was written: %s. The run continues at its step with the "
+            "new data; for a run over the new data alone, train into another folder.",
+            checkpoint,
+            "; ".join(changes),
+            extra={"everywhere": True},
+        )
+
+
+def _last_loss(state: RunState) -> float:
+    losses = [float(event["loss"]) for event in state.history if "loss" in event]
+    return losses[-1] if losses else math.nan
 
 
 def _resume_command(config: TrainConfig, recipe: str | None) -> str:

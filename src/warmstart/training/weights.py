@@ -1,4 +1,4 @@
-"""How much the loss of each label counts: by its example, and by whether it is an edit."""
+"""Weights of the labels in the loss, by example and by whether a label is an edit."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ class LabelWeights:
     """Weights of the labels of examples.
 
     A label's weight is that of its example, times `edit_weight` if the source does not have the
-    token: tokens that are not copied are few where most of a text stays, and the ones to learn
-    (the edit-weighted MLE of Junczys-Dowmunt et al. 2018, who align them). An end token is never
-    an edit.
+    token: where most of a text is copied, the few other tokens are the ones to learn (the
+    edit-weighted MLE of Junczys-Dowmunt et al. 2018, where tokens are aligned). An end token is
+    never an edit.
 
     Args:
         tokenizers: of sources and targets.
@@ -29,8 +29,8 @@ class LabelWeights:
         edit_weight: 1: off.
 
     Raises:
-        UsageError: if every example has weight 0, or sources and targets are written in
-            different tokens, which an edit weight cannot compare.
+        UsageError: if every example has weight 0, or an edit weight would have to compare the
+            tokens of two tokenizers.
     """
 
     def __init__(
@@ -41,18 +41,17 @@ class LabelWeights:
         weights: NDArray[numpy.float64] = weights_of(examples)
         if not weights.any():
             raise UsageError(
-                "Every training example has weight 0, so there is nothing to learn; give some a "
-                "weight above 0."
+                "Every training example has weight 0; give some of them a weight above 0."
             )
         self.by_example = None if (weights == 1).all() else weights.astype("float32")
         if edit_weight != 1 and tokenizers.source is not tokenizers.target:
             raise UsageError(
                 f"edit_weight is {edit_weight}, but sources and targets have different "
-                "tokenizers, so it cannot be told which tokens are copied; set it to 1."
+                "tokenizers, so copied tokens cannot be identified; set it to 1."
             )
 
     def of(self, index: int, source: list[int], labels: list[int]) -> list[float] | None:
-        """Of an example's labels; None: all 1."""
+        """The weights of an example's labels; None: all 1."""
         weight = 1.0 if self.by_example is None else float(self.by_example[index])
         if self.edit_weight != 1:
             kept = {*source, self.end}
