@@ -66,5 +66,5 @@ def test_an_adapter_becomes_a_model(warmstart: Run, composed: Path, tmp_path: Pa
         1, "--merge -o DIR"
     )
     warmstart("export", composed, "--merge", "-o", tmp_path / "other").assert_failed(
-        1, "is no adapter"
+        1, "is not an adapter"
     )

@@ -111,7 +111,7 @@ def test_long_sources_are_cut_and_counted(warmstart: Run, recipe: Path) -> None:
         "train", recipe, "--set", "task.max_source_length=4", "--set", "training.max_steps=1"
     )
     assert finished.code == 0
-    assert "of 32 sources are longer than 4 tokens and were cut." in finished.err
+    assert "of 32 sources are longer than 4 tokens and were truncated." in finished.err
 
 
 def test_nothing_to_resume(warmstart: Run, recipe: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_an_output_folder_that_holds_something_else(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
-    warmstart("train", recipe).assert_failed(1, "something else")
+    warmstart("train", recipe).assert_failed(1, "other files")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
 
 

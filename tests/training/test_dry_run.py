@@ -160,5 +160,5 @@ def test_what_a_run_refuses_a_dry_run_refuses(outlined: Seq2Seq, tmp_path: Path)
         dry_run(outlined, replace(task, splits={}), config)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").touch()
-    with pytest.raises(OutputError, match="something else"):
+    with pytest.raises(OutputError, match="other files"):
         dry_run(outlined, task, config)
