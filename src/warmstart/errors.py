@@ -92,9 +92,14 @@ class DataError(WarmstartError):
 
 
 class OutputError(WarmstartError):
-    """An output folder or file that cannot be written without losing something."""
+    """An output folder or file that cannot be written without losing something.
+
+    Attributes:
+        disk_full: whether it is for lack of space.
+    """
 
     on_all_ranks = False
+    disk_full = False
 
 
 class TrainingError(WarmstartError):

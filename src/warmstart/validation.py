@@ -46,6 +46,7 @@ __all__ = [
     "Settings",
     "checked_values",
     "field_docs",
+    "marks",
     "requirement",
     "validate",
 ]
@@ -200,7 +201,7 @@ def requirement(annotation: object) -> str:
     bounds = {
         kind: getattr(mark, kind.__name__.lower())
         for kind in words
-        for mark in _marks(annotation)
+        for mark in marks(annotation)
         if isinstance(mark, kind)
     }
     if list(bounds) == [Ge]:
@@ -230,16 +231,16 @@ def field_docs(kind: type) -> Mapping[str, str]:
     return docs
 
 
-def _marks(annotation: object) -> list[object]:
-    """All that stands in the ``Annotated`` of an annotation, also within a union."""
-    marks: list[object] = []
+def marks(annotation: object) -> list[object]:
+    """Everything in the ``Annotated`` of an annotation, also within a union."""
+    found: list[object] = []
     if get_origin(annotation) is Annotated:
         _, *metadata = get_args(annotation)
         for mark in metadata:
-            marks += mark if isinstance(mark, GroupedMetadata) else [mark]
+            found += mark if isinstance(mark, GroupedMetadata) else [mark]
     for inner in get_args(annotation):
-        marks += _marks(inner)
-    return marks
+        found += marks(inner)
+    return found
 
 
 def _own_sentence(problem: "ErrorDetails") -> str | None:
@@ -251,7 +252,7 @@ def _own_sentence(problem: "ErrorDetails") -> str | None:
 def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
     """What to give in place of a wrong value."""
     annotation = _hints(kind)[name]
-    hint = "".join(f" {mark.text}." for mark in _marks(annotation) if isinstance(mark, Hint))
+    hint = "".join(f" {mark.text}." for mark in marks(annotation) if isinstance(mark, Hint))
     allowed = requirement(annotation)
     match problem["type"]:
         case "literal_error":

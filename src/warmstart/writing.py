@@ -13,7 +13,7 @@ from pathlib import Path
 
 from warmstart.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "sync"]
+__all__ = ["atomic_file", "atomic_folder", "sync", "write_error"]
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def atomic_file(path: Path, *, hint: str = "") -> Iterator[Path]:
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise OutputError(_sentence(path, error, hint)) from None
+        raise write_error(path, error, hint) from None
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         _swap(temporary, folder)
         sync(folder.parent)
     except OSError as error:
-        raise OutputError(_sentence(folder, error)) from None
+        raise write_error(folder, error) from None
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -113,8 +113,17 @@ def _swap(temporary: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sentence(path: Path, error: OSError, hint: str = "") -> str:
+def write_error(name: object, error: OSError, hint: str = "") -> OutputError:
+    """The error of a file or folder that cannot be written.
+
+    Args:
+        name: of the file or folder.
+        error: of the system.
+        hint: what to do, for the end of the sentence; default: by the kind of error.
+    """
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     why = "the disk is full" if full else error.strerror or str(error)
     hint = hint or ("Free some space." if full else "Check the folder and its permissions.")
-    return f"{path} cannot be written: {why}. {hint}"
+    made = OutputError(f"{name} cannot be written: {why}. {hint}")
+    made.disk_full = full
+    return made

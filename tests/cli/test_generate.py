@@ -87,7 +87,7 @@ def test_long_sources_are_cut_and_counted(warmstart: Run, composed: Path) -> Non
     finished = warmstart("generate", composed, "--max-length", 4, stdin="\n".join(texts))
     assert finished.code == 0
     assert finished.err == (
-        "warning: 1 of 2 sources are longer than the model reads and were cut (see --long).\n"
+        "warning: 1 of 2 sources are longer than the model reads and were truncated (see --long).\n"
     )
     assert len(finished.out.splitlines()) == 2
 
@@ -179,13 +179,13 @@ def test_what_is_no_text_is_replaced_and_counted(warmstart: Run, composed: Path)
     finished = warmstart("generate", composed, "--errors", "replace", stdin=stdin)
     assert finished.out.split("\n")[:2] == [expected[0], ""]
     assert finished.err == (
-        "warning: 1 of 3 lines have what is no text, for which U+FFFD was read.\n"
+        "warning: 1 of 3 lines contained invalid UTF-8 or lone surrogates, read as U+FFFD.\n"
     )
     options = ["--errors", "replace", "--input-format", "jsonl"]
     finished = warmstart("generate", composed, *options, stdin=b'{"source": "a \\ud800 b"}')
     row = json.loads(finished.out)
     assert (row["source"], row["output"]) == ("a \ud800 b", expected[1])
-    assert "1 of 1 lines have what is no text" in finished.err
+    assert "1 of 1 lines contained invalid" in finished.err
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,9 @@ def test_a_signal_ends_it_in_order_and_it_goes_on(
         patch.setattr(Seq2Seq, "generate_each", stopped)
         finished = warmstart(*command)
     assert finished.code == code
-    assert finished.err.startswith("Stopped after 31 lines were written. Go on with: warmstart gen")
+    assert finished.err.startswith(
+        "Stopped after 31 lines were written. Continue with: warmstart gen"
+    )
     assert finished.err.endswith("--resume\n")
     assert warmstart(*command).code == 1
     finished = warmstart(*command, "--resume")

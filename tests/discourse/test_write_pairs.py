@@ -145,7 +145,7 @@ def test_what_is_refused(text: Path, tmp_path: Path) -> None:
         write_pairs([text], tmp_path / "none" / "out.jsonl", FUSION)
     with pytest.raises(UsageError, match="share is 0"):
         PairSettings(direction="fusion", share=0)
-    with pytest.raises(UsageError, match="min_words is 9 and max_words 3"):
+    with pytest.raises(UsageError, match="min_words is 9; it must be at most max_words"):
         PairSettings(direction="fusion", min_words=9, max_words=3)
 
 

@@ -21,7 +21,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
 from warmstart.data.compressed import Compression, compression
 from warmstart.errors import DataError, OutputError, UsageError
-from warmstart.writing import atomic_file
+from warmstart.writing import atomic_file, write_error
 
 __all__ = ["MODEL_FILES", "FileOutput", "Output", "Progress", "StreamOutput", "progress_file"]
 
@@ -267,9 +267,6 @@ def _write_problems(name: object) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        why, hint = error.strerror or str(error), "Check the folder and its permissions."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            why, hint = "the disk is full", "Free some space."
-        elif error.errno == errno.ENAMETOOLONG:
-            hint = "Give it a shorter name: its progress file is named NAME.progress.json."
-        raise OutputError(f"{name} cannot be written: {why}. {hint}") from None
+        too_long = error.errno == errno.ENAMETOOLONG
+        hint = "Give it a shorter name: its progress file is named NAME.progress.json."
+        raise write_error(name, error, hint if too_long else "") from None

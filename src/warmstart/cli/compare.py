@@ -5,18 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.options import Json
+from warmstart.cli.derived import derived
+from warmstart.cli.flags import Json
 from warmstart.cli.output import print_json, print_table
-from warmstart.cli.scoring import (
-    BertScoreModel,
-    Lowercase,
-    Metrics,
-    References,
-    Sources,
-    Stemmer,
-    Tokenize,
-    check_names,
-)
+from warmstart.cli.scoring import MetricOptions, TextFiles
 
 if TYPE_CHECKING:
     from warmstart.metrics.significance import Comparison
@@ -24,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
+@derived(metrics=MetricOptions, texts=TextFiles)
 def compare(
     first: Annotated[
         Path,
@@ -36,13 +29,8 @@ def compare(
         Path, typer.Argument(metavar="B", help="Another system's, for the same examples.")
     ],
     *,
-    metric: Metrics = None,
-    sources: Sources = None,
-    references: References = None,
-    lowercase: Lowercase = None,
-    tokenize: Tokenize = None,
-    stemmer: Stemmer = None,
-    bertscore_model: BertScoreModel = None,
+    metrics: MetricOptions,
+    texts: TextFiles,
     as_json: Json = False,
 ) -> None:
     """Compare two systems: differences, their intervals, and p-values.
@@ -50,20 +38,12 @@ def compare(
     Each metric is tested by paired bootstrap and by approximate randomisation. A difference is B
     minus A.
     """
-    check_names(metric)
-
     from warmstart.evaluation.compare import compare as compare_systems
     from warmstart.evaluation.compare import read_pair
-    from warmstart.evaluation.score import choose_metrics, with_options
+    from warmstart.evaluation.score import choose_metrics
 
-    a, b = read_pair(first, second, sources=sources, references=references or ())
-    chosen = with_options(
-        choose_metrics(metric, a),
-        lowercase=lowercase,
-        tokenize=tokenize,
-        stemmer=stemmer,
-        bertscore_model=bertscore_model,
-    )
+    a, b = read_pair(first, second, sources=texts.sources, references=texts.references)
+    chosen = metrics.applied(choose_metrics(metrics.metric, a))
     comparisons = compare_systems(a, b, metrics=chosen)
     if as_json:
         print_json(

@@ -1,26 +1,18 @@
 """`warmstart compose`: two checkpoints, or one of the paper's variants, become a model."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from warmstart.cli.options import (
-    DecoderLayers,
-    EncoderLayers,
-    Json,
-    Overwrite,
-    TargetVocabulary,
-)
+from warmstart.cli.derived import Fields, derived
+from warmstart.cli.flags import Json, Overwrite
 from warmstart.cli.output import check_new_folder, print_json
-from warmstart.composition.composition_options import (
-    RANDOM,
-    CrossAttentionStart,
-    LmHead,
-    Share,
-    Size,
-)
+from warmstart.composition.composition_options import RANDOM, CompositionOptions, Size
 from warmstart.errors import OutputError, UsageError
+from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
@@ -28,6 +20,29 @@ if TYPE_CHECKING:
 __all__ = ["compose"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variant:
+    variant: Annotated[str | None, Metavar("NAME")] = None
+    """One of `warmstart list variants`, instead of two checkpoints."""
+    bert: Annotated[str | None, Metavar("DIR")] = None
+    """The variant's BERT. Default: the paper's, by --size."""
+    roberta: Annotated[str | None, Metavar("DIR")] = None
+    """The variant's RoBERTa. Default: the paper's, by --size."""
+    gpt2: Annotated[str | None, Metavar("DIR")] = None
+    """The variant's GPT-2. Default: the paper's, by --size."""
+    size: Size | None = None
+    """Size of the variant's published checkpoints. Default: base."""
+
+    def checkpoints(self) -> dict[str, str]:
+        """The checkpoints given, by kind."""
+        kinds = {"bert": self.bert, "roberta": self.roberta, "gpt2": self.gpt2}
+        return {kind: folder for kind, folder in kinds.items() if folder is not None}
+
+
+@derived(
+    options=Fields(CompositionOptions, without=("encoder", "decoder")),
+    paper=_Variant,
+)
 def compose(
     encoder: Annotated[
         str | None,
@@ -40,51 +55,14 @@ def compose(
     ] = None,
     decoder: Annotated[
         str | None,
-        typer.Argument(metavar="DECODER", help="Likewise, but not none.", show_default=False),
+        typer.Argument(
+            metavar="DECODER", help="Folder or hub id; random:NAME.", show_default=False
+        ),
     ] = None,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")],
-    share: Annotated[
-        Share | None,
-        typer.Option(help="What the halves hold in common. Default: none."),
-    ] = None,
-    cross_attention: Annotated[
-        CrossAttentionStart | None,
-        typer.Option(help="How the new cross-attention starts. Default: random."),
-    ] = None,
-    lm_head: Annotated[
-        LmHead | None,
-        typer.Option(
-            help="The decoder family's own head, or its word embedding alone. Default: checkpoint."
-        ),
-    ] = None,
-    encoder_layers: EncoderLayers = None,
-    decoder_layers: DecoderLayers = None,
-    target_vocabulary: TargetVocabulary = None,
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="One of `warmstart list variants`, instead of two checkpoints. Default: none.",
-        ),
-    ] = None,
-    bert: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The variant's BERT. Default: the paper's, by --size."),
-    ] = None,
-    roberta: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The variant's RoBERTa. Default: likewise."),
-    ] = None,
-    gpt2: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="The variant's GPT-2. Default: likewise."),
-    ] = None,
-    size: Annotated[
-        Size | None,
-        typer.Option(help="Of the variant's published checkpoints. Default: base."),
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the random tensors.")] = 0,
+    options: Mapping[str, Any],
+    paper: _Variant,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -92,52 +70,36 @@ def compose(
 
     Prints where every tensor comes from: leveraged, shared, random or unused.
     """
-    checkpoints = {"bert": bert, "roberta": roberta, "gpt2": gpt2}
-    given = {kind: folder for kind, folder in checkpoints.items() if folder is not None}
-    pair_only = {
-        "--share": share,
-        "--cross-attention": cross_attention,
-        "--lm-head": lm_head,
-        "--encoder-layers": encoder_layers,
-        "--decoder-layers": decoder_layers,
-        "--target-vocabulary": target_vocabulary,
-    }
-    if variant is None:
-        variant_only = [f"--{kind}" for kind in given] + (["--size"] if size else [])
-        if encoder is None or decoder is None or variant_only:
-            raise UsageError(
-                f"{variant_only[0]} goes with --variant NAME only; leave it out."
-                if variant_only
-                else "Give an ENCODER and a DECODER, or --variant NAME."
-            )
+    checkpoints = paper.checkpoints()
+    if paper.variant is None:
+        _check_pair(encoder, decoder, [*checkpoints, *(["size"] if paper.size else [])])
     else:
         excess = ["ENCODER"] if encoder is not None else []
-        excess += [option for option, value in pair_only.items() if value is not None]
+        excess += [f"--{name.replace('_', '-')}" for name in options if name != "seed"]
         if excess:
             raise UsageError(
-                f"--variant {variant} says by itself what {excess[0]} says; leave one of them out."
+                f"--variant {paper.variant} already determines {excess[0]}; leave one of them out."
             )
     check_new_folder(output, overwrite=overwrite)
-    _check_not_input(output, [encoder, decoder, *given.values()])
+    _check_not_input(output, [encoder, decoder, *checkpoints.values()])
     from warmstart.seq2seq import Seq2Seq
 
-    if variant is not None:
-        model = Seq2Seq.from_variant(variant, checkpoints=given, size=size or "base", seed=seed)
-    else:
+    if paper.variant is None:
         assert encoder is not None and decoder is not None
-        model = Seq2Seq.warm_start(
-            encoder,
-            decoder,
-            share=share or "none",
-            cross_attention=cross_attention or "random",
-            lm_head=lm_head or "checkpoint",
-            encoder_layers=encoder_layers,  # type: ignore[arg-type]  # text becomes layers
-            decoder_layers=decoder_layers,  # type: ignore[arg-type]
-            target_vocabulary=target_vocabulary or "decoder",
-            seed=seed,
+        model = Seq2Seq.warm_start(encoder, decoder, **options)
+    else:
+        model = Seq2Seq.from_variant(
+            paper.variant, checkpoints=checkpoints, size=paper.size or "base", **options
         )
     model.save_pretrained(output)
     _print(model, output, as_json=as_json)
+
+
+def _check_pair(encoder: str | None, decoder: str | None, of_variants: list[str]) -> None:
+    if of_variants:
+        raise UsageError(f"--{of_variants[0]} goes with --variant NAME only; leave it out.")
+    if encoder is None or decoder is None:
+        raise UsageError("Give an ENCODER and a DECODER, or --variant NAME.")
 
 
 def _check_not_input(output: Path, inputs: list[str | None]) -> None:

@@ -1,19 +1,26 @@
-"""`warmstart data`: what a data set is like, and pairs made by rule or by a model."""
+"""`warmstart data`: reports on data sets, and pairs made by rule or by a model."""
 
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from annotated_types import Ge
 
-from warmstart.cli.options import BatchSize, Json, LengthPenalty, MaxLength, NumBeams, decoding
+from warmstart.cli.derived import Fields, derived
+from warmstart.cli.flags import Json, parse_columns
 from warmstart.cli.output import print_json, print_table
+from warmstart.decoding.request import RequestOptions
+from warmstart.discourse.write_pairs import PairSettings
+from warmstart.generation.config import GenerationConfig
+from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from warmstart.discourse.write_pairs import Direction, MadePairs
+    from warmstart.discourse.write_pairs import MadePairs
 
 __all__ = ["data"]
 
@@ -45,61 +52,42 @@ Output = Annotated[
         show_default=False,
     ),
 ]
-Share = Annotated[
-    float, typer.Option(metavar="SHARE", help="Of all pairs, those to keep: above 0, at most 1.")
-]
-MinWords = Annotated[int, typer.Option(min=1, metavar="N", help="Words of a sentence, the fewest.")]
-MaxWords = Annotated[int, typer.Option(min=1, metavar="N", help="Words of a sentence, the most.")]
-Seed = Annotated[
-    int, typer.Option(metavar="N", help="Chooses a rule where several fire, and the share kept.")
-]
+_PAIRS = Fields(PairSettings, without=("direction",))
 
 
 @data.command()
+@derived(settings=_PAIRS)
 def fusion(
     text: Text,
     output: Output,
     more: MoreText = None,
-    share: Share = 1.0,
-    min_words: MinWords = 6,
-    max_words: MaxWords = 40,
-    seed: Seed = 0,
+    *,
+    settings: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Make sentence-fusion pairs from plain English text, by discourse rules."""
-    _make("fusion", [*text, *(more or [])], output, share, min_words, max_words, seed, as_json)
+    pairs = PairSettings(direction="fusion", **settings)
+    _make([*text, *(more or [])], output, pairs, as_json=as_json)
 
 
 @data.command()
+@derived(settings=_PAIRS)
 def splitting(
     text: Text,
     output: Output,
     more: MoreText = None,
-    share: Share = 1.0,
-    min_words: MinWords = 6,
-    max_words: MaxWords = 40,
-    seed: Seed = 0,
+    *,
+    settings: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
     """Make sentence-splitting pairs from plain English text, by discourse rules."""
-    _make("splitting", [*text, *(more or [])], output, share, min_words, max_words, seed, as_json)
+    pairs = PairSettings(direction="splitting", **settings)
+    _make([*text, *(more or [])], output, pairs, as_json=as_json)
 
 
-def _make(
-    direction: "Direction",
-    files: list[Path],
-    output: Path,
-    share: float,
-    min_words: int,
-    max_words: int,
-    seed: int,
-    as_json: bool,
-) -> None:
-    from warmstart.discourse.write_pairs import PairSettings, write_pairs
+def _make(files: list[Path], output: Path, settings: PairSettings, *, as_json: bool) -> None:
+    from warmstart.discourse.write_pairs import write_pairs
 
-    settings = PairSettings(
-        direction=direction, share=share, min_words=min_words, max_words=max_words, seed=seed
-    )
     with _status("reading") as status:
         made = write_pairs(
             files,
@@ -142,55 +130,53 @@ def _percent(count: int, of: int) -> str:
     return f"{100 * count / of:.1f} %"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examples:
+    source: Annotated[str, typer.Option("--data", metavar="DATA")]
+    """Training data: a file, a folder, or hub:NAME."""
+    task: Annotated[str, Metavar("NAME")] = "pairs"
+    """Task of the data, see 'warmstart list tasks'."""
+    columns: Annotated[str | None, Metavar("source=A,target=B")] = None
+    """Names of columns, or numbers from 1; target= may be repeated. Default: well-known names."""
+    limit: Annotated[int | None, Ge(1)] = None
+    """Number of examples. Default: all."""
+
+
 @data.command()
+@derived(
+    data=_Examples,
+    request=Fields(RequestOptions, only=("batch_size",)),
+    decoding=Fields(
+        GenerationConfig, only=("num_beams", "max_length", "length_penalty"), default="the model's"
+    ),
+)
 def pseudo_labels(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The teacher: a folder or hub id.")],
-    source: Annotated[
-        str,
-        typer.Option(
-            "--data", metavar="DATA", help="Training data: a file, a folder, or hub:NAME."
-        ),
-    ],
+    *,
+    data: _Examples,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="JSON Lines to write.")
     ],
-    task: Annotated[
-        str, typer.Option(metavar="NAME", help="Whose data it is, see 'warmstart list tasks'.")
-    ] = "pairs",
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="source=A,target=B",
-            help="Names of columns, or numbers from 1. Default: well-known names.",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Examples, at most. Default: all.")
-    ] = None,
-    batch_size: BatchSize = 32,
-    num_beams: NumBeams = None,
-    max_length: MaxLength = None,
-    length_penalty: LengthPenalty = None,
+    request: Mapping[str, Any],
+    decoding: Mapping[str, Any],
     as_json: Json = False,
 ) -> None:
-    """Let a model write the targets, for a smaller one to learn (sequence-level distillation).
+    """Let a model write the targets for a smaller one to learn (sequence-level distillation).
 
-    The same command again goes on where it was interrupted. Train on the file as on any other.
+    The same command resumes where it was interrupted. Train on the file as on any other.
     """
-    from warmstart.cli.evaluate import parse_columns
     from warmstart.data.skipped_rows import SkippedRows
     from warmstart.tasks.all_tasks import get_task_definition
     from warmstart.tasks.reading import read_split
 
-    overrides = decoding(num_beams, max_length, None, length_penalty, None, None)
-    definition = get_task_definition(task)
+    definition = get_task_definition(data.task)
     examples = read_split(
         definition,
-        source,
-        None if columns is None else parse_columns(columns),
+        data.source,
+        parse_columns(data.columns),
         split="train",
         fraction=1,
-        limit=limit,
+        limit=data.limit,
         seed=0,
         skipped=SkippedRows(),
     )
@@ -198,16 +184,13 @@ def pseudo_labels(
     from warmstart.seq2seq import Seq2Seq
 
     loaded = Seq2Seq.from_pretrained(model)
+    options = {"max_source_length": definition.max_source_length, **request, **decoding}
     with _status("decoding") as status:
         made = write_pseudo_labels(
             loaded,
             examples,
             output,
-            {
-                "batch_size": batch_size,
-                "max_source_length": definition.max_source_length,
-                **overrides,
-            },
+            options,
             on_progress=lambda done: status.update(f"{done:,} of {len(examples):,} examples"),
         )
     if as_json:

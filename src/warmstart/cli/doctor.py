@@ -1,4 +1,4 @@
-"""`warmstart doctor`: what is wrong with a model, why it matters, and how to mend it."""
+"""`warmstart doctor`: the problems of a model, why they matter, and how to solve them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from warmstart.cli.evaluate import parse_columns
-from warmstart.cli.options import Json, SkipEmpty
+from warmstart.cli.flags import ColumnsText, Json, parse_columns
 from warmstart.cli.output import print_json
 from warmstart.errors import UsageError
 
@@ -25,8 +24,8 @@ def doctor(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="Model folder or hub id. Of a checkpoint that is not composed yet, what can be "
-            "said is said.",
+            help="Model folder or hub id; of a checkpoint that is not composed, only what it "
+            "has is examined.",
             show_default=False,
         ),
     ],
@@ -35,28 +34,27 @@ def doctor(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Pairs of the model's task, on which to see whether it reads its source: TSV, CSV "
-            "or JSON Lines; or parallel text files, the source's first, each with --data. Default: "
+            help="Pairs of the model's task, to examine whether it reads its source: TSV, CSV or "
+            "JSON Lines; or parallel text files, the source's first, each with --data. Default: "
             "some plain English sentences.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="source=A,target=B",
-            help="Names of columns, or numbers from 1. Default: well-known names.",
-        ),
-    ] = None,
+    columns: ColumnsText = None,
     limit: Annotated[
         int, typer.Option(min=3, metavar="N", help="Take the first N pairs of the data.")
     ] = 100,
-    skip_empty: SkipEmpty = False,
+    skip_empty: Annotated[
+        bool,
+        typer.Option(
+            "--skip-empty", help="Skip and count rows with an empty text. Default: an error."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Test a model: tokens, limits, tensors, whether it reads its source, whether it saves well.
+    """Examine a model: tokens, limits, tensors, use of the source, saving and loading.
 
-    Each finding says what was seen, and if something is wrong why it matters and how to mend it.
-    The exit status is 1 if there is a problem; warnings alone leave it 0.
+    A finding reports a fact, and for a problem why it matters and how to solve it. The exit status
+    is 1 if there is a problem; with warnings alone it is 0.
     """
     if columns is not None and data is None:
         raise UsageError("--columns are those of --data FILE; give both or neither.")
@@ -81,7 +79,7 @@ def _read(
     split = load_task(
         "pairs",
         {"test": data[0] if len(data) == 1 else data},
-        columns=None if columns is None else parse_columns(columns),
+        columns=parse_columns(columns),
         limits={"test": limit},
         skip_empty=skip_empty,
     ).split("test")

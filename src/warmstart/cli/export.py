@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from warmstart.cli.options import Overwrite
+from warmstart.cli.flags import Overwrite
 from warmstart.cli.output import check_new_folder
 from warmstart.errors import CompositionError, OutputError
 

@@ -5,44 +5,24 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from annotated_types import Ge
 
-from warmstart.bulk.job import Job, TextErrors, TextFormat
-from warmstart.cli.options import (
-    BatchSize,
-    Compile,
-    DiversityPenalty,
-    DoSample,
-    Draft,
-    DraftLength,
-    Dtype,
-    EarlyStopping,
-    EncoderNoRepeatNgramSize,
-    LengthPenalty,
-    MaxLength,
-    MinLength,
-    MinP,
-    NoRepeatNgramSize,
-    NumBeamGroups,
-    NumBeams,
-    RepetitionPenalty,
-    Seed,
-    Temperature,
-    TopK,
-    TopP,
-    TypicalP,
-    decoding,
-)
+from warmstart.bulk.job import Job, JobOptions, TextFormat
+from warmstart.cli.derived import Fields, derived, own_fields
 from warmstart.data.compressed import without_compression
 from warmstart.data.rows import FORMATS
+from warmstart.decoding.request import RequestOptions
 from warmstart.errors import DataError, Interrupted, OutputError, UsageError
-from warmstart.text.long_sources import Long
+from warmstart.generation.config import GenerationConfig
+from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
     from warmstart.bulk.decode import Counts
@@ -52,262 +32,122 @@ __all__ = ["generate"]
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunOptions:
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE")] = None
+    """File to write, as outputs are finished; compressed if it ends in .gz or .zst. Default:
+    standard output."""
+    resume: bool = False
+    """Continue what an interrupted run wrote to -o, or begin. Default: refuse a file that
+    exists."""
+    overwrite: bool = False
+    """Replace -o if it exists. Default: refuse a file that exists."""
+    processes: Annotated[int, Ge(1)] = 1
+    """Processes that decode in parallel, each with its share of the processors, or a GPU."""
+    ray: Annotated[str | None, Metavar("ADDRESS")] = None
+    """Decode on the machines of a Ray cluster: its address, auto, or local. Default: on this
+    machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TextOptions:
+    input_format: TextFormat | None = None
+    """Format of the input. Default: by its name; for standard input, text."""
+    output_format: TextFormat | None = None
+    """Format of the output. Default: by its name, or as the input."""
+    choices: Path | None = None
+    """File with the outputs that are allowed, one a line. Default: any output."""
+
+
+@derived(
+    run=_RunOptions,
+    texts=_TextOptions,
+    job=Fields(JobOptions, without=("model", "input_format", "output_format")),
+    request=Fields(
+        RequestOptions,
+        only=[
+            name
+            for name in own_fields(RequestOptions)
+            if name not in ("config", "constraints", "choices")
+        ],
+    ),
+    decoding=Fields(GenerationConfig, default="the model's"),
+)
 def generate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or hub id.")],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
-            help="Lines of text, or .jsonl; plain, gzip or zstd; one after the other. "
+            help="Lines of text, or .jsonl; plain, gzip or zstd; read one after the other. "
             "Default: standard input.",
             show_default=False,
         ),
     ] = None,
     *,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where to write, as it goes; packed if it ends in .gz or .zst. "
-            "Default: standard output.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume",
-            help="Go on with what an interrupted run wrote to -o; begin if there was none. "
-            "Default: refuse a file that exists.",
-        ),
-    ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite", help="Replace -o if it exists. Default: refuse a file that exists."
-        ),
-    ] = False,
-    input_format: Annotated[
-        TextFormat | None,
-        typer.Option(help="Of the input. Default: by its name; of standard input, text."),
-    ] = None,
-    output_format: Annotated[
-        TextFormat | None,
-        typer.Option(help="Of the output. Default: by its name, or as the input."),
-    ] = None,
-    source_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="JSON Lines: the field that holds the source; a.b and a + b as in evaluate's "
-            "columns. Default: a well-known name.",
-        ),
-    ] = None,
-    output_column: Annotated[
-        str, typer.Option(metavar="NAME", help="JSON Lines: the field that is added.")
-    ] = "output",
-    scores: Annotated[
-        bool, typer.Option("--scores", help="JSON Lines: add each output's score. Default: none.")
-    ] = False,
-    alignments: Annotated[
-        Literal["mean", "last"] | None,
-        typer.Option(
-            help="JSON Lines: add the source word that each token looked at most, by the mean of "
-            "all layers or the last. Default: none."
-        ),
-    ] = None,
-    errors: Annotated[
-        TextErrors,
-        typer.Option(
-            help="Bytes that are no UTF-8, and half characters in JSON: end with file and line, or "
-            "read them as U+FFFD and count the lines."
-        ),
-    ] = "strict",
-    long: Annotated[
-        Long,
-        typer.Option(
-            help="Sources that are longer than the model reads: cut them and count, decode them in "
-            "pieces and join the outputs, or end with file and line."
-        ),
-    ] = "truncate",
-    chunk_overlap: Annotated[
-        int,
-        typer.Option(
-            metavar="TOKENS",
-            help="With --long chunk: a piece's last sentences that the next begins with, at most.",
-        ),
-    ] = 0,
-    max_source_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="TOKENS", help="Longest source. Default: what the positions allow."
-        ),
-    ] = None,
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="That decode side by side, each with its share of the processors, or a GPU.",
-        ),
-    ] = 1,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Decode on the machines of a Ray cluster: its address, auto, or local. "
-            "Default: on this machine.",
-        ),
-    ] = None,
-    batch_size: BatchSize = 32,
-    dtype: Dtype = "float32",
-    compile: Compile = "no",
-    num_beams: NumBeams = None,
-    num_beam_groups: NumBeamGroups = None,
-    diversity_penalty: DiversityPenalty = None,
-    num_return_sequences: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="JSON Lines: outputs of each text, in a list. Default: the model's."
-        ),
-    ] = None,
-    max_length: MaxLength = None,
-    min_length: MinLength = None,
-    length_penalty: LengthPenalty = None,
-    early_stopping: EarlyStopping = None,
-    no_repeat_ngram_size: NoRepeatNgramSize = None,
-    encoder_no_repeat_ngram_size: EncoderNoRepeatNgramSize = None,
-    repetition_penalty: RepetitionPenalty = None,
-    do_sample: DoSample = None,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    min_p: MinP = None,
-    typical_p: TypicalP = None,
-    seed: Seed = None,
-    draft: Draft = None,
-    draft_length: DraftLength = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="What each output begins with. Default: nothing."),
-    ] = None,
-    choices: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The outputs that are allowed, a line each. Default: any."
-        ),
-    ] = None,
-    regex: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="What each output matches as a whole: a regular expression of Python's, without "
-            "look-arounds and back-references. Default: any.",
-        ),
-    ] = None,
+    run: _RunOptions,
+    texts: _TextOptions,
+    job: Mapping[str, Any],
+    request: Mapping[str, Any],
+    decoding: Mapping[str, Any],
 ) -> None:
     """Write an output for each line of text, or each object of JSON Lines, in order.
 
     An empty line gives an empty line; line breaks inside an output become spaces. Decoding options
-    default to what was saved with the model.
+    default to those saved with the model.
     """
-    overrides = decoding(
-        num_beams,
-        max_length,
-        min_length,
-        length_penalty,
-        early_stopping,
-        no_repeat_ngram_size,
-        num_beam_groups=num_beam_groups,
-        diversity_penalty=diversity_penalty,
-        encoder_no_repeat_ngram_size=encoder_no_repeat_ngram_size,
-        repetition_penalty=repetition_penalty,
-        do_sample=do_sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        typical_p=typical_p,
-        seed=seed,
-        draft=draft,
-        draft_length=draft_length,
-        num_return_sequences=num_return_sequences,
-    )
     files = files or []
-    read = input_format or _format_of_input(files)
-    job = Job(
-        model=model,
-        dtype=dtype,
-        compile=compile,
-        batch_size=batch_size,
-        max_source_length=max_source_length,
-        long=long,
-        chunk_overlap=chunk_overlap,
-        prefix=prefix,
-        choices=None if choices is None else _read_choices(choices, output),
-        regex=regex,
-        **overrides,
-        input_format=read,
-        output_format=output_format or _format_of_output(output) or read,
-        source_column=source_column,
-        output_column=output_column,
-        scores=scores,
-        alignments=alignments,
-        errors=errors,
+    read = texts.input_format or _format_of_input(files)
+    choices = {} if texts.choices is None else {"choices": _read_choices(texts.choices, run.output)}
+    _run(
+        Job(
+            model=model,
+            input_format=read,
+            output_format=texts.output_format or _format_of_output(run.output) or read,
+            **job,
+            **request,
+            **decoding,
+            **choices,
+        ),
+        files,
+        run,
     )
-    _run(job, files, output, resume=resume, overwrite=overwrite, processes=processes, ray=ray)
 
 
-def _run(
-    job: Job,
-    files: Sequence[Path],
-    output: Path | None,
-    *,
-    resume: bool,
-    overwrite: bool,
-    processes: int,
-    ray: str | None,
-) -> None:
+def _run(job: Job, files: Sequence[Path], run: _RunOptions) -> None:
     from warmstart.bulk.blocks import total_bytes
     from warmstart.bulk.run import generate_files
     from warmstart.cli.generation_progress import GenerationProgress
 
+    output = run.output
     total = None if any(not file.exists() for file in files) else total_bytes(files)
     again = ""
     if output is not None and (output.is_file() or not output.exists()):
-        again = f" Go on with: {_resuming()}{'' if files else ', and the same standard input'}"
+        again = f" Continue with: {_resuming()}{'' if files else ', and the same standard input'}"
     with GenerationProgress(total) as progress:
         try:
             with _terminated():
                 counts = generate_files(
-                    job,
-                    files,
-                    output=output,
-                    resume=resume,
-                    overwrite=overwrite,
-                    processes=processes,
-                    ray=ray,
-                    on_text=progress.text,
-                    on_block=progress.block,
+                    job, files, **asdict(run), on_text=progress.text, on_block=progress.block
                 )
         except OutputError as error:
-            if "the disk is full" in str(error):
+            if error.disk_full:
                 raise OutputError(f"{error}{again}") from None
             raise
         except (KeyboardInterrupt, _Terminated) as stop:
             code = 130 if isinstance(stop, KeyboardInterrupt) else 143
-            told = f"Stopped after {progress.lines} lines were written.{again}"
-            raise Interrupted(told, code) from None
-    _tell(counts)
+            raise Interrupted(
+                f"Stopped after {progress.lines} lines were written.{again}", code
+            ) from None
+    _warn(counts)
 
 
-def _tell(counts: "Counts") -> None:
-    """What became of lines that were not taken as they were."""
+def _warn(counts: "Counts") -> None:
+    """Of lines that were not taken as they were."""
     for number, what in (
-        (counts.cut, "sources are longer than the model reads and were cut (see --long)."),
-        (counts.chunked, "sources are longer than the model reads and were decoded in pieces."),
-        (counts.replaced, "lines have what is no text, for which U+FFFD was read."),
+        (counts.cut, "sources are longer than the model reads and were truncated (see --long)."),
+        (counts.chunked, "sources are longer than the model reads and were decoded in chunks."),
+        (counts.replaced, "lines contained invalid UTF-8 or lone surrogates, read as U+FFFD."),
     ):
         if number:
             logger.warning("%d of %d %s", number, counts.lines, what)
@@ -322,7 +162,7 @@ def _resuming() -> str:
 
 
 class _Terminated(BaseException):
-    """SIGTERM, which ends a run as Ctrl-C does: in order."""
+    """SIGTERM, which ends a run as Ctrl-C does."""
 
 
 @contextmanager

@@ -1,21 +1,23 @@
-"""`warmstart inspect`: what a checkpoint, a model or a plan is, side by side with others."""
+"""`warmstart inspect`: facts about checkpoints, models and plans, side by side."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from warmstart.cli.options import DecoderLayers, EncoderLayers, Json, TargetVocabulary
+from warmstart.cli.derived import Fields, derived
+from warmstart.cli.flags import Json
 from warmstart.cli.output import print_json, print_table
 from warmstart.composition.composition_options import (
     CompositionOptions,
     CrossAttentionStart,
-    LmHead,
     Share,
     Size,
 )
 from warmstart.errors import UsageError
+from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
     from warmstart.doctor.facts import Facts
@@ -23,6 +25,29 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plans:
+    plan: Annotated[Sequence[str], Metavar("ENCODER,DECODER")] = ()
+    """Also what `warmstart compose` would make of the two. Repeatable."""
+    share: Sequence[Share] = ("none",)
+    """Parameters that the halves of a plan share. Repeatable, a plan for each. Default: none."""
+    cross_attention: Sequence[CrossAttentionStart] = ("random",)
+    """Initial cross-attention of a plan. Repeatable, a plan for each. Default: random."""
+
+    def options(self, others: Mapping[str, Any]) -> Iterator[CompositionOptions]:
+        """Of every plan."""
+        choices = product(_pairs(self.plan), self.share, self.cross_attention)
+        for (encoder, decoder), share, start in choices:
+            yield CompositionOptions(encoder, decoder, share=share, cross_attention=start, **others)
+
+
+@derived(
+    plans=_Plans,
+    options=Fields(
+        CompositionOptions,
+        only=("lm_head", "encoder_layers", "decoder_layers", "target_vocabulary"),
+    ),
+)
 def inspect(
     models: Annotated[
         list[str] | None,
@@ -40,34 +65,10 @@ def inspect(
             "weights. Repeatable. Default: none.",
         ),
     ] = None,
-    size: Annotated[Size, typer.Option(help="Of the variants' checkpoints.")] = "base",
-    plan: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ENCODER,DECODER",
-            help="Also what `warmstart compose` would make of the two. Repeatable. Default: none.",
-        ),
-    ] = None,
-    share: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WHAT",
-            help=f"Of the plans ({', '.join(get_args(Share))}); repeatable, a plan for each. "
-            "Default: none.",
-        ),
-    ] = None,
-    cross_attention: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="START",
-            help=f"Of the plans ({', '.join(get_args(CrossAttentionStart))}); repeatable, a plan "
-            "for each. Default: random.",
-        ),
-    ] = None,
-    lm_head: Annotated[LmHead, typer.Option(help="Of the plans.")] = "checkpoint",
-    encoder_layers: EncoderLayers = None,
-    decoder_layers: DecoderLayers = None,
-    target_vocabulary: TargetVocabulary = None,
+    size: Annotated[Size, typer.Option(help="Size of the variants' checkpoints.")] = "base",
+    *,
+    plans: _Plans,
+    options: Mapping[str, Any],
     tensors: Annotated[
         bool, typer.Option("--tensors", help="Also every tensor. Default: counts by part.")
     ] = False,
@@ -75,40 +76,30 @@ def inspect(
 ) -> None:
     """Show what checkpoints, models and planned compositions are, side by side.
 
-    Of a checkpoint: family, sizes, special tokens, what it can be composed as, and what it could
-    share with the other checkpoints. Of a composed model or a plan also where its tensors come
-    from. No tensor is read, and of a checkpoint on the hub none is fetched.
+    For a checkpoint: family, sizes, special tokens, what it can be composed as, and what it could
+    share with the other checkpoints. For a composed model or a plan also where its tensors come
+    from. No tensor is read, and none of a checkpoint on the hub is fetched.
     """
-    if not models and not variant and not plan:
+    if not models and not variant and not plans.plan:
         raise UsageError("Give a MODEL, --variant NAME, or --plan ENCODER,DECODER.")
+    planned = list(plans.options(options))
     from warmstart.composition.blueprint import of_checkpoints
     from warmstart.doctor.facts import facts_of, facts_of_plan, facts_of_variant, with_sharing
 
     found = with_sharing([facts_of(model) for model in models or []])
     found += [facts_of_variant(name, size) for name in variant or []]
-    choices = product(_pairs(plan), share or ["none"], cross_attention or ["random"])
-    for (encoder, decoder), shared, start in choices:
-        options = CompositionOptions(
-            encoder,
-            decoder,
-            share=cast("Share", shared),  # checked by the class
-            cross_attention=cast("CrossAttentionStart", start),
-            lm_head=lm_head,
-            encoder_layers=encoder_layers,  # type: ignore[arg-type]  # text becomes layers
-            decoder_layers=decoder_layers,  # type: ignore[arg-type]
-            target_vocabulary=target_vocabulary or "decoder",
-        )
-        blueprint = of_checkpoints(options, headers_only=True)
-        found.append(facts_of_plan(f"{encoder} + {decoder} ({shared}, {start})", blueprint))
+    for plan in planned:
+        name = f"{plan.encoder} + {plan.decoder} ({plan.share}, {plan.cross_attention})"
+        found.append(facts_of_plan(name, of_checkpoints(plan, headers_only=True)))
     if as_json:
         print_json([_as_json(facts, tensors=tensors) for facts in found])
     else:
         _print(found, tensors=tensors)
 
 
-def _pairs(plans: Sequence[str] | None) -> list[tuple[str, str]]:
+def _pairs(plans: Sequence[str]) -> list[tuple[str, str]]:
     pairs = []
-    for plan in plans or []:
+    for plan in plans:
         encoder, _, decoder = plan.partition(",")
         if not encoder or not decoder or "," in decoder:
             raise UsageError(

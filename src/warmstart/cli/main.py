@@ -4,47 +4,58 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from warmstart._version import __version__
-from warmstart.cli.compare import compare
-from warmstart.cli.compose import compose
-from warmstart.cli.data import data
-from warmstart.cli.doctor import doctor
-from warmstart.cli.evaluate import evaluate
-from warmstart.cli.export import export
-from warmstart.cli.generate import generate
-from warmstart.cli.inspect import inspect
-from warmstart.cli.list import list_names
-from warmstart.cli.quickstart import quickstart
 from warmstart.cli.scoring import ScoringCommand
-from warmstart.cli.train import train
 from warmstart.errors import Interrupted, WarmstartError, is_reporting_rank
 
-__all__ = ["main", "run"]
+__all__ = ["main", "make_app", "run"]
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
-app.command()(compose)
-app.command()(inspect)
-app.command()(doctor)
-app.add_typer(data, name="data")
-app.command()(train)
-app.command(cls=ScoringCommand)(evaluate)
-app.command(cls=ScoringCommand)(compare)
-app.command()(generate)
-app.command("list")(list_names)
-app.command()(export)
-app.command()(quickstart)
+# Modules of this package and the functions in them, or a group of verbs.
+_VERBS: Mapping[str, str] = {
+    "compose": "compose",
+    "inspect": "inspect",
+    "doctor": "doctor",
+    "data": "data",
+    "train": "train",
+    "evaluate": "evaluate",
+    "compare": "compare",
+    "generate": "generate",
+    "list": "list_names",
+    "export": "export",
+    "quickstart": "quickstart",
+}
+_SCORING = ("evaluate", "compare")
+
+
+def make_app(verb: str | None = None) -> typer.Typer:
+    """The command with one of its verbs; or, for an overview, with all but without their options.
+
+    Options take time: they are derived, and described.
+    """
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback(invoke_without_command=True)(options)
+    for name in _VERBS if verb is None else [verb]:
+        found = getattr(import_module(f"warmstart.cli.{name}"), _VERBS[name])
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        elif verb is None:
+            app.command(name, help=found.__doc__)(lambda: None)
+        else:
+            app.command(name, cls=ScoringCommand if name in _SCORING else None)(found)
+    return app
 
 
 def main() -> int:
@@ -64,6 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         0 done, 1 failed, 2 wrong use, 130 interrupted, 143 terminated.
     """
+    app = make_app(next((verb for verb in arguments[:1] if verb in _VERBS), None))
     with _log_to_stderr():
         try:
             return int(app(arguments, prog_name="warmstart", standalone_mode=False) or 0)
@@ -76,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
                 return error.exit_code
             return _fail(str(error), error.exit_code)
         except typer.TyperException as error:
-            return _fail(f"{_sentence(error)} See '{_help_of(arguments)}'.", error.exit_code)
+            return _fail(f"{_sentence(error)} See '{_help_of(app, arguments)}'.", error.exit_code)
         except KeyboardInterrupt:
             return 130
         except OSError as error:
@@ -90,7 +102,6 @@ def run(arguments: Sequence[str]) -> int:
             return ended.code if isinstance(ended.code, int) else 1
 
 
-@app.callback(invoke_without_command=True)
 def options(
     context: typer.Context,
     version: Annotated[
@@ -116,7 +127,7 @@ def _sentence(error: typer.TyperException) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-def _help_of(arguments: Sequence[str]) -> str:
+def _help_of(app: typer.Typer, arguments: Sequence[str]) -> str:
     verb: list[str] = []
     command: object = typer.main.get_command(app)
     for argument in arguments:  # one, or two: `warmstart data fusion`

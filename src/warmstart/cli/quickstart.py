@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.options import Json
+from warmstart.cli.flags import Json
 from warmstart.cli.output import print_json, scores_json
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.options import Json
+from warmstart.cli.flags import Json
 from warmstart.cli.output import print_json, print_scores, scores_json, write_json
 from warmstart.errors import same_on_all_ranks
 

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TextIO, TypeAlias
+from typing import Annotated, Final, Literal, TextIO, TypeAlias
+
+from annotated_types import Ge, Gt, Le
 
 from warmstart.discourse.phenomena import PHENOMENA, RulePair, pairs_of_sentence, pairs_of_two
 from warmstart.discourse.plain_text import paragraphs, sentences
 from warmstart.errors import OutputError, UsageError
+from warmstart.validation import validate
 from warmstart.writing import atomic_file
 
 __all__ = [
@@ -38,30 +41,26 @@ _TELL_EVERY: Final = 10_000  # sentences
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSettings:
-    """Which pairs to make.
-
-    Attributes:
-        direction: "fusion", two sentences to one text, or "splitting", one sentence to two.
-        min_words: Of a sentence, the fewest.
-        max_words: Of a sentence, the most.
-        share: Of the pairs, those to keep, drawn by the text and the seed; above 0, at most 1.
-        seed: Also chooses a rule where several fire on one sentence.
-    """
+    """Which pairs to make."""
 
     direction: Direction
-    min_words: int = 6
-    max_words: int = 40
-    share: float = 1.0
+    """Fusion: two sentences to one text; splitting: one sentence to two."""
+    min_words: Annotated[int, Ge(1)] = 6
+    """Fewest words of a sentence."""
+    max_words: Annotated[int, Ge(1)] = 40
+    """Most words of a sentence."""
+    share: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Share of the pairs to keep, drawn by their text and the seed."""
     seed: int = 0
+    """Chooses the pairs that are kept, and a rule where several apply to one sentence."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.min_words <= self.max_words:
+        validate(self)
+        if self.min_words > self.max_words:
             raise UsageError(
-                f"min_words is {self.min_words} and max_words {self.max_words}; give at least 1, "
-                "and no more for the first than for the second."
+                f"min_words is {self.min_words}; it must be at most max_words, which is "
+                f"{self.max_words}."
             )
-        if not 0 < self.share <= 1:
-            raise UsageError(f"share is {self.share}; it must be above 0, and 1 at most.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

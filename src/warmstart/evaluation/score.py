@@ -21,22 +21,24 @@ ALL: Final = "all"  # every metric that the texts allow
 _DEFAULTS: Final = ("exact_match", "sari", "bleu", "chrf", "rougeL")
 
 
-def choose_metrics(names: Sequence[str] | None, system: SystemOutputs) -> list[Metric]:
+def choose_metrics(
+    names: Sequence[str] | None, system: SystemOutputs | None = None
+) -> list[Metric]:
     """The metrics of these names, with their own options.
 
     Args:
-        names: Names in `METRICS`; or `ALL`; or None for the usual ones that the texts allow.
-        system: The texts.
+        names: names in `METRICS`; or `ALL`; or None for the usual ones that the texts allow.
+        system: the texts; None: of a model on a split, which lack nothing.
 
     Raises:
-        UsageError: There is no such metric, or nothing can be computed.
+        UsageError: if there is no such metric, or nothing can be computed.
     """
     if names is not None and ALL not in names:
         return [get_metric(name) for name in dict.fromkeys(names)]
     candidates = list(METRICS) if names is not None else list(map(get_metric, _DEFAULTS))
     chosen: list[Metric] = []
     for metric in candidates:
-        missing = metric.missing_input(system)
+        missing = None if system is None else metric.missing_input(system)
         if metric.by_name_only:
             missing = "to be asked for by name"
         if missing is None:
