@@ -179,7 +179,7 @@ def _kind(hint: object) -> Any:
     if get_origin(first) in _SEQUENCES:
         inner = _kind(get_args(first)[0])
         # typer has no lists of choices; the dataclass checks them.
-        return list[str] if get_origin(inner) is Literal else list[inner]
+        return list[str] if get_origin(inner) is Literal else list[inner]  # type: ignore[valid-type]
     assert first in (bool, int, float, str, Path) or get_origin(first) is Literal, hint
     return first
 

@@ -146,7 +146,7 @@ def evaluate(
             "task": None if known is None else known.name,
             "examples": count,
             "generation": (
-                asdict(definition.generation) | decoding if files.predictions is None else None
+                {**asdict(definition.generation), **decoding} if files.predictions is None else None
             ),
             "scores": scores_json(scores),
         }
@@ -231,9 +231,10 @@ def _load(definition: "TaskDefinition", examples: _Examples) -> "Split":
             f"The task {definition.name} has no {split} data of its own; give --data FILE, a "
             "folder, or hub:NAME."
         )
+    files: dict[str, DataSource] = {split: data}
     task = load_task(
         definition.name,
-        {split: data},
+        files,
         columns=parse_columns(examples.columns),
         limits={} if examples.limit is None else {split: examples.limit},
         skip_empty=examples.skip_empty,

@@ -98,7 +98,9 @@ def generate(
     """
     files = files or []
     read = texts.input_format or _format_of_input(files)
-    choices = {} if texts.choices is None else {"choices": _read_choices(texts.choices, run.output)}
+    choices: dict[str, Any] = {}
+    if texts.choices is not None:
+        choices["choices"] = _read_choices(texts.choices, run.output)
     _run(
         Job(
             model=model,
