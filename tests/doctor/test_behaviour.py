@@ -89,7 +89,7 @@ def test_a_model_that_was_never_trained(compose: Compose) -> None:
     found = look(compose("bert", "bert"), "source dependence", COPIES)
     assert found.status == "warning"
     assert abs(found.figures["difference"]) < 0.05
-    assert "train it" in found.remedy
+    assert "train the model" in found.remedy
     assert "built-in" not in found.what + found.remedy
     assert "--data" in look(compose("bert", "bert"), "source dependence").remedy
 

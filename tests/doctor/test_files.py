@@ -1,4 +1,4 @@
-"""What is wrong in a folder's files: tokens, vocabularies, limits, tensors, sharing."""
+"""Defects of a folder's files: tokens, vocabularies, limits, tensors, sharing."""
 
 import json
 import shutil
@@ -120,8 +120,8 @@ def test_a_start_token_on_which_the_files_do_not_agree(compose: Compose) -> None
     edit_json(folder / "config.json", decoder_start_token_id=7)
     found = look(folder, "special tokens")
     assert found.status == "problem"
-    assert "start token is not settled" in found.what
-    assert "generation_config.json says 2 and config.json says 7" in found.what
+    assert "start token is ambiguous" in found.what
+    assert "generation_config.json has 2 and config.json has 7" in found.what
     assert "decoder_start_token_id in both" in found.remedy
     assert "[CLS] (2)" in found.remedy
 
@@ -133,10 +133,10 @@ def test_a_start_token_on_which_the_files_do_not_agree(compose: Compose) -> None
 @pytest.mark.parametrize(
     ("token", "status", "words"),
     [
-        (7, "problem", "cat (7), which is no special token"),
+        (7, "problem", "cat (7), which is not a special token"),
         (4000, "problem", "is 4000, but the embedding has 42 rows"),
         (-1, "problem", "is -1, but the embedding has 42 rows"),
-        (4, "warning", "is [MASK] (4), where its family takes"),
+        (4, "warning", "is [MASK] (4), where its family uses"),
     ],
 )
 def test_a_wrong_token(

@@ -1,1 +1,1 @@
-"""Is a model what its files say it is, and does it read its source? One check a file."""
+"""Checks of a model: consistent files, use of the source, round trips. One check a file."""

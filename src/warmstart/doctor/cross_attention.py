@@ -1,4 +1,4 @@
-"""Is cross-attention still as it started?"""
+"""Has cross-attention left its start?"""
 
 from collections.abc import Iterator, Sized
 from math import sqrt
@@ -16,11 +16,11 @@ from warmstart.seq2seq import Seq2Seq
 
 __all__ = ["CROSS_ATTENTION"]
 
-_DEVIATIONS = 5.0  # standard errors by which a sample of fresh normal numbers may be off
+_DEVIATIONS = 5.0  # standard errors by which a sample of normal numbers may deviate
 _REMEDY = (
     "Train the model: warmstart train RECIPE.yaml. If it was trained, its cross-attention was not: "
-    "see that these parameters have gradients, that the learning rate is not zero, and that this "
-    "is the folder that the run wrote last."
+    "check that these parameters have gradients, that the learning rate is not zero, and that this "
+    "is the last folder of the run."
 )
 
 
@@ -30,7 +30,7 @@ def _run(subject: Subject) -> Verdict:
         return Verdict(status="skipped", what=subject.absence)
     kind = model.model.config.decoder.cross_attention
     if kind is None:
-        what = "There is none: the decoder reads the source as the prefix of the target."
+        what = "The model has none: the decoder reads the source as the prefix of the target."
         return Verdict(status="skipped", what=what)
     if kind == "merged":
         what = "It has no weights of its own: self-attention reads the source as well."
@@ -58,8 +58,8 @@ def _gated(model: Seq2Seq) -> Verdict:
     if closed:
         return Verdict(
             status="warning",
-            what=f"The gates of {len(closed)} of {len(gates)} layers are exactly zero, as they "
-            f"began{_which(closed, gates)}: nothing of the source comes through.",
+            what=f"The gates of {len(closed)} of {len(gates)} layers are exactly zero, as at "
+            f"the start{_which(closed, gates)}: the source has no effect.",
             remedy=_REMEDY,
             figures=figures,
         )
@@ -93,14 +93,14 @@ def _copied(model: Seq2Seq) -> Verdict:
         return Verdict(
             status="warning",
             what=f"Cross-attention of {len(still)} of {len(moved)} layers equals its own layer's "
-            f"self-attention bit for bit{_which(still, moved)}: it is as it was copied.",
+            f"self-attention bit for bit{_which(still, moved)}: it is still the copy.",
             remedy=_REMEDY,
             figures=figures,
         )
     return Verdict(
         status="ok",
-        what=f"Cross-attention of all {len(moved)} layers has left the self-attention that it was "
-        f"copied from, by up to {figures['largest_relative_change']:.2%}.",
+        what=f"Cross-attention of all {len(moved)} layers differs from the self-attention that it "
+        f"was copied from, by up to {figures['largest_relative_change']:.2%}.",
         figures=figures,
     )
 
@@ -136,8 +136,8 @@ def _random(model: Seq2Seq) -> Verdict:
     if still:
         return Verdict(
             status="warning",
-            what=f"Cross-attention of {len(still)} of {count} layers is as it was first "
-            f"drawn{_which(still, range(count))}: {spread}, and no bias differs from zero.",
+            what=f"Cross-attention of {len(still)} of {count} layers has its initial random "
+            f"values{_which(still, range(count))}: {spread}, and no bias differs from zero.",
             remedy=_REMEDY,
             figures=figures,
         )
@@ -149,10 +149,10 @@ def _random(model: Seq2Seq) -> Verdict:
 
 
 def _fresh(matrix: Tensor, scale: float) -> bool:
-    """Whether values look drawn from a normal distribution of that standard deviation.
+    """Whether values look like a normal sample of that standard deviation.
 
-    By its standard deviation and its fourth moment, each against its own standard error in a
-    sample of n normal numbers: 1 / sqrt(2 n) of it, and sqrt(96 / n) around 3.
+    Tests the standard deviation and the fourth moment, each against its standard error in a sample
+    of n normal numbers: 1 / sqrt(2 n) of it, and sqrt(96 / n) around 3.
     """
     values, count = matrix.flatten(), matrix.numel()
     std = float(values.std())
@@ -176,7 +176,7 @@ def _layers(model: Seq2Seq) -> Iterator[tuple[int, CrossAttention]]:
 
 
 def _which(layers: list[int], of: Sized) -> str:
-    """Names the layers, where it is not all of them."""
+    """Lists the layers, unless they are all."""
     if len(layers) == len(of):
         return ""
     return f" (layers {', '.join(map(str, layers))})"
@@ -184,7 +184,7 @@ def _which(layers: list[int], of: Sized) -> str:
 
 CROSS_ATTENTION = Check(
     name="cross-attention",
-    why="Cross-attention is the way from the source to the target. No checkpoint of a single stack "
-    "has it, so that only training gives it a meaning.",
+    why="Cross-attention connects the source with the target. No checkpoint of a single stack has "
+    "it, so only training gives it a meaning.",
     run=_run,
 )

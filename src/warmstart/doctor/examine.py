@@ -35,20 +35,20 @@ CHECKS: Final[tuple[Check, ...]] = (
 def examine(
     name: str | os.PathLike[str], pairs: Sequence[Pair] | None = None
 ) -> tuple[Finding, ...]:
-    """Looks for what is wrong with a model, or with a checkpoint as far as that goes.
+    """Runs all checks on a model, or those that apply on a checkpoint.
 
     Args:
         name: a folder or hub id.
-        pairs: sources and targets to try it on, best of its own task; default: some plain
+        pairs: sources and targets for the checks, best of its own task; default: some plain
             English sentences.
 
     Returns:
-        A finding by check, in the order of `CHECKS`.
+        A finding for each check, in the order of `CHECKS`.
 
     Raises:
-        CheckpointError: if its config or tensors cannot be read at all, or are of no family that
-            we have.
-        CompositionError: if its config describes what cannot be composed.
+        CheckpointError: if its config or tensors cannot be read at all, or are of no supported
+            family.
+        CompositionError: if its config describes an impossible composition.
     """
     subject = open_subject(
         name, BUILT_IN if pairs is None else pairs, pairs_given=pairs is not None
@@ -59,11 +59,11 @@ def examine(
 def _finding(check: Check, subject: Subject) -> Finding:
     try:
         verdict = check.run(subject)
-    except Exception as error:  # a model may be broken in any way, and the other checks go on
+    except Exception as error:  # a model may be broken in any way, and the other checks continue
         verdict = Verdict(
             status="problem",
             what=f"The check ended with {type(error).__name__}: {' '.join(str(error).split())}",
-            remedy="See what the other findings say; mend that, and examine it again.",
+            remedy="Fix the other findings, and examine the model again.",
         )
     return Finding(
         check=check.name,

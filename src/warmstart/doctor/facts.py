@@ -1,4 +1,4 @@
-"""What `warmstart inspect` tells of a checkpoint, a model or a plan, as JSON values.
+"""Facts of a checkpoint, a model or a plan for `warmstart inspect`, as JSON values.
 
 Reads configurations, headers and tokenizers, never a tensor.
 """
@@ -34,15 +34,15 @@ __all__ = ["Facts", "facts_of", "facts_of_plan", "facts_of_variant", "with_shari
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of one.
+    """Facts of one checkpoint, model or plan.
 
     Attributes:
-        name: as the user gave it.
+        name: as the user wrote it.
         values: name of the fact -> a JSON value.
-        tensors: name and shape, and where it came from if that is known.
-        provenance: of a composed model that says.
-        checkpoint: what it was told from, if that is a single checkpoint.
-        tokenizer: the single checkpoint's, if it can be read.
+        tensors: name and shape, and origin if known.
+        provenance: of a composed model, if saved.
+        checkpoint: the source of the facts, for a single checkpoint.
+        tokenizer: of the single checkpoint, if it can be read.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Facts:
 
 
 def facts_of(name: str) -> Facts:
-    """Of a folder or hub id, be it a checkpoint to compose or a composed model.
+    """Facts of a folder or hub id, of a checkpoint to compose or a composed model.
 
     Raises:
-        CheckpointError: if it cannot be read or is of no family that we have.
+        CheckpointError: if it cannot be read or is of no supported family.
     """
     checkpoint = open_headers(name)
     if is_model(checkpoint.config):
@@ -67,7 +67,7 @@ def facts_of(name: str) -> Facts:
 
 
 def facts_of_variant(name: str, size: Size) -> Facts:
-    """Of one of the paper's models, from the published configurations alone.
+    """Facts of one of the paper's models, from the published configurations alone.
 
     Raises:
         UsageError: if there is no such variant.
@@ -91,7 +91,7 @@ def facts_of_variant(name: str, size: Size) -> Facts:
 
 
 def facts_of_plan(name: str, blueprint: Blueprint) -> Facts:
-    """Of a composition before it is made."""
+    """Facts of a planned composition."""
     provenance = blueprint.provenance()
     return Facts(
         name=name,
@@ -107,7 +107,7 @@ def facts_of_plan(name: str, blueprint: Blueprint) -> Facts:
 
 
 def with_sharing(found: Sequence[Facts]) -> list[Facts]:
-    """Adds to each checkpoint what it can share with each of the others."""
+    """Adds to each checkpoint the parts that it can share with each of the others."""
     extended = []
     for facts in found:
         others = {
@@ -128,7 +128,7 @@ def with_sharing(found: Sequence[Facts]) -> list[Facts]:
 
 
 def _sharing(encoder: Checkpoint, decoder: Checkpoint, *, one_vocabulary: bool) -> str:
-    """What two checkpoints can share, or why nothing."""
+    """The kinds of sharing possible between two checkpoints, or the reason for none."""
     kinds: list[str] = []
     reasons: list[str] = []
     choices: tuple[Share, ...] = ("embeddings", "layers", "all")
@@ -147,7 +147,7 @@ def _sharing(encoder: Checkpoint, decoder: Checkpoint, *, one_vocabulary: bool) 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     family = family_of(checkpoint.config, checkpoint.name)
-    # Buffers, and copies of tied tensors, are no parameters.
+    # Buffers, and copies of tied tensors, are not parameters.
     shapes = {
         name: shape
         for name, shape in checkpoint.shapes().items()
@@ -207,7 +207,7 @@ def _of_model(folder: ModelFolder) -> Facts:
 
 
 def _joined(composition: Composition) -> dict[str, Any]:
-    """Of the two halves and how they are joined."""
+    """Facts of the two halves and their connection."""
     config = configure(composition)
     options = composition.options()
     encoder_layers = options.pop("encoder_layers", None)
@@ -229,7 +229,7 @@ def _joined(composition: Composition) -> dict[str, Any]:
 
 
 def _text(folder: ModelFolder) -> dict[str, Any]:
-    """Of a model's tokenizers and decoding defaults."""
+    """Facts of a model's tokenizers and decoding defaults."""
     try:
         pair = folder.tokenizers()
     except CheckpointError as error:

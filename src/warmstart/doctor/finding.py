@@ -1,4 +1,4 @@
-"""What a check is and what it finds."""
+"""Checks and their findings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ Figure = float | int | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check has seen.
+    """The result of one check.
 
     Attributes:
         check: the check's name.
-        status: "ok"; "warning" (works, but not as one would expect), "problem" (wrong outputs or
-            none), or "skipped" (does not apply, or cannot be done).
-        what: what was seen, in words and numbers.
-        why: why it matters.
-        remedy: how to mend it; empty where there is nothing to mend.
+        status: "ok"; "warning" (works, but not as expected), "problem" (wrong outputs or none), or
+            "skipped" (does not apply, or cannot be done).
+        what: the observation, with numbers.
+        why: the significance of the check.
+        remedy: the fix; empty if none is needed.
         figures: the numbers, by name.
     """
 
@@ -34,14 +34,14 @@ class Finding:
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The finding as JSON values."""
         names = ("check", "status", "what", "why", "remedy")
         return {**{name: getattr(self, name) for name in names}, "figures": dict(self.figures)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A finding without what is the same for every model; the attributes are `Finding`'s."""
+    """The part of a finding that depends on the model; the attributes are `Finding`'s."""
 
     status: Status
     what: str
@@ -51,7 +51,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """One thing that is wrong, of the several that a check may find."""
+    """One of possibly several defects found by a check."""
 
     status: Literal["warning", "problem"]
     what: str
@@ -64,8 +64,8 @@ class Check:
 
     Attributes:
         name: for people and machines.
-        why: why what it looks at matters.
-        run: looks at a model.
+        why: its significance.
+        run: examines a model.
     """
 
     name: str
@@ -76,11 +76,11 @@ class Check:
 def judge(
     complaints: Sequence[Complaint], *, fine: str, figures: Mapping[str, Figure] | None = None
 ) -> Verdict:
-    """One verdict from several complaints, as bad as the worst of them.
+    """Combines complaints into one verdict, with the worst status.
 
     Args:
-        complaints: what is wrong.
-        fine: what to say if nothing is.
+        complaints: the defects.
+        fine: the observation without a defect.
         figures: the numbers, by name.
     """
     figures = figures or {}

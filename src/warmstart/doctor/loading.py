@@ -1,4 +1,4 @@
-"""Does it load at all?"""
+"""Does the model load?"""
 
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Subject
@@ -10,14 +10,14 @@ def _run(subject: Subject) -> Verdict:
     if subject.composition is None:
         return Verdict(
             status="skipped",
-            what=f"{subject.refusal} Only what concerns a checkpoint was looked at; compose it "
-            "first for the rest: warmstart compose ENCODER DECODER -o DIR",
+            what=f"{subject.refusal} Only the checks of a checkpoint were run; compose it first "
+            "for the rest: warmstart compose ENCODER DECODER -o DIR",
         )
     if subject.model is None:
         return Verdict(
             status="problem",
             what=subject.refusal,
-            remedy="Do what the sentence says, and look at the findings below.",
+            remedy="Follow this message, and see the findings below.",
         )
     parameters = sum(parameter.numel() for parameter in subject.model.model.parameters())
     stacks = (subject.model.model.config.encoder, subject.model.model.config.decoder)
@@ -31,6 +31,6 @@ def _run(subject: Subject) -> Verdict:
 
 LOADING = Check(
     name="loading",
-    why="What does not load can be neither trained nor used.",
+    why="A model that does not load can be neither trained nor used.",
     run=_run,
 )

@@ -1,4 +1,4 @@
-"""Pairs to try a model on when no data is given: plain English, made for this."""
+"""Default pairs for the checks: plain English, written for this purpose."""
 
 from typing import Final
 
@@ -6,8 +6,8 @@ from warmstart.doctor.subject import Pair
 
 __all__ = ["BUILT_IN"]
 
-# The target says a part of the source again, as in most tasks: a model that reads its source has
-# something to take from each, and nothing from another's.
+# The target repeats a part of the source, as in most tasks: a model that reads its source can copy
+# from its own, and nothing from another's.
 BUILT_IN: Final[tuple[Pair, ...]] = (
     (
         "The old bridge over the river was closed last winter because its stones had come loose.",

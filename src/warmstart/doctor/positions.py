@@ -9,12 +9,12 @@ from warmstart.generation.saved import FILE as GENERATION
 
 __all__ = ["POSITIONS"]
 
-_UNSET = 10**9  # transformers' word for a tokenizer without a limit is about 1e30
+_UNSET = 10**9  # transformers writes about 1e30 for a tokenizer without a limit
 
 
 def _run(subject: Subject) -> Verdict:
     figures: dict[str, int] = {}
-    told: list[str] = []
+    parts: list[str] = []
     complaints: list[Complaint] = []
     for side in subject.sides:
         limit, own = side.stack.position_limit, _tokenizer_limit(side)
@@ -22,7 +22,7 @@ def _run(subject: Subject) -> Verdict:
             figures[f"{side.name}_positions"] = limit
         if own is not None:
             figures[f"{side.name}_tokenizer_limit"] = own
-        told.append(
+        parts.append(
             f"{side.name} {'any number of' if limit is None else limit} positions, tokenizer up to "
             f"{'any length' if own is None else own}"
         )
@@ -30,19 +30,19 @@ def _run(subject: Subject) -> Verdict:
     if subject.composition is not None:
         longest = _longest(subject)
         figures["max_length"] = longest
-        told.append(f"outputs up to {longest} tokens")
+        parts.append(f"outputs up to {longest} tokens")
         complaints += _of_outputs(subject, longest)
-    return judge(complaints, fine=f"{'; '.join(told)}.", figures=figures)
+    return judge(complaints, fine=f"{'; '.join(parts)}.", figures=figures)
 
 
 def _of_tokenizer(side: Side, limit: int | None, own: int | None) -> Iterator[Complaint]:
-    # Rotary positions go on beyond the limit; a table ends there.
+    # Rotary positions continue beyond the limit; a table ends there.
     if limit is None or own is None or own <= limit or side.stack.embedding.positions is None:
         return
     yield Complaint(
         status="warning",
         what=f"The {side.name} tokenizer allows {own} tokens, but there are {limit} positions. "
-        "warmstart cuts at the positions; others would read beyond the table.",
+        "warmstart truncates at the positions; other programs would read beyond the table.",
         remedy=f"Set model_max_length to {limit} in the {side.name} tokenizer's "
         "tokenizer_config.json.",
     )
@@ -55,7 +55,7 @@ def _of_outputs(subject: Subject, longest: int) -> Iterator[Complaint]:
     yield Complaint(
         status="warning",
         what=f"Outputs may be {longest} tokens long, but there are {limit} positions for them. "
-        "warmstart stops at the positions; others would read beyond them.",
+        "warmstart stops at the positions; other programs would read beyond them.",
         remedy=f"Set max_length to at most {limit} in {GENERATION}.",
     )
 
@@ -84,7 +84,7 @@ def _tokenizer_limit(side: Side) -> int | None:
 
 POSITIONS = Check(
     name="positions",
-    why="A text longer than the positions is cut, or stops other programs with an index that does "
-    "not exist.",
+    why="A text longer than the positions is truncated, or stops other programs with an index out "
+    "of range.",
     run=_run,
 )

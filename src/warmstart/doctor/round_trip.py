@@ -1,4 +1,4 @@
-"""Is a model that is saved and loaded again the same model?"""
+"""Is a model the same after saving and loading?"""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ from warmstart.seq2seq import Seq2Seq
 __all__ = ["ROUND_TRIP"]
 
 _TEXTS = 4  # of a small batch
-_LENGTH = 32  # tokens at most of each
+_LENGTH = 32  # most tokens of each
 
 
 def _run(subject: Subject) -> Verdict:
@@ -27,7 +27,7 @@ def _run(subject: Subject) -> Verdict:
             model.save_pretrained(Path(folder) / "model")
             again = Seq2Seq.from_pretrained(Path(folder) / "model", device=model.device)
     except OutputError as error:
-        return Verdict(status="skipped", what=f"It could not be saved to be compared: {error}")
+        return Verdict(status="skipped", what=f"It could not be saved for comparison: {error}")
     pairs = list(subject.pairs[:_TEXTS])
     tensors = dict(model.model.named_parameters(remove_duplicate=False))
     others = dict(again.model.named_parameters(remove_duplicate=False))
@@ -57,10 +57,10 @@ def _run(subject: Subject) -> Verdict:
 
 
 def _words(model: Seq2Seq, again: Seq2Seq, pairs: list[Pair]) -> list[Complaint]:
-    """What is wrong with all but the tensors."""
+    """Changes in everything but the tensors."""
     complaints = []
     if _rows(model, pairs) != _rows(again, pairs):
-        complaints.append(_complaint("The tokenizers cut texts differently."))
+        complaints.append(_complaint("The tokenizers split texts differently."))
     if model.tokenizers.special != again.tokenizers.special:
         complaints.append(_complaint("The special tokens change."))
     if model.generation != again.generation:
@@ -74,7 +74,7 @@ def _complaint(what: str) -> Complaint:
     return Complaint(
         status="problem",
         what=f"Saved and loaded again it is another model. {what}",
-        remedy="Keep the folder as it is, and report what `warmstart inspect` says of it: saving "
+        remedy="Keep the folder as it is, and report the output of `warmstart inspect`: saving "
         "must not change a model.",
     )
 
@@ -95,7 +95,7 @@ def _within(limit: int | None) -> int:
 
 @torch.inference_mode()
 def _logits(model: Seq2Seq, pairs: list[Pair]) -> Tensor:
-    """Of the targets of some pairs. Shape: [T, V]"""
+    """Logits of the targets of some pairs. Shape: [T, V]"""
     sources, targets = _rows(model, pairs)
     start = model.tokenizers.special.start
     logits: Tensor = model.model.eval()(
@@ -106,7 +106,7 @@ def _logits(model: Seq2Seq, pairs: list[Pair]) -> Tensor:
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
-    """Bit for bit, so that a value that is not a number equals itself."""
+    """Whether tensors are equal bit for bit, so that NaN equals itself."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(
@@ -117,7 +117,7 @@ def _equal(a: Tensor, b: Tensor) -> bool:
 
 ROUND_TRIP = Check(
     name="round trip",
-    why="What saving changes is lost, and results measured before are not those of the model that "
+    why="Anything that saving changes is lost, and earlier results are not those of the model that "
     "others load.",
     run=_run,
 )

@@ -1,4 +1,4 @@
-"""Do the weights agree with what the config says is shared?"""
+"""Do the weights agree with the sharing in the config?"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,12 +28,14 @@ def _run(subject: Subject) -> Verdict:
             for name, parameter in model.model.named_parameters()
             if name in shared
         )
-        what = "It says that nothing is shared, and nothing is."
+        what = "Nothing is shared, as in its config."
         if shared:
-            kind = "what its family shares" if composition.pretrained else f"'{claimed}' as it says"
+            kind = (
+                "as its family does" if composition.pretrained else f"'{claimed}', as in its config"
+            )
             what = (
-                f"It shares {kind}: {len(shared)} tensors, {values:,} values, serve twice or more "
-                "and are stored once."
+                f"It shares {kind}: {len(shared)} tensors, {values:,} values, have two or more "
+                "uses and are stored once."
             )
         return Verdict(
             status="ok",
@@ -47,10 +49,10 @@ def _run(subject: Subject) -> Verdict:
     differing, largest = _differences(model, replace(composition, share=claimed))
     return Verdict(
         status="warning",
-        what=f"The config says that it shares '{claimed}', but {differing} of the tensors that "
-        f"should be one differ, by up to {largest:.3g}; it is loaded with nothing shared.",
-        remedy="If it should share, take a copy that was saved with the sharing in place. If not, "
-        "write what is there: warmstart export MODEL --format transformers -o DIR",
+        what=f"Its config shares '{claimed}', but {differing} of the tensors that should be shared "
+        f"differ, by up to {largest:.3g}; it is loaded with nothing shared.",
+        remedy="If it should share, take a copy that was saved with shared tensors. If not, write "
+        "it as it is: warmstart export MODEL --format transformers -o DIR",
         figures={
             "share": str(claimed),
             "differing_tensors": differing,
@@ -60,7 +62,7 @@ def _run(subject: Subject) -> Verdict:
 
 
 def _claimed(subject: Subject) -> Share:
-    """What the config says, whatever the tensors do."""
+    """The sharing in the config, whatever the tensors are."""
     config = subject.checkpoint.config
     ours = config.get(KEY)
     if isinstance(ours, Mapping):
@@ -70,7 +72,7 @@ def _claimed(subject: Subject) -> Share:
 
 
 def _groups(composition: Composition) -> list[list[str]]:
-    """Names that stand for one tensor, for each that has several; a tied head is none."""
+    """The names of each shared tensor, without a tied head."""
     groups: dict[int, list[str]] = {}
     for name, parameter in outline(composition).named_parameters(remove_duplicate=False):
         if name != "head.weight":
@@ -84,7 +86,7 @@ def _shared(composition: Composition) -> set[str]:
 
 
 def _differences(model: Seq2Seq, claimed: Composition) -> tuple[int, float]:
-    """How many of the tensors that should be one are not, and the largest difference."""
+    """The number of tensors that should be shared and differ, and the largest difference."""
     parameters = dict(model.model.named_parameters(remove_duplicate=False))
     differing, largest = 0, 0.0
     for first, *others in _groups(claimed):
@@ -99,6 +101,6 @@ def _differences(model: Seq2Seq, claimed: Composition) -> tuple[int, float]:
 SHARING = Check(
     name="sharing",
     why="A model that shares has half the parameters and trains them from both sides; one that "
-    "only says so is another model than it is taken for.",
+    "shares only in its config is a different model.",
     run=_run,
 )

@@ -1,4 +1,4 @@
-"""Does what the model writes depend on what it reads?
+"""Does the output depend on the source?
 
 Shape legend: T target tokens of all pairs of a pass together, V vocabulary.
 """
@@ -20,7 +20,7 @@ __all__ = ["SOURCE_DEPENDENCE", "derangement", "log_likelihoods"]
 
 _TOKENS = 512  # target tokens of a pass: their logits are held in float32
 _LEAST = 0.01  # nats a token: a token becomes 1 % likelier
-_LITTLE = 0.1  # nats a token: what a source says is worth several
+_LITTLE = 0.1  # nats a token: a source is usually worth several
 _ERRORS = 2.0  # standard errors
 _SEED = 0
 
@@ -29,7 +29,7 @@ def _run(subject: Subject) -> Verdict:
     model = subject.model
     if model is None:
         return Verdict(status="skipped", what=subject.absence)
-    # A source that comes again would be its own stranger.
+    # A repeated source could be shuffled to itself.
     pairs = list({source: (source, target) for source, target in subject.pairs}.values())
     if len(pairs) < 3:
         return Verdict(
@@ -46,8 +46,8 @@ def _run(subject: Subject) -> Verdict:
         return Verdict(
             status="problem",
             what="The likelihood of some targets is not a number.",
-            remedy="See what is said of the tensors. If they are finite, values overflow on the "
-            "way: the model was damaged in training, so go back to an earlier checkpoint.",
+            remedy="See the finding on tensors. If they are finite, activations overflow: the "
+            "model was damaged in training, so go back to an earlier checkpoint.",
             figures={"pairs": len(pairs)},
         )
     differences = [a - b for a, b in zip(right, wrong, strict=True)]
@@ -69,33 +69,33 @@ def _judged(figures: dict[str, float], *, whose: str) -> Verdict:
         f"with shuffled ones: a difference of {difference:.4f} ± {error:.4f} (standard error)"
     )
     if difference > max(_LEAST, _ERRORS * error):
-        told = "The output depends on the source."
+        conclusion = "The output depends on the source."
         if difference < _LITTLE:
-            told = "The output depends on the source, but hardly: more training is needed."
-        return Verdict(status="ok", what=f"{numbers}. {told}", figures=figures)
-    told = "That the output depends on the source cannot be seen."
+            conclusion = "The output depends on the source, but hardly: more training is needed."
+        return Verdict(status="ok", what=f"{numbers}. {conclusion}", figures=figures)
+    conclusion = "No dependence of the output on the source is visible."
     if difference == error == 0:
-        told = "The output does not depend on the source at all."
+        conclusion = "The output does not depend on the source at all."
     elsewhere = ""
     if whose == "built-in":
         elsewhere = " The built-in pairs are plain English; give --data of the model's own task."
     return Verdict(
         status="warning",
-        what=f"{numbers}. {told}",
-        remedy="If it was not trained that is as it should be: train it. If it was, look at the "
-        "cross-attention below, at whether sources and targets of the training data belong "
-        f"together, and whether sources are cut before what matters.{elsewhere}",
+        what=f"{numbers}. {conclusion}",
+        remedy="Without training this is expected: train the model. After training, check the "
+        "finding on cross-attention below, whether sources and targets of the training data belong "
+        f"together, and whether truncation removes the relevant part of sources.{elsewhere}",
         figures=figures,
     )
 
 
 def derangement(count: int) -> list[int]:
-    """An order in which nothing is in its own place: a turn by one in a random circle."""
+    """An order in which no index is its own: a shift by one in a random cycle."""
     circle = list(range(count))
     random.Random(_SEED).shuffle(circle)
     order = [0] * count
-    for place, other in zip(circle, circle[1:] + circle[:1], strict=True):
-        order[place] = other
+    for index, other in zip(circle, circle[1:] + circle[:1], strict=True):
+        order[index] = other
     return order
 
 
@@ -103,11 +103,11 @@ def derangement(count: int) -> list[int]:
 def log_likelihoods(model: Seq2Seq, pairs: Sequence[Pair]) -> list[float]:
     """Log-likelihood of each target given its source, in nats per target token.
 
-    The end token counts, the start token does not. Which targets share a pass depends on the
-    targets alone, so that two calls that differ in the sources differ in nothing else.
+    The end token counts, the start token does not. Passes are grouped by the targets
+    alone, so that two calls that differ in the sources differ in nothing else.
 
     Args:
-        model: is evaluated without dropout.
+        model: evaluated without dropout.
         pairs: texts.
     """
     pair = model.tokenizers
@@ -135,7 +135,7 @@ def _pass(model: Seq2Seq, sources: list[list[int]], targets: list[list[int]]) ->
 
 
 def _passes(targets: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Rows in passes of like length and of not too many tokens."""
+    """Rows in passes of similar length and limited tokens."""
     passes: list[list[int]] = []
     tokens = _TOKENS
     for row in sorted(range(len(targets)), key=lambda row: len(targets[row])):
@@ -149,7 +149,7 @@ def _passes(targets: Sequence[Sequence[int]]) -> list[list[int]]:
 
 SOURCE_DEPENDENCE = Check(
     name="source dependence",
-    why="A model that does not look at its source writes fluent text that has nothing to do with "
-    "it; a low loss alone does not show that.",
+    why="A model that ignores its source writes fluent text that has nothing to do with it; a low "
+    "loss alone does not show that.",
     run=_run,
 )

@@ -30,70 +30,70 @@ def _run(subject: Subject) -> Verdict:
         remedy = f"Or write eos_token_id and the others to {GENERATION}."
         complaints.append(Complaint(status="problem", what=str(error), remedy=remedy))
     figures: dict[str, int] = {}
-    places: dict[str, None] = {}  # the files that say something, in order
+    files: dict[str, None] = {}  # the files with a token, in order
     for role, key in _KEYS.items():
-        said = _said(subject, key)
-        used = next(iter(said.values()), usual.get(role))
+        saved = _saved(subject, key)
+        used = next(iter(saved.values()), usual.get(role))
         if used is None:
             continue
         figures[role] = used
-        places |= dict.fromkeys(said)
+        files |= dict.fromkeys(saved)
         # A pre-trained encoder-decoder has a start token of its own (T5's is the pad).
         expected = None if subject.composition.pretrained else usual.get(role)
-        complaints += _of_role(role, key, said, used, expected, subject.target)
+        complaints += _of_role(role, key, saved, used, expected, subject.target)
     tokens = ", ".join(f"{role} {_token(tokenizer, token)}" for role, token in figures.items())
     fine = (
-        f"{tokens}: {', '.join([*places, 'the tokenizer'])} and the {subject.target.rows} rows of "
+        f"{tokens}: {', '.join([*files, 'the tokenizer'])} and the {subject.target.rows} rows of "
         "the embedding agree."
     )
     return judge(complaints, fine=fine, figures=figures)
 
 
-def _said(subject: Subject, key: str) -> dict[str, int]:
-    """What the files say, by file: the one that wins first."""
-    places = {GENERATION: subject.settings, "config.json": subject.checkpoint.config}
-    found = {place: _first(values, key) for place, values in places.items()}
-    return {place: token for place, token in found.items() if token is not None}
+def _saved(subject: Subject, key: str) -> dict[str, int]:
+    """A token's id by file, in order of precedence."""
+    files = {GENERATION: subject.settings, "config.json": subject.checkpoint.config}
+    ids = {file: _first(values, key) for file, values in files.items()}
+    return {file: token for file, token in ids.items() if token is not None}
 
 
 def _of_role(
-    role: str, key: str, said: Mapping[str, int], used: int, usual: int | None, side: Side
+    role: str, key: str, saved: Mapping[str, int], used: int, usual: int | None, side: Side
 ) -> Iterator[Complaint]:
-    """What is wrong with one of the target's tokens."""
+    """Defects of one of the target's tokens."""
     tokenizer = side.tokenizer
     assert tokenizer is not None
     advice = "" if usual is None else f" The tokenizer's own is {_token(tokenizer, usual)}."
-    if len(set(said.values())) > 1:
-        listed = " and ".join(f"{place} says {token}" for place, token in said.items())
+    if len(set(saved.values())) > 1:
+        listed = " and ".join(f"{file} has {token}" for file, token in saved.items())
         yield Complaint(
             status="problem",
-            what=f"The target's {role} token is not settled: {listed}.",
+            what=f"The target's {role} token is ambiguous: {listed}.",
             remedy=f"Write the id that the model was trained with as {key} in both files.{advice}",
         )
     elif not 0 <= used < side.rows:
         yield Complaint(
             status="problem",
             what=f"The target's {role} token is {used}, but the embedding has {side.rows} rows.",
-            remedy=f"Correct {key} in {' and '.join(said) or 'the tokenizer'}.{advice}",
+            remedy=f"Correct {key} in {' and '.join(saved) or 'the tokenizer'}.{advice}",
         )
     elif used not in tokenizer.all_special_ids:
         yield Complaint(
             status="problem",
-            what=f"The target's {role} token is {_token(tokenizer, used)}, which is no special "
-            "token of the target tokenizer.",
-            remedy=f"Correct {key} in {' and '.join(said) or 'the tokenizer'}.{advice}",
+            what=f"The target's {role} token is {_token(tokenizer, used)}, which is not a "
+            "special token of the target tokenizer.",
+            remedy=f"Correct {key} in {' and '.join(saved) or 'the tokenizer'}.{advice}",
         )
     elif usual is not None and used != usual:
         yield Complaint(
             status="warning",
-            what=f"The target's {role} token is {_token(tokenizer, used)}, where its family takes "
+            what=f"The target's {role} token is {_token(tokenizer, used)}, where its family uses "
             f"{_token(tokenizer, usual)}.",
-            remedy=f"If the model was not trained so, correct {key} in {' and '.join(said)}.",
+            remedy=f"Unless the model was trained with it, correct {key} in {' and '.join(saved)}.",
         )
 
 
 def _of_side(side: Side) -> Iterator[Complaint]:
-    """Where a checkpoint's own config and tokenizer differ."""
+    """Differences between a checkpoint's own config and tokenizer."""
     if side.tokenizer is None:
         yield Complaint(
             status="problem",
@@ -105,10 +105,10 @@ def _of_side(side: Side) -> Iterator[Complaint]:
         token = getattr(side.tokenizer, key, None)
         if token is None or token in ids:
             continue
-        said = " and ".join(map(str, ids))
+        listed = " and ".join(map(str, ids))
         yield Complaint(
             status="warning",
-            what=f"The {side.name}'s config has {key} {said}, its tokenizer "
+            what=f"The {side.name}'s config has {key} {listed}, its tokenizer "
             f"{_token(side.tokenizer, token)}.",
             remedy="Check that the tokenizer is the one that the checkpoint was pre-trained with, "
             "then correct the id in config.json.",
@@ -122,7 +122,7 @@ def _token(tokenizer: PreTrainedTokenizerBase, token: int) -> str:
 
 
 def _first(values: Mapping[str, Any], key: str) -> int | None:
-    """An id; of several end tokens the first, which is the one written."""
+    """An id; of several end tokens the first, the one that is written."""
     value = values.get(key)
     if isinstance(value, list):
         value = value[0] if value else None
@@ -131,7 +131,7 @@ def _first(values: Mapping[str, Any], key: str) -> int | None:
 
 SPECIAL_TOKENS = Check(
     name="special tokens",
-    why="A model that starts from another token than it was trained with writes worse, one whose "
-    "end token is wrong never stops, and one whose tokens show up in its outputs is not usable.",
+    why="A model that starts from another token than it was trained with writes worse, one with "
+    "a wrong end token never stops, and special tokens in its outputs make it unusable.",
     run=_run,
 )

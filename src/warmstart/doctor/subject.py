@@ -1,4 +1,4 @@
-"""What is examined: a folder opened as far as it can be."""
+"""The examined folder, opened as far as possible."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -28,15 +28,15 @@ _KEYS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A vocabulary that the model reads or writes.
+    """The vocabulary of the source or the target.
 
     Attributes:
         name: "source", "target", or "checkpoint" where nothing is composed.
-        config: config.json of the checkpoint whose vocabulary it is.
-        stack: what looks the tokens up.
+        config: config.json of the vocabulary's checkpoint.
+        stack: the stack with the embedding.
         tokenizer: None if it cannot be loaded.
-        complaint: why not.
-        replaced: whether the vocabulary was put in the place of the checkpoint's own.
+        complaint: the reason.
+        replaced: whether the vocabulary replaces the checkpoint's own.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Side:
     replaced: bool = False
 
     def special_ids(self) -> dict[str, list[int]]:
-        """The special tokens that the config says, by its key; several end tokens are a list."""
+        """The special tokens in the config, by key; several end tokens are a list."""
         # Of a replaced vocabulary the config may still have the old pad, from which RoBERTa's
         # positions are counted.
         keys = _KEYS[:2] if self.replaced else _KEYS
-        said = {key: self.config.get(key) for key in keys}
+        configured = {key: self.config.get(key) for key in keys}
         return {
             key: ids if isinstance(ids, list) else [ids]
-            for key, ids in said.items()
+            for key, ids in configured.items()
             if ids is not None
         }
 
@@ -66,17 +66,17 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A model, or a checkpoint to compose, opened as far as it can be.
+    """A model, or a checkpoint to compose, opened as far as possible.
 
     Attributes:
         checkpoint: its config and tensors.
-        composition: what it is composed of; None for a single checkpoint.
+        composition: of a model; None for a single checkpoint.
         sides: source and target; one alone where the decoder reads the source as its prefix, or
-            nothing is composed.
-        settings: generation_config.json; empty where there is none.
+            for a single checkpoint.
+        settings: generation_config.json; empty without one.
         model: None if it cannot be loaded.
-        refusal: why not.
-        pairs: texts to try it on.
+        refusal: the reason.
+        pairs: texts for the checks.
         pairs_given: whether they are the user's.
     """
 
@@ -91,29 +91,29 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """As the user gave it."""
+        """As the user wrote it."""
         return self.checkpoint.name
 
     @property
     def absence(self) -> str:
-        """What to say where a loaded model is needed and there is none."""
+        """The reason for skipping a check that needs a loaded model."""
         return "It is not composed." if self.composition is None else "It does not load."
 
     @property
     def target(self) -> Side:
-        """What is written."""
+        """The side of the outputs."""
         return self.sides[-1]
 
 
 def open_subject(
     name: str | os.PathLike[str], pairs: Sequence[Pair], *, pairs_given: bool
 ) -> Subject:
-    """Opens a folder or hub id as far as it can be.
+    """Opens a folder or hub id as far as possible.
 
     Raises:
-        CheckpointError: if its config or tensors cannot be read at all, or are of no family that
-            we have.
-        CompositionError: if its config describes what cannot be composed.
+        CheckpointError: if its config or tensors cannot be read at all, or are of no supported
+            family.
+        CompositionError: if its config describes an impossible composition.
     """
     checkpoint = open_checkpoint(name)
     saved = checkpoint.folder / GENERATION
@@ -189,7 +189,7 @@ def _of_model(folder: ModelFolder) -> tuple[Side, ...]:
 def _read(
     load: Callable[[], PreTrainedTokenizerBase],
 ) -> tuple[PreTrainedTokenizerBase | None, str]:
-    """A tokenizer, or why it cannot be loaded."""
+    """A tokenizer, or the reason that it cannot be loaded."""
     try:
         return load(), ""
     except CheckpointError as error:

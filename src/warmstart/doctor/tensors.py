@@ -1,4 +1,4 @@
-"""Are all numbers numbers, and are there any?"""
+"""Are all values finite, and no tensor all zero?"""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from warmstart.doctor.subject import Subject
 
 __all__ = ["TENSORS"]
 
-_LISTED = 5  # names that a sentence spells out
+_LISTED = 5  # names in a message
 
 
 def _run(subject: Subject) -> Verdict:
@@ -18,13 +18,13 @@ def _run(subject: Subject) -> Verdict:
     values = wrong_values = 0
     wrong: list[str] = []
     zero: list[str] = []
-    # Gemma's norms scale by 1 + weight, so that zero is nothing odd.
+    # Gemma's norms scale by 1 + weight, so zeros are normal there.
     offset = any(side.stack.norm.unit_offset for side in subject.sides)
     for name in subject.checkpoint.files:
         tensor = subject.checkpoint.read([name])[name]
         dtypes[str(tensor.dtype).removeprefix("torch.")] += 1
         if not tensor.is_floating_point():
-            continue  # a buffer, such as the numbers of positions
+            continue  # a buffer, such as position ids
         values += tensor.numel()
         bad = int((~torch.isfinite(tensor)).sum())
         wrong_values += bad
@@ -39,7 +39,7 @@ def _run(subject: Subject) -> Verdict:
                 status="problem",
                 what=f"{wrong_values} values of {len(wrong)} tensors are not finite: "
                 f"{_listing(wrong)}.",
-                remedy="Go back to an earlier checkpoint. If training made them so, lower the "
+                remedy="Go back to an earlier checkpoint. If training caused this, lower the "
                 "learning rate, clip gradients, and train in bfloat16 or float32, not float16.",
             )
         )
@@ -47,9 +47,9 @@ def _run(subject: Subject) -> Verdict:
         complaints.append(
             Complaint(
                 status="warning",
-                what=f"{len(zero)} tensors hold nothing but zeros: {_listing(zero)}.",
-                remedy="If that was not the intent they were lost on the way: take them from the "
-                "checkpoint again, or compose anew.",
+                what=f"{len(zero)} tensors hold only zeros: {_listing(zero)}.",
+                remedy="Unless that was intended, their values were lost: take them from the "
+                "checkpoint again, or repeat the composition.",
             )
         )
     return judge(
@@ -87,7 +87,6 @@ def _kinds(dtypes: Counter[str]) -> str:
 
 TENSORS = Check(
     name="tensors",
-    why="One value that is not a number makes every output one; a weight of zeros passes nothing "
-    "on.",
+    why="A single NaN makes every output NaN; a weight of zeros passes nothing on.",
     run=_run,
 )

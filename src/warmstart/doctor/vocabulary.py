@@ -1,4 +1,4 @@
-"""Does every token that a tokenizer makes have a row in the embedding that looks it up?"""
+"""Does every token of a tokenizer have a row in its embedding?"""
 
 from collections.abc import Iterator
 
@@ -42,15 +42,15 @@ def _of_side(side: Side, tokenizer: PreTrainedTokenizerBase) -> Iterator[Complai
             status="warning",
             what=f"The {side.name} tokenizer has special tokens without a row of the embedding: "
             f"{names}.",
-            remedy="None is needed as long as no text holds them by name; such a text is refused.",
+            remedy="None is needed unless a text contains their names; such a text is rejected.",
         )
     elif max(tokens, largest + 1) > side.rows:
         yield Complaint(
             status="problem",
             what=f"The {side.name} tokenizer has {tokens} tokens up to the id {largest}, but the "
             f"embedding only {side.rows} rows.",
-            remedy="Put the tokenizer there that the weights were trained with; tokens that were "
-            "added to it need rows of their own.",
+            remedy="Use the tokenizer that the weights were trained with; tokens added to it need "
+            "rows of their own.",
         )
     elif tokens < _FEWEST * side.rows:
         yield Complaint(
@@ -62,7 +62,7 @@ def _of_side(side: Side, tokenizer: PreTrainedTokenizerBase) -> Iterator[Complai
 
 
 def _exchanged(sides: tuple[Side, ...]) -> Iterator[Complaint]:
-    """A tokenizer that contradicts its own half and not the other one."""
+    """Finds a tokenizer that contradicts its own half and not the other one."""
     if len(sides) < 2:
         return
     source, target = sides
@@ -96,7 +96,7 @@ def _misfits(tokenizer: PreTrainedTokenizerBase, side: Side) -> bool:
     return any(
         tokens[key] is not None and tokens[key] not in ids
         for key, ids in side.special_ids().items()
-        if max(ids, default=-1) < side.rows  # else it is the config that is wrong
+        if max(ids, default=-1) < side.rows  # else the config is wrong
     )
 
 
