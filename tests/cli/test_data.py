@@ -68,7 +68,7 @@ def test_no_pair_is_no_error(warmstart: Run, tmp_path: Path) -> None:
 
 def test_what_is_wrong_with_text_is_told(warmstart: Run, text: Path, tmp_path: Path) -> None:
     warmstart("data", "fusion", "--text", tmp_path / "no", "-o", tmp_path / "out").assert_failed(
-        1, "there is no file"
+        1, "There is no file"
     )
     warmstart("data", "fusion", "--text", text, "-o", text).assert_failed(1, "one of the texts")
     warmstart("data", "fusion", "--text", text, "-o", "x", "--share", 2).assert_failed(
@@ -108,7 +108,7 @@ def test_several_files_are_one_split(warmstart: Run, tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_data_is_told(warmstart: Run, tmp_path: Path) -> None:
-    warmstart("data", "report", tmp_path / "no.tsv").assert_failed(1, "there is no file")
+    warmstart("data", "report", tmp_path / "no.tsv").assert_failed(1, "There is no file")
     warmstart("data", "report", "a.tsv", "--task", "fusoin").assert_failed(2, "no task 'fusoin'")
 
 

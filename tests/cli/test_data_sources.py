@@ -48,10 +48,10 @@ def test_evaluate_takes_every_form(warmstart: Run, outputs: Path, folder: Path) 
 @pytest.mark.parametrize(
     ("task", "data", "words"),
     [
-        ("wikisplit", "{}/test.parquet", ["data for summarization", "take the task summarization"]),
+        ("wikisplit", "{}/test.parquet", ["data for summarization", "use the task summarization"]),
         ("wmt14/de-en", "{}", ["data for summarization, and the task takes data for translation"]),
         ("pairs", "hub:nobody/nothing", ["HF_HUB_OFFLINE is set", "give a local copy"]),
-        ("xsum", "{}/nowhere.arrow", ["there is no file"]),
+        ("xsum", "{}/nowhere.arrow", ["There is no file"]),
         ("xsum", "{}/test.parquet.xz", ["allowed are gzip (.gz) and zstd (.zst)"]),
     ],
 )

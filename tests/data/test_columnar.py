@@ -125,7 +125,7 @@ def test_a_file_that_was_cut(tmp_path: Path, name: str, write: Write, share: flo
 @EVERY_FORMAT
 def test_other_bad_files(tmp_path: Path, name: str, write: Write) -> None:
     path = tmp_path / name
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="There is no file"):
         read(path)
     path.write_bytes(b"source\ttarget\n" * 100)
     with pytest.raises(DataError, match="is not a complete"):

@@ -86,7 +86,7 @@ def test_compressed_text_under_a_plain_name(tmp_path: Path, ending: str) -> None
 
 @EVERY_ENDING
 def test_a_missing_and_an_empty_file(tmp_path: Path, ending: str) -> None:
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="There is no file"):
         list(read_lines(tmp_path / f"a.txt{ending}"))
     (tmp_path / f"b.txt{ending}").write_bytes(PACK[ending](b""))
     with pytest.raises(DataError, match="is empty"):

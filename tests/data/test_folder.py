@@ -152,10 +152,10 @@ def test_published_copies(tmp_path: Path, task: str, names: str, expected: Names
     [
         ("", "holds nothing"),
         ("a.tsv notes.txt", "holds a.tsv, notes.txt. Name the files"),
-        ("train.txt", "no file in"),
+        ("train.txt", "No file in"),
         (
             "test_2016.tsv test_2017.tsv",
-            "several files with test in their name: test_2016.tsv, test_2017.tsv; give the one",
+            "several files with test in their name: test_2016.tsv, test_2017.tsv; give one of them",
         ),
         ("train.tsv train.csv", "several files with train in their name: train.csv, train.tsv"),
         ("train_a.src train_b.src train_a.tgt train_b.tgt", "several files with train"),
@@ -167,7 +167,7 @@ def test_what_is_not_found(tmp_path: Path, names: str, message: str) -> None:
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match="There is no folder"):
         folder_splits(tmp_path / "nowhere", Origin())
 
 

@@ -39,13 +39,13 @@ def test_depends_on_the_seed_alone() -> None:
     assert hold_out(numbered(100), seed=1) != hold_out(numbered(100), seed=2)
 
 
-def test_takes_the_size_it_is_told() -> None:
+def test_takes_the_given_size() -> None:
     assert len(hold_out(numbered(10), size=7)[1]) == 7
 
 
 @pytest.mark.parametrize("size", [0, -1, 10, 11])
 def test_refuses_a_size_that_leaves_nothing(size: int) -> None:
-    with pytest.raises(UsageError, match=f"cannot hold out {size} of 10 examples"):
+    with pytest.raises(UsageError, match=f"Cannot hold out {size} of 10 examples"):
         hold_out(numbered(10), size=size)
 
 

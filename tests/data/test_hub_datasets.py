@@ -140,7 +140,7 @@ def test_the_hub_is_out_of_reach(monkeypatch: pytest.MonkeyPatch, offline: bool)
 
 
 def test_offline_without_a_copy() -> None:
-    with pytest.raises(DataError, match="HF_HUB_OFFLINE is set, and no copy is in the cache"):
+    with pytest.raises(DataError, match="HF_HUB_OFFLINE is set, and the cache has no copy"):
         list(read_examples("hub:nobody/nothing-at-all"))
 
 

@@ -38,7 +38,7 @@ def test_reads_no_further_than_asked(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no file .*nowhere\.txt"):
+    with pytest.raises(DataError, match=r"There is no file .*nowhere\.txt"):
         list(read_lines(tmp_path / "nowhere.txt"))
 
 

@@ -59,7 +59,7 @@ def test_streams_of_unknown_length_are_read_no_further_than_needed() -> None:
     assert max(taken) < 600
 
 
-def test_what_was_mixed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_mixture_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         list(interleave([[1] * 90, [2]], [1, 1], seed=0, names=["long", "short"]))
     assert "90 of long, " in caplog.text
@@ -80,6 +80,6 @@ def test_smaller_fractions_are_part_of_larger_ones(size: int, seed: int) -> None
 
 def test_a_fraction_of_too_few() -> None:
     with pytest.raises(
-        UsageError, match=r"a fraction of 0\.001 of 3 examples is none; give a larger"
+        UsageError, match=r"A fraction of 0\.001 of 3 examples is empty; give a larger"
     ):
         list(draw(range(3), 0.001, seed=0))

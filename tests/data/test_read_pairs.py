@@ -59,7 +59,7 @@ def test_finds_the_columns(tmp_path: Path, name: str, text: str, ending: str) ->
         ),
     ],
 )
-def test_takes_the_columns_it_is_told(
+def test_takes_the_given_columns(
     tmp_path: Path, name: str, text: str, columns: ColumnMapping
 ) -> None:
     assert list(read_pairs(write(tmp_path / name, text), columns)) == TWO
@@ -147,7 +147,7 @@ def test_says_which_columns_it_took(
             "a.tsv",
             "a\tb\nc\td\n",
             {"source": "x", "target": "y"},
-            "no column 'x'.*If the first line is no header, give columns by number",
+            "no column 'x'.*If the first line is not a header, give columns by number",
         ),
         (
             "a.jsonl",
@@ -282,11 +282,11 @@ def test_weights(tmp_path: Path, name: str, text: str, columns: tuple[str | int,
 @pytest.mark.parametrize(
     "value", ["-1", "nan", "inf", '"much"', '""', "null", "true", "[1]", "1e999", "1" * 400]
 )
-def test_what_is_no_weight(tmp_path: Path, value: str) -> None:
+def test_invalid_weights(tmp_path: Path, value: str) -> None:
     value = {"nan": "NaN", "inf": "Infinity"}.get(value, value)
     good = '{"source": "a", "target": "b", "w": 1}\n'
     path = write(tmp_path / "a.jsonl", good + good.replace(": 1}", f": {value}}}"))
-    told = r"line 2: the column 'w' is .*; a weight is a number from 0 on, such as 0.5"
+    told = r"line 2: the column 'w' is .*; a weight is a number of 0 or more, such as 0.5"
     with pytest.raises(DataError, match=told):
         list(read_pairs(path, {"source": "source", "target": "target", "weight": "w"}))
 

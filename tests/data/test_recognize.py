@@ -66,8 +66,8 @@ def test_the_error_names_a_task_that_would_do(tmp_path: Path) -> None:
         list(get_task_definition("wikisplit").read(path))
     assert str(raised.value) == (
         f"{path} has the columns 'article' and 'highlights', which is data for summarization, and "
-        "the task takes data for splitting and simplification; take the task summarization, or "
-        "name the columns if this is meant: source=article, target=highlights."
+        "the task takes data for splitting and simplification; use the task summarization, or "
+        "name the columns to use them anyway: source=article, target=highlights."
     )
     columns = {"source": "article", "target": "highlights"}
     examples = get_task_definition("wikisplit").read(path, columns)
@@ -85,7 +85,7 @@ def test_wikisplit_files_have_no_header_to_know_them_by(tmp_path: Path) -> None:
     path = tmp_path / "train.tsv"
     path.write_text("a b .\ta . <::::> b .\n", encoding="utf-8")
     for name in ("discofuse", "summarization", "translation"):
-        with pytest.raises(DataError, match=r"data for splitting.*take the task wikisplit"):
+        with pytest.raises(DataError, match=r"data for splitting.*use the task wikisplit"):
             list(get_task_definition(name).read(path))
     for name in ("wikisplit", "simplification", "pairs"):
         assert len(list(get_task_definition(name).read(path))) == 1
@@ -101,13 +101,13 @@ def test_the_languages_of_a_task_decide_the_direction(tmp_path: Path) -> None:
             assert list(get_task_definition(name).read(file)) == [Example("b", ("a",))]
 
 
-def test_without_languages_the_order_is_taken_and_said(
+def test_without_languages_the_order_is_taken_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(tmp_path / "a.jsonl", {"translation": {"fr": "a", "en": "b"}})
     with caplog.at_level(logging.INFO):
         assert list(get_task_definition("translation").read(path)) == [Example("a", ("b",))]
-    assert "translation/en-fr is the other way" in caplog.text
+    assert "translation/en-fr is the other direction" in caplog.text
 
 
 def test_a_translation_of_other_languages(tmp_path: Path) -> None:

@@ -111,14 +111,14 @@ def test_the_text_names_what_is_shared() -> None:
     train = tuple(Example(f"source {i}", (f"target {i}",)) for i in range(10))
     test = (train[3], Example("source 4", ("other",)), Example("new", ("new",)))
     text = str(report_data({"train": (*train, train[0]), "test": test}, empty={"train": 2}))
-    assert "train: 11 rows, 2 empty left out, 1 duplicate (9.09 %)" in text
+    assert "train: 11 rows, 2 empty skipped, 1 duplicate (9.09 %)" in text
     assert "test: warning: 1 rows (33.33 %) are in train; 2 rows (66.67 %) have a source" in text
     assert "  row 1: source 3\n  row 2: source 4" in text
     alone = str(report_data({"train": train, "test": test[2:]}))
     assert "test: no source of its 1 rows is in train" in alone
 
 
-def test_tokens_are_told_with_what_was_lost() -> None:
+def test_tokens_are_reported_with_the_loss() -> None:
     counts = LengthCounts(4)
     counts.add([2, 3, 9])
     lengths = counts.lengths()

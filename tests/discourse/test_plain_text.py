@@ -46,7 +46,7 @@ def test_what_surrounds_a_book_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="There is no file"):
         list(paragraphs(tmp_path / "none.txt"))
 
 

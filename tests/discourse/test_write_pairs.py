@@ -138,7 +138,7 @@ def test_what_is_refused(text: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is one of the texts"):
         write_pairs([text], text, FUSION)
     assert text.read_text() == TEXT
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="There is no file"):
         write_pairs([text, tmp_path / "none"], tmp_path / "out.jsonl", FUSION)
     assert not [path for path in tmp_path.iterdir() if path != text]
     with pytest.raises(OutputError, match="cannot be written"):
@@ -149,7 +149,7 @@ def test_what_is_refused(text: Path, tmp_path: Path) -> None:
         PairSettings(direction="fusion", min_words=9, max_words=3)
 
 
-def test_it_tells_how_far_it_is(tmp_path: Path) -> None:
+def test_progress_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text((TEXT + "\n") * 4000, encoding="utf-8")
     told: list[tuple[int, int]] = []
@@ -157,7 +157,7 @@ def test_it_tells_how_far_it_is(tmp_path: Path) -> None:
         [path],
         tmp_path / "out",
         FUSION,
-        tell=lambda sentences, pairs: told.append((sentences, pairs)),
+        report=lambda sentences, pairs: told.append((sentences, pairs)),
     )
     assert len(told) == 2
     assert told[0][0] >= 10_000

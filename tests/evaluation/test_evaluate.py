@@ -137,7 +137,7 @@ def test_outputs_are_kept_with_what_they_are_for(
     assert [path.name for path in tmp_path.iterdir()] == ["outputs.jsonl"]
 
 
-def test_outputs_that_decoding_cut_off_are_told(
+def test_outputs_that_decoding_truncated_are_counted(
     model: Seq2Seq, split: Split, tmp_path: Path
 ) -> None:
     file = tmp_path / "outputs.jsonl"
@@ -158,7 +158,7 @@ def test_scores_of_each_example(model: Seq2Seq, split: Split) -> None:
     assert sum(score.per_example) / len(split) == pytest.approx(score.value)
 
 
-def test_a_folder_that_is_not_there_is_told_before_decoding(
+def test_a_missing_folder_is_an_error_before_decoding(
     model: Seq2Seq, split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def decode(*_: object, **__: object) -> None:

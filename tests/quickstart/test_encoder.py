@@ -95,7 +95,7 @@ def test_unknown_characters_are_unknown_tokens(tokenizer: PreTrainedTokenizerBas
     assert str(tokenizer.decode(row, skip_special_tokens=True)).endswith(" sat.")
 
 
-def test_readme_tells_the_recipe() -> None:
+def test_readme_has_the_recipe() -> None:
     text = (ENCODER_DIR / "README.md").read_text(encoding="utf-8")
     for needed in ("make_encoder", "MiniLM", "Apache-2.0", "float16"):
         assert needed in text

@@ -90,7 +90,7 @@ def test_sentences_of_one_paragraph_are_one_run() -> None:
     assert all(len(run) == 1 for run in (runs[0], *runs[2:]))
 
 
-def test_what_is_no_prose_ends_a_run() -> None:
+def test_other_text_ends_a_run() -> None:
     text = "The first one is kept here. Set x = y + zed. The third one is kept here. So is it."
     assert sentence_runs(text) == (
         ("The first one is kept here.",),

@@ -63,7 +63,7 @@ def test_variants_are_tasks_of_their_own(definition: TaskDefinition) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("pairs/de-en", "the task pairs has no variants such as 'de-en'"),
+        ("pairs/de-en", "The task pairs has no variants such as 'de-en'"),
         ("wmt14/de-fr", "WMT14 has no de-fr; did you mean 'en-fr'?"),
         ("wmt14/german", "names no pair of languages; give the source's code"),
         ("translation/de-de", "goes from de to de; give two languages"),
@@ -82,7 +82,7 @@ def test_any_language_pair_can_be_translated() -> None:
 
 
 def test_a_task_without_data_of_its_own_needs_some() -> None:
-    with pytest.raises(UsageError, match="the task pairs has no data of its own; give data=FILE"):
+    with pytest.raises(UsageError, match="The task pairs has no data of its own; give data=FILE"):
         load_task("pairs")
 
 
@@ -191,7 +191,7 @@ def test_a_fraction_of_the_training_examples(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=f"fraction is {fraction}; it must be above 0"):
             load_task("pairs", path, fraction=fraction)
     files = {"train": write_tsv(tmp_path / "b.tsv", 3), "validation": path}
-    with pytest.raises(UsageError, match="of 3 examples is none; give a larger one"):
+    with pytest.raises(UsageError, match="of 3 examples is empty; give a larger one"):
         load_task("pairs", files, fraction=0.001)
 
 
@@ -274,9 +274,9 @@ def test_lengths_and_metrics_can_be_changed(tmp_path: Path) -> None:
 def test_validation_size(tmp_path: Path) -> None:
     path = write_tsv(tmp_path / "a.tsv", 20)
     assert len(load_task("pairs", path, validation_size=7).split("validation")) == 7
-    with pytest.raises(UsageError, match="cannot hold out 20 of 20"):
+    with pytest.raises(UsageError, match="Cannot hold out 20 of 20"):
         load_task("pairs", path, validation_size=20)
-    with pytest.raises(UsageError, match="leave it out"):
+    with pytest.raises(UsageError, match="omit it"):
         load_task("pairs", {"train": path, "validation": path}, validation_size=7)
 
 

@@ -160,7 +160,7 @@ def test_multi30k_folder_in_both_directions() -> None:
     assert there.split("test").sources == tuple(
         references[0] for references in back.split("test").references
     )
-    with pytest.raises(DataError, match=r"no file in .* has train, validation or test in its name"):
+    with pytest.raises(DataError, match=r"No file in .* has train, validation or test in its name"):
         load_task("translation", folder)
 
 

@@ -38,7 +38,7 @@ def test_large_data_lies_on_disk_and_is_found_again(
     assert len(first.split("test")) == 20
     with caplog.at_level(logging.INFO):
         second = load_task("pairs", data, limits={"test": 20})
-    assert "train: found 100 examples that were read before" in caplog.text
+    assert "train: found 100 cached examples" in caplog.text
     assert list(second.split("train").examples) == list(examples)
     assert list(second.split("test").examples) == list(first.split("test").examples)
 

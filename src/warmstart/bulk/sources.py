@@ -10,9 +10,9 @@ from typing import Any, Final, cast
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.job import Job, TextErrors
 from warmstart.data.columns import find_source
-from warmstart.data.lines import decode_line
+from warmstart.data.lines import NotUtf8Error, decode_line
 from warmstart.data.rows import Row, parse_json_line
-from warmstart.data.texts import EmptyTextError, source_of
+from warmstart.data.texts import EmptyTextError, SurrogateError, source_of
 from warmstart.errors import DataError
 
 __all__ = ["Source", "choose_column", "sources"]
@@ -92,11 +92,11 @@ def _line(block: Block, number: int, errors: TextErrors) -> tuple[str, bool]:
     file, at = block.place(number)
     try:
         return decode_line(raw, Path(file), at), False
-    except DataError as error:
+    except NotUtf8Error as error:
         if errors == "replace":
             text = raw.decode("utf-8", "replace")
             return text.removesuffix("\n").removesuffix("\r"), True
-        if "looks compressed" in str(error):
+        if error.compressed:
             raise
         raise DataError(f"{error} {_REPLACE}") from None
 
@@ -118,10 +118,8 @@ def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> So
         text = source_of(read, job.source_column, file)
     except EmptyTextError:
         text = ""
-    except DataError as error:
-        if "surrogate" in str(error):
-            raise DataError(f"{error} {_REPLACE}") from None
-        raise
+    except SurrogateError as error:
+        raise DataError(f"{error} {_REPLACE}") from None
     return Source(text, row.values, replaced)
 
 

@@ -93,7 +93,7 @@ def _make(files: list[Path], output: Path, settings: PairSettings, *, as_json: b
             files,
             output,
             settings,
-            tell=lambda sentences, pairs: status.update(
+            report=lambda sentences, pairs: status.update(
                 f"{sentences:,} sentences, {pairs:,} pairs"
             ),
         )

@@ -1,1 +1,1 @@
-"""Files to rows to examples to batches."""
+"""Data: files to rows to examples to token ids."""

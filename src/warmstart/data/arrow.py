@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, Final, Self
 
 __all__ = ["ArrowRows", "ArrowWriter"]
 
-# Pages of a mapped file that were read stay in memory until something else wants it. The system
-# may take them back at any time, but they look like ours; so they are given back after so much.
+# Pages of a mapped file stay in memory until the system needs it, and count as ours. So they are
+# released after this many bytes.
 _RELEASE_EVERY: Final = 2**26  # bytes
-# Where one row is read, the system maps the pages around it, too: so much for each column's offsets
-# and as much for its values.
+# Reading one row maps the pages around it, too: this many bytes for each column's offsets and for
+# its values.
 _AROUND: Final = 2**17  # bytes
 _META: Final = b"warmstart"
 
@@ -26,11 +26,11 @@ class ArrowWriter:
     """Writes blocks of columns to an Arrow file; close it by `finish`.
 
     Attributes:
-        memory: The whole file after `finish`, where it is kept in memory.
+        memory: the whole file after `finish`, where it is kept in memory.
 
     Args:
-        file: Where to; None keeps what is written in memory, see `memory`.
-        schema: A `pyarrow.Schema`.
+        file: the path to write to; None keeps the file in memory, see `memory`.
+        schema: a `pyarrow.Schema`.
     """
 
     def __init__(self, file: Path | None, schema: Any) -> None:
@@ -76,16 +76,16 @@ class ArrowRows:
     """The rows of a file that `ArrowWriter` wrote.
 
     Attributes:
-        file: What it was made from.
-        meta: What `finish` was given.
-        starts: The first row of each block, and the number of rows. Shape: [K + 1].
+        file: its path, or all of its bytes.
+        meta: the values given to `finish`.
+        starts: the first row of each block, and the number of rows. Shape: [K + 1].
 
     Args:
-        file: Its path, or all of its bytes.
+        file: its path, or all of its bytes.
 
     Raises:
-        OSError: The file cannot be opened.
-        ValueError: It is not whole.
+        OSError: if the file cannot be opened.
+        ValueError: if it is incomplete.
     """
 
     def __init__(self, file: Path | bytes) -> None:
@@ -111,7 +111,7 @@ class ArrowRows:
 
     @property
     def block_count(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks."""
         return len(self._blocks)
 
     def block(self, number: int) -> Any:
@@ -121,23 +121,23 @@ class ArrowRows:
         return self._blocks[number]
 
     def blocks(self) -> Iterator[tuple[int, Any]]:
-        """The first row of each block, and the block; memory of those before is given back."""
+        """The first row of each block, and the block; memory of the previous ones is released."""
         for number in range(self.block_count):
             block = self.block(number)
             yield int(self.starts[number]), block
             self.touch(block.nbytes)
 
     def locate(self, row: int) -> tuple[int, int]:
-        """The block of a row, and its place in it."""
+        """The block of a row, and its index in it."""
         number = int(self.starts.searchsorted(row, side="right")) - 1
         return number, row - int(self.starts[number])
 
     def touch_rows(self, count: int) -> None:
-        """Notes that so many single rows were read, of two columns."""
+        """Records that `count` single rows of two columns were read."""
         self.touch(count * 2 * _AROUND)
 
     def touch(self, count: int) -> None:
-        """Notes that so many bytes were read, and gives memory back from time to time."""
+        """Records that `count` bytes were read, and releases memory from time to time."""
         self._touched += count
         if self._touched > _RELEASE_EVERY:
             self._touched = 0

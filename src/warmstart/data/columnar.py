@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["batch_rows", "read_arrow", "read_parquet"]
 
-_ROWS: Final = 1024  # of a block that is read at once: long documents are some 10 kB each
+_ROWS: Final = 1024  # read at once: long documents are some 10 kB each
 _BUFFER: Final = 2**20  # bytes of a column that are read ahead
 _RELEASE_EVERY: Final = 2**26  # bytes of a mapped file
 
@@ -24,11 +24,11 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> Iterator[R
     """Rows of a Parquet file.
 
     Args:
-        path: The file.
-        columns: Those to read, others are left on the disk; None is all of them.
+        path: the file.
+        columns: columns to read; None: all.
 
     Raises:
-        DataError: The file is missing, cut off or no Parquet, or has no rows.
+        DataError: if the file is missing, truncated or not Parquet, or has no rows.
     """
     import pyarrow.parquet
 
@@ -42,11 +42,11 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row
     """Rows of an Arrow file, in the file (Feather) or in the streaming format.
 
     Args:
-        path: The file.
-        columns: Those to take; None is all of them.
+        path: the file.
+        columns: columns to take; None: all.
 
     Raises:
-        DataError: The file is missing, cut off or no Arrow, or has no rows.
+        DataError: if the file is missing, truncated or not Arrow, or has no rows.
     """
     with read_problems(path), _arrow_problems(path, "Arrow"):
         _check_plain(path)
@@ -59,12 +59,12 @@ def batch_rows(
     """Rows of blocks, numbered from 1.
 
     Args:
-        batches: The blocks.
-        name: Where they are from, for the error.
-        columns: Those to take; None is all of them.
+        batches: the blocks.
+        name: their origin, for the error.
+        columns: columns to take; None: all.
 
     Raises:
-        DataError: There are none.
+        DataError: if there are no rows.
     """
     import pyarrow
 
@@ -73,8 +73,8 @@ def batch_rows(
         names = batch.schema.names
         taken = [column for column in names if columns is None or column in columns]
         try:
-            # Whether offsets lie in the file and texts are UTF-8: Arrow itself would trust them,
-            # and a damaged file would end the process.
+            # Checks that offsets are within the file and texts are UTF-8: Arrow itself trusts them,
+            # and a damaged file would crash the process.
             batch.validate(full=True)
         except pyarrow.ArrowInvalid as error:
             raise DataError(
@@ -96,8 +96,8 @@ def _arrow_batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
     with path.open("rb") as raw:
         if path.stat().st_size == 0:
             raise DataError(f"{path} is empty; it needs at least one example.")
-        # Mapped, as a file may be one block, of any size. The pages that were read look like ours
-        # until the system wants them back, so they are given back after so much.
+        # Mapped, as a file may be one block, of any size. Pages that were read count as ours until
+        # the system needs them, so they are released from time to time.
         mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
     file = pyarrow.BufferReader(pyarrow.py_buffer(mapped))
     passed = 0
@@ -126,7 +126,7 @@ def _blocks(file: Any) -> Iterator["pyarrow.RecordBatch"]:
 
 
 def _pieces(batch: "pyarrow.RecordBatch") -> Iterator["pyarrow.RecordBatch"]:
-    """The block in parts that are small as Python values."""
+    """A block in parts that are small as Python values."""
     for start in range(0, batch.num_rows, _ROWS):
         yield batch.slice(start, _ROWS)
 
@@ -135,7 +135,7 @@ def _check_plain(path: Path) -> None:
     if compression(path) is not None:
         raise DataError(
             f"{path} is {without_compression(path).suffix} inside another compression; unpack it "
-            "first: it is compressed by itself and cannot be read from its middle otherwise."
+            "first: the format is compressed itself and is read at random positions."
         )
 
 

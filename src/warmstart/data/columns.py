@@ -1,4 +1,4 @@
-"""Which columns of a file are the source and the targets: as told, or by well-known names."""
+"""The columns of a file that are source and targets: as given, or by well-known names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = [
 # second" is the texts of two columns, joined by a space. "weight" may name a column of numbers.
 ColumnMapping = Mapping[str, str | int | Sequence[str | int]]
 
-# What columns of these names hold. Those of "pairs" may hold anything.
+# Contents of columns with well-known names. "pairs" may be anything.
 Kind = Literal[
     "pairs",
     "summarization",
@@ -48,8 +48,8 @@ class Columns:
     weight: str | None = None  # of numbers, see `Example.weight`; None: all 1
 
     def __str__(self) -> str:
-        told = f"{self.source!r} as the source and {', '.join(map(repr, self.targets))} as target"
-        return told if self.weight is None else f"{told}, {self.weight!r} as weight"
+        texts = f"{self.source!r} as the source and {', '.join(map(repr, self.targets))} as target"
+        return texts if self.weight is None else f"{texts}, {self.weight!r} as weight"
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -65,10 +65,10 @@ class Columns:
 
     @classmethod
     def parse(cls, mapping: ColumnMapping) -> "Columns":
-        """What a user wrote, checked.
+        """A user's mapping, checked.
 
         Raises:
-            UsageError: A side is unknown, missing or named twice, or a column is not a name.
+            UsageError: if a side is unknown, missing or named twice, or a column is not a name.
         """
         for side in mapping:
             if side not in _SIDES:
@@ -92,7 +92,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class KnownColumns:
-    """A pair of columns that published data sets name so."""
+    """A pair of column names of published data sets."""
 
     kind: Kind
     source: str
@@ -100,11 +100,11 @@ class KnownColumns:
 
     @property
     def columns(self) -> Columns:
-        """The same as columns to take."""
+        """The columns to take."""
         return Columns(source=self.source, targets=(self.target,))
 
 
-# The first pair that a file has is taken, of those that the task can use.
+# The first pair that occurs in a file is taken, of those that the task can use.
 WELL_KNOWN: Final[tuple[KnownColumns, ...]] = (
     KnownColumns("pairs", "source", "target"),
     KnownColumns("pairs", "source", "targets"),
@@ -140,9 +140,9 @@ WELL_KNOWN: Final[tuple[KnownColumns, ...]] = (
 )
 
 
-@lru_cache(maxsize=256)  # asked for every row
+@lru_cache(maxsize=256)  # called for every row
 def joined_columns(column: str) -> tuple[str, ...]:
-    """The columns that a user's text means: ``"first + second"`` are two."""
+    """The columns of a user's text: ``"first + second"`` are two."""
     return tuple(name.strip() for name in column.split(_JOIN))
 
 

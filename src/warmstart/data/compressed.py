@@ -1,4 +1,4 @@
-"""Files that may be compressed, by the end of their name: gzip (.gz) and zstd (.zst)."""
+"""Compressed files, recognized by their suffix: gzip (.gz) and zstd (.zst)."""
 
 import gzip
 import io
@@ -22,7 +22,7 @@ __all__ = [
 Compression = Literal["gzip", "zstd"]
 
 _ENDINGS: Final[Mapping[str, Compression]] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-# What others use -> the program that unpacks it.
+# Other suffixes -> the program that unpacks them.
 _UNREAD: Final[Mapping[str, str]] = {
     ".bz2": "bunzip2",
     ".xz": "unxz",
@@ -40,16 +40,16 @@ _BUFFER: Final = 2**18  # bytes
 
 
 def compression(path: Path) -> Compression | None:
-    """How a file is compressed, by its name; None for a plain one.
+    """The compression of a file by its suffix; None for a plain file.
 
     Raises:
-        DataError: The name says a compression that is not read.
+        DataError: if the suffix is that of an unsupported compression.
     """
     ending = path.suffix.lower()
     if ending in _UNREAD:
         raise DataError(
-            f"{path} is compressed in a way that is not read; allowed are gzip (.gz) and zstd "
-            f"(.zst). Unpack it first: {_UNREAD[ending]} {path}"
+            f"{path} has an unsupported compression; allowed are gzip (.gz) and zstd (.zst). "
+            f"Unpack it first: {_UNREAD[ending]} {path}"
         )
     return _ENDINGS.get(ending)
 
@@ -60,11 +60,11 @@ def without_compression(path: Path) -> Path:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file for reading what is in it, unpacked while it is read.
+    """Opens a file for reading, decompressed on the fly.
 
     Raises:
-        DataError: As `compression`.
-        OSError: It cannot be opened.
+        DataError: as `compression`.
+        OSError: if it cannot be opened.
     """
     match compression(path):
         case None:
@@ -83,16 +83,15 @@ def open_bytes(path: Path) -> BinaryIO:
 
 @contextmanager
 def read_problems(path: Path) -> Iterator[None]:
-    """Makes of what goes wrong while a file is read a sentence about the file.
+    """Turns errors of reading a file into sentences that name it.
 
     Raises:
-        DataError: The file is missing, cannot be read, or is not the gzip or zstd file that its
-            name says.
+        DataError: if the file is missing, unreadable, or not the gzip or zstd file of its name.
     """
     try:
         yield
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}; check the path to the data.") from None
+        raise DataError(f"There is no file {path}; check the path to the data.") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(path, "gzip", error) from None
     except OSError as error:
@@ -110,7 +109,7 @@ def _damaged(path: Path, kind: Compression, error: Exception) -> DataError:
 
 
 def name_of_magic(start: bytes) -> str | None:
-    """The end of name that a compressed file should have, from its first bytes."""
+    """The suffix that a compressed file should have, by its first bytes."""
     for magic, ending in _MAGIC.items():
         if start.startswith(magic):
             return ending

@@ -1,4 +1,4 @@
-"""Examples without those that stood before."""
+"""Examples without duplicates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,10 +15,10 @@ __all__ = ["without_duplicates"]
 
 
 def without_duplicates(examples: Sequence[Example]) -> Sequence[Example]:
-    """The first of all examples with the same source and targets, in their order.
+    """The first of each set of examples with the same source and targets, in their order.
 
-    Of examples on disk memory holds the hashes of a part at a time, and 16 bytes for each that is
-    left out.
+    For examples on disk, memory holds the hashes of one partition at a time, and 16 bytes for each
+    duplicate.
     """
     if not isinstance(examples, StoredExamples):
         return tuple(dict.fromkeys(examples))
@@ -26,21 +26,21 @@ def without_duplicates(examples: Sequence[Example]) -> Sequence[Example]:
 
 
 def _later_copies(examples: StoredExamples) -> "NDArray[numpy.int64]":
-    """Indices of the examples that stood before, in order."""
+    """Indices of the duplicates, in order."""
     import numpy
 
     parts = partitions(len(examples))
     mask = numpy.uint64(parts - 1)
-    found = [numpy.empty(0, numpy.int64)]
+    copies = [numpy.empty(0, numpy.int64)]
     for part in range(parts):
         hashes, indices, start = [], [], 0
         for block in hash_blocks(examples):
-            places = numpy.flatnonzero((block[:, 1] & mask) == part)
-            hashes.append(block[places, 1])
-            indices.append(start + places)
+            rows = numpy.flatnonzero((block[:, 1] & mask) == part)
+            hashes.append(block[rows, 1])
+            indices.append(start + rows)
             start += len(block)
         together = numpy.concatenate(hashes)
         order = together.argsort(kind="stable")  # of equal ones the first stays first
         repeated = numpy.flatnonzero(together[order][1:] == together[order][:-1]) + 1
-        found.append(numpy.concatenate(indices)[order[repeated]])
-    return numpy.sort(numpy.concatenate(found))
+        copies.append(numpy.concatenate(indices)[order[repeated]])
+    return numpy.sort(numpy.concatenate(copies))

@@ -7,7 +7,7 @@ __all__ = ["Example"]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A source text and what it should become."""
+    """A source text and its targets."""
 
     source: str
     targets: tuple[str, ...]  # at least one; training uses the first, metrics use all

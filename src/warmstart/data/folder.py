@@ -14,7 +14,7 @@ from warmstart.errors import DataError, did_you_mean
 
 __all__ = ["FolderFiles", "folder_splits", "is_saved_dataset"]
 
-# What published data sets call their splits.
+# Names of splits in published data sets.
 _WORDS: Final[Mapping[SplitName, tuple[str, ...]]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev", "development", "tune"),
@@ -27,11 +27,11 @@ _SHARD: Final = re.compile(r"-\d{5}-of-\d{5}(?:-[0-9a-f]{16})?$")  # as the hub 
 
 @dataclass(frozen=True, slots=True)
 class FolderFiles:
-    """What a folder has for a split.
+    """The files of a split in a folder.
 
     Attributes:
-        files: pairs, one or more files, each to be read after the other.
-        parallel: whether they are text instead, and equal lines belong together.
+        files: files of pairs, to be read one after the other.
+        parallel: whether they are parallel text files instead.
     """
 
     files: tuple[Path, ...]
@@ -39,7 +39,7 @@ class FolderFiles:
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether `datasets` wrote the folder, by ``save_to_disk``."""
+    """Whether a folder was written by ``save_to_disk`` of `datasets`."""
     return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
@@ -51,23 +51,23 @@ def folder_splits(folder: Path, origin: Origin) -> dict[str, FolderFiles]:
     train/0000.parquet.
 
     Args:
-        folder: Where to look.
-        origin: What the task's data looks like.
+        folder: the folder.
+        origin: properties of the task's data.
 
     Raises:
-        DataError: There are none, or a split has several and nothing says which.
+        DataError: if there are no such files, or a split has several candidates.
     """
-    places = [folder, *(folder / name for name in origin.subfolders), folder / "data"]
-    for place in places:
+    candidates = [folder, *(folder / name for name in origin.subfolders), folder / "data"]
+    for place in candidates:
         found = _splits(place, origin) if place.is_dir() else {}
         if found:
             return found
     if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}; check the path to the data.")
+        raise DataError(f"There is no folder {folder}; check the path to the data.")
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
     raise DataError(
-        f"no file in {folder} has train, validation or test in its name and a known format; it "
+        f"No file in {folder} has train, validation or test in its name and a known format; it "
         f"holds {shown}. Name the files, or give them one by one: train=FILE, test=FILE."
     )
 
@@ -75,7 +75,7 @@ def folder_splits(folder: Path, origin: Origin) -> dict[str, FolderFiles]:
 def _splits(place: Path, origin: Origin) -> dict[str, FolderFiles]:
     found: dict[str, FolderFiles] = {}
     for split, words in _WORDS.items():
-        for word in words:  # the first that a folder has: beside validation.tsv, tune.tsv is other
+        for word in words:  # the first word that occurs: next to validation.tsv, tune.tsv is other
             files = _pick(_files_named(place, word), word, place, origin)
             if files is not None:
                 found[split] = files
@@ -132,13 +132,13 @@ def _has_side(path: Path, side: str, other: str) -> bool:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    """Several references are numbered, and 10 comes after 9."""
+    """Sort key of numbered references: 10 comes after 9."""
     numbers = [int(word) for word in _words(path.name) if word.isdecimal()]
     return (numbers[-1] if numbers else 0, path.name)
 
 
 def _group(path: Path, below: Path) -> str:
-    """What the shards of one file have in common."""
+    """The name that the shards of one file have in common."""
     if path.parent == below:
         return f"{path.parent.name}/"
     return _SHARD.sub("", without_compression(path).stem) + without_compression(path).suffix
@@ -157,6 +157,6 @@ def _one_group(names: Sequence[str], word: str, place: Path, prefer: str | None)
 
 def _several(names: Sequence[str], word: str, place: Path) -> DataError:
     return DataError(
-        f"{place} has several files with {word} in their name: {', '.join(names)}; give the one "
-        f"that is meant as a file of its own. {did_you_mean(word, names)}"
+        f"{place} has several files with {word} in their name: {', '.join(names)}; give one of "
+        f"them as a file. {did_you_mean(word, names)}"
     )

@@ -1,4 +1,4 @@
-"""Texts as hashes of eight bytes, to find equal ones among more than memory holds.
+"""Texts as 8-byte hashes, to find duplicates in data larger than memory.
 
 Two of 100 million different texts have the same hash with a probability of 3 in 10,000.
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AT_ONCE", "count_repeats", "hashes_of", "part_of", "partitions"]
 
-# Hashes looked at in one go: 64 MB, and as much again to sort them.
+# Hashes compared at once: 64 MB, and as much again to sort them.
 AT_ONCE: Final = 8_000_000
 
 
@@ -32,14 +32,14 @@ def hashes_of(examples: Sequence[Example]) -> "Hashes":
         source = hashlib.blake2b(example.source.encode(), digest_size=8)
         raw += source.digest()
         for target in example.targets:
-            # Lengths cannot be confused: no text has this byte, which UTF-8 does not use.
+            # An unambiguous separator: UTF-8 does not use this byte.
             source.update(b"\xff" + target.encode())
         raw += source.digest()
     return numpy.frombuffer(bytes(raw), numpy.uint64).reshape(-1, 2)
 
 
 def partitions(count: int) -> int:
-    """In how many parts, by their last bits, so many hashes are to be looked at: a power of 2."""
+    """The number of parts, by their last bits, in which to compare `count` hashes: a power of 2."""
     return 1 << max(0, -(-count // AT_ONCE) - 1).bit_length()
 
 
@@ -53,11 +53,11 @@ def part_of(blocks: Iterator["Hashes"], part: int, parts: int) -> "Hashes":
 
 
 def count_repeats(blocks: Callable[[], Iterator["Hashes"]], count: int) -> int:
-    """How many of the hashes stood before, in bounded memory: one pass for each part.
+    """The number of repeated hashes, in bounded memory: one pass for each part.
 
     Args:
-        blocks: Gives all hashes, block by block, each time that it is called.
-        count: How many there are.
+        blocks: returns all hashes, block by block, on every call.
+        count: number of hashes.
     """
     parts = partitions(count)
     repeats = 0

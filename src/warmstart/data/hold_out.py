@@ -1,4 +1,4 @@
-"""A validation split taken out of training data."""
+"""A validation split held out of training data."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -19,27 +19,27 @@ def hold_out(
 ) -> tuple[Sequence[Example], tuple[Example, ...]]:
     """Splits examples in two, the same way for the same seed, each part in its old order.
 
-    Examples with the same source stay together: one that is trained on must not be tested.
+    Examples with the same source stay together: a source to train on must not be tested.
     Examples on disk stay there.
 
     Args:
-        examples: What to split.
-        size: How many to hold out; None is a tenth, and at most 1000. With sources that occur
-            several times it may be a few fewer.
-        seed: Chooses which.
+        examples: what to split.
+        size: number of examples to hold out; None: a tenth, and at most 1000. With repeated sources
+            it may be a few fewer.
+        seed: of the choice.
 
     Returns:
         The examples to train on, and those held out.
 
     Raises:
-        UsageError: `size` is not between 1 and one less than the number of examples.
-        DataError: There are fewer than two different sources.
+        UsageError: if `size` is not between 1 and one less than the number of examples.
+        DataError: if there are fewer than two different sources.
     """
     if size is None:
         size = max(1, min(1000, len(examples) // 10))
     elif not 1 <= size < max(2, len(examples)):
         raise UsageError(
-            f"cannot hold out {size} of {len(examples)} examples for validation; give a number "
+            f"Cannot hold out {size} of {len(examples)} examples for validation; give a number "
             f"from 1 to {len(examples) - 1}."
         )
     if isinstance(examples, StoredExamples):
@@ -66,7 +66,7 @@ def hold_out(
 
 def _only_one_source() -> DataError:
     return DataError(
-        "the data has only one source text, so that no validation split can be held out; give "
+        "The data has only one source text, so that no validation split can be held out; give "
         "more data, or a validation file of its own."
     )
 

@@ -1,4 +1,4 @@
-"""Data sets of the hub, and folders that `datasets` saved, through `datasets`."""
+"""Data sets of the hub, and folders written by `datasets`."""
 
 import logging
 import os
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hub_rows", "hub_splits", "saved_rows", "saved_splits"]
 
-_LOGGER: Final = logging.getLogger(__name__)
-_ROWS: Final = 1024  # that become Python values at once
-# Where the hub keeps its own conversion of data sets that are published as a program.
+logger = logging.getLogger(__name__)
+_ROWS: Final = 1024  # converted to Python values at once
+# Branch of the hub's own conversion of data sets that are published as a program.
 _CONVERTED: Final = "refs/convert/parquet"
 _SPLIT_NAMES: Final[Mapping[SplitName, tuple[str, ...]]] = {
     "train": ("train",),
@@ -34,11 +34,11 @@ def hub_rows(name: HubName, split: str) -> Iterator[Row]:
     """Rows of a split, downloaded once and then mapped from the disk.
 
     Args:
-        name: The data set.
-        split: Its own name of the split, or ours of one that it names otherwise.
+        name: the data set.
+        split: its own name of the split, or ours.
 
     Raises:
-        DataError: It cannot be fetched, or has no such configuration or split, or no rows.
+        DataError: if it cannot be fetched, or has no such configuration or split, or no rows.
     """
     loaded = _load_hub(name)
     yield from _rows(_split(loaded, split, str(name)), f"{name}, split {split}")
@@ -48,7 +48,7 @@ def hub_splits(name: HubName) -> dict[str, str]:
     """The splits of a data set: our names to its own.
 
     Raises:
-        DataError: As `hub_rows`.
+        DataError: as `hub_rows`.
     """
     return _our_splits(_load_hub(name), str(name))
 
@@ -57,22 +57,22 @@ def saved_rows(folder: Path, split: str) -> Iterator[Row]:
     """Rows of a split that `datasets` saved by ``save_to_disk``.
 
     Raises:
-        DataError: The folder is damaged, or has no such split, or no rows.
+        DataError: if the folder is damaged, or has no such split, or no rows.
     """
     loaded = _load_saved(folder)
     yield from _rows(_split(loaded, split, str(folder)), f"{folder}, split {split}")
 
 
 def saved_splits(folder: Path) -> dict[str, str]:
-    """The splits of such a folder: our names to its own; one without names is for training.
+    """The splits of such a folder, our names to its own; an unnamed one is for training.
 
     Raises:
-        DataError: The folder is damaged.
+        DataError: if the folder is damaged.
     """
     return _our_splits(_load_saved(folder), str(folder))
 
 
-@lru_cache(maxsize=4)  # each look-up asks the hub whether there is something newer
+@lru_cache(maxsize=4)  # each look-up asks the hub for a newer version
 def _load_hub(name: HubName) -> Any:
     import datasets
 
@@ -82,7 +82,7 @@ def _load_hub(name: HubName) -> Any:
         except RuntimeError as error:
             if "scripts are no longer supported" not in str(error):
                 raise
-        _LOGGER.info("%s is published as a program; taking the hub's own conversion", name)
+        logger.info("%s is published as a program; taking the hub's own conversion", name)
         return datasets.load_dataset(
             name.name, data_dir=name.config or "default", revision=_CONVERTED
         )
@@ -93,7 +93,7 @@ def _load_saved(folder: Path) -> Any:
 
     try:
         return datasets.load_from_disk(str(folder))
-    except Exception as error:  # whatever a damaged file makes json, Arrow or datasets raise
+    except Exception as error:  # of json, Arrow or datasets, for a damaged file
         raise DataError(
             f"{folder} is not a complete data set of datasets.save_to_disk ({_first_line(error)}); "
             "write it again."
@@ -138,7 +138,7 @@ def _rows(dataset: "datasets.Dataset", name: str) -> Iterator[Row]:
 
 @contextmanager
 def _hub_problems(name: HubName) -> Iterator[None]:
-    """Makes of what a look-up raises a sentence that says what to set or where a copy goes."""
+    """Turns errors of the hub into sentences that name the remedy."""
     try:
         yield
     except ValueError as error:  # datasets' own, of a configuration or a split
@@ -149,7 +149,7 @@ def _hub_problems(name: HubName) -> Iterator[None]:
         reason = f"{type(error).__name__}: {_first_line(error)}"
         if config.HF_HUB_OFFLINE:
             remedy = (
-                "HF_HUB_OFFLINE is set, and no copy is in the cache, "
+                "HF_HUB_OFFLINE is set, and the cache has no copy, "
                 f"{os.environ.get('HF_HOME', '~/.cache/huggingface')}; unset it once to download "
                 "the data, or set HF_HOME to where it is"
             )

@@ -1,4 +1,4 @@
-"""How long texts are in tokens, and what was cut off them."""
+"""Lengths of texts in tokens, and the losses of truncation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,16 +14,16 @@ PERCENTILES: Final = (5, 25, 50, 75, 95, 99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """The lengths of some texts, before any was cut.
+    """The lengths of some texts, before truncation.
 
     Attributes:
-        count: How many texts.
-        total: Of all of them, in tokens, words or characters.
-        percentiles: Percent -> the length that so many percent of the texts do not exceed.
-        longest: Of one text.
-        limit: What longer ones are cut to; None: nothing is cut.
-        truncated: How many texts were cut.
-        lost: What was cut off them in all.
+        count: number of texts.
+        total: sum of their lengths, in tokens, words or characters.
+        percentiles: percent p -> the length that p percent of the texts do not exceed.
+        longest: length of the longest text.
+        limit: longer texts are truncated to it; None: no truncation.
+        truncated: number of truncated texts.
+        lost: sum of the lengths cut off.
     """
 
     count: int
@@ -41,7 +41,7 @@ class Lengths:
 
     @property
     def lost_share(self) -> float:
-        """The share of all tokens that were cut off, 0 to 1."""
+        """The share of all tokens that is cut off, 0 to 1."""
         return self.lost / self.total if self.total else 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -56,14 +56,14 @@ class Lengths:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Lengths":
-        """What `to_json` gave."""
+        """Reads values of `to_json`."""
         names = ("count", "total", "longest", "limit", "truncated", "lost")
         percentiles = {int(key): length for key, length in values["percentiles"].items()}
         return cls(percentiles=percentiles, **{name: values[name] for name in names})
 
 
 class LengthCounts:
-    """Counts lengths as they come, in memory that depends on the longest alone."""
+    """Counts lengths in memory that depends on the longest only."""
 
     def __init__(self, limit: int | None = None) -> None:
         import numpy
@@ -72,7 +72,7 @@ class LengthCounts:
         self._histogram: NDArray[numpy.int64] = numpy.zeros(1, numpy.int64)
 
     def add(self, lengths: Sequence[int]) -> None:
-        """Lengths of some texts, before any is cut."""
+        """Adds lengths of some texts, before truncation."""
         import numpy
 
         if not len(lengths):
@@ -83,7 +83,7 @@ class LengthCounts:
         self._histogram[: len(counts)] += counts
 
     def lengths(self) -> Lengths:
-        """What they came to."""
+        """Statistics of all lengths added."""
         import numpy
 
         values = numpy.arange(len(self._histogram))

@@ -1,4 +1,4 @@
-"""Text files, plain or compressed, line by line, with an error that names the line."""
+"""Text files, plain or compressed, line by line; errors name the line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,17 +6,29 @@ from pathlib import Path
 from warmstart.data.compressed import name_of_magic, open_bytes, read_problems
 from warmstart.errors import DataError
 
-__all__ = ["decode_line", "read_lines"]
+__all__ = ["NotUtf8Error", "decode_line", "read_lines"]
+
+
+class NotUtf8Error(DataError):
+    """A line that is not UTF-8.
+
+    Attributes:
+        compressed: whether its bytes are the start of a compressed file.
+    """
+
+    def __init__(self, message: str, *, compressed: bool) -> None:
+        super().__init__(message)
+        self.compressed = compressed
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """The lines of a UTF-8 file, without their ends (LF or CRLF) and without a byte order mark.
 
-    Only a line feed ends a line: what else Unicode takes for a separator stays in the text.
+    Only a line feed ends a line: Unicode's other separators stay in the text.
 
     Raises:
-        DataError: The file is missing, empty or cannot be read, is not the gzip or zstd file that
-            its name says, or has a line that is not UTF-8.
+        DataError: if the file is missing, empty or unreadable, is not the gzip or zstd file of
+            its name, or has a line that is not UTF-8.
     """
     number = 0
     with read_problems(path), open_bytes(path) as file:
@@ -31,12 +43,12 @@ def decode_line(raw: bytes, path: Path, number: int) -> str:
     """A line's text, without its end (LF or CRLF).
 
     Args:
-        raw: The line.
-        path: Names its file in the error.
-        number: Its own, counted from 1, likewise.
+        raw: the line.
+        path: its file, for the error.
+        number: its number, counted from 1.
 
     Raises:
-        DataError: It is not UTF-8.
+        DataError: if it is not UTF-8.
     """
     try:
         text = raw.decode("utf-8")
@@ -47,8 +59,9 @@ def decode_line(raw: bytes, path: Path, number: int) -> str:
             if ending is None
             else f"the file looks compressed: end its name in {ending}, or unpack it first."
         )
-        raise DataError(
+        raise NotUtf8Error(
             f"{path}, line {number} is not UTF-8: byte 0x{raw[error.start]:02x} at position "
-            f"{error.start + 1}; {hint}"
+            f"{error.start + 1}; {hint}",
+            compressed=ending is not None,
         ) from None
     return text.removesuffix("\n").removesuffix("\r")

@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from warmstart.errors import DataError, UsageError
 
@@ -11,35 +11,35 @@ __all__ = ["draw", "interleave"]
 
 T = TypeVar("T")
 
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def interleave(
     streams: Sequence[Iterable[T]], weights: Sequence[float], *, seed: int, names: Sequence[object]
 ) -> Iterator[T]:
-    """One pass over several streams, of which each has a share by its weight.
+    """One pass over several streams, each with a share by its weight.
 
-    The next item comes from a stream drawn with a probability of its weight by the sum of them
-    all. A stream that ends begins again, until each has ended once: nothing is left out, and short
-    ones are repeated as often as their weight asks. Nothing needs to be known of their lengths, and
-    one item of each is in memory.
+    The next item comes from a stream drawn with a probability proportional to its weight. A stream
+    that ends restarts, until each has ended once: no item is skipped, and short streams are
+    repeated according to their weight. Lengths need not be known, and one item of each stream is in
+    memory.
 
     Args:
-        streams: Each can be iterated again and has an item.
-        weights: Of each, above 0.
-        seed: Of the draws: the same seed gives the same order.
-        names: Of each, for the log.
+        streams: can be iterated repeatedly, and have an item each.
+        weights: one for each stream, above 0.
+        seed: of the draws: the same seed gives the same order.
+        names: of the streams, for the log.
 
     Raises:
-        DataError: One has no item.
+        DataError: if a stream has no item.
     """
     choice = random.Random(seed)
     iterators = [iter(stream) for stream in streams]
-    # One ahead, or a pass would only end after a draw from a stream that had nothing left.
+    # One item ahead: otherwise a pass would end only after a draw from an exhausted stream.
     ahead = [next(iterator, None) for iterator in iterators]
     for name, first in zip(names, ahead, strict=True):
         if first is None:
-            raise DataError(f"{name} has no examples to mix; give another file, or leave it out.")
+            raise DataError(f"{name} has no examples to mix; give another file, or omit it.")
     passes = [0] * len(streams)
     taken = [0] * len(streams)
     indices = range(len(streams))
@@ -58,28 +58,28 @@ def interleave(
         f"{count} of {name}{'' if times < 2 else f' ({times} passes and more)'}"
         for name, count, times in zip(names, taken, passes, strict=True)
     )
-    _LOGGER.info("mixed by weight: %s", shares)
+    logger.info("mixed by weight: %s", shares)
 
 
 def draw(items: Iterable[T], fraction: float, *, seed: int) -> Iterator[T]:
-    """A part of the items, each drawn by itself, so that their number need not be known.
+    """A part of the items, drawn independently, so that their number need not be known.
 
     Of N items about N * fraction are taken, with a standard deviation of
-    sqrt(N * fraction * (1 - fraction)). A smaller fraction with the same seed gives a part of what
-    a larger one does.
+    sqrt(N * fraction * (1 - fraction)). With the same seed, a smaller fraction gives a subset of a
+    larger one.
 
     Args:
-        items: To draw from.
-        fraction: Above 0, at most 1, which takes all.
-        seed: Of the draws.
+        items: the items.
+        fraction: above 0, at most 1, which takes all.
+        seed: of the draws.
 
     Raises:
-        UsageError: Of so few items none was drawn.
+        UsageError: if no item is drawn.
     """
     if fraction == 1:
         yield from items
         return
-    choice = random.Random(f"fraction {seed}")  # apart from the numbers that chose other things
+    choice = random.Random(f"fraction {seed}")  # independent of other draws by the seed
     seen = drawn = 0
     for item in items:
         seen += 1
@@ -88,6 +88,6 @@ def draw(items: Iterable[T], fraction: float, *, seed: int) -> Iterator[T]:
             yield item
     if drawn == 0:
         raise UsageError(
-            f"a fraction of {fraction:g} of {seen} examples is none; give a larger one."
+            f"A fraction of {fraction:g} of {seen} examples is empty; give a larger one."
         )
-    _LOGGER.info("took %d of %d examples (fraction %g, seed %d)", drawn, seen, fraction, seed)
+    logger.info("took %d of %d examples (fraction %g, seed %d)", drawn, seen, fraction, seed)

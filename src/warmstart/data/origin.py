@@ -1,4 +1,4 @@
-"""How the data of a task looks where it was published, so that it can be found in what is given."""
+"""Properties of a task's published data, by which files and columns are recognized."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ class HubData:
 
     name: str  # such as "EdinburghNLP/xsum"
     config: str | None = None  # which of its configurations; None: it has one
-    # Their names of our splits; a split that is left out is not there.
+    # Our names of splits -> theirs; only these splits exist.
     splits: Mapping[str, str] = field(
         default_factory=lambda: {split: split for split in SPLITS}, hash=False
     )
 
-    note: str = ""  # what who takes it should know
+    note: str = ""  # a warning when it is taken
 
     def __str__(self) -> str:
         return f"hub:{self.name}" if self.config is None else f"hub:{self.name}:{self.config}"
@@ -28,13 +28,13 @@ class HubData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What is known of a task's data before it is read."""
+    """Known properties of a task's data."""
 
-    hub: HubData | None = None  # None: there is no one data set of this task
-    # What it may hold; columns that are known to hold something else are refused.
+    hub: HubData | None = None  # None: the task has no data set of its own
+    # Kinds of data; columns known to hold other kinds are rejected.
     kinds: tuple[Kind, ...] = KINDS
     languages: tuple[str, str] | None = None  # of source and target: columns and ends of file names
     # Words in the names of parallel text files, source and target: train.src.txt, train.tgt.txt
     sides: tuple[tuple[str, str], ...] = ()
-    subfolders: tuple[str, ...] = ()  # of a local copy, in which the files may lie
-    prefer: str | None = None  # word in the names of the files to take, where there are others
+    subfolders: tuple[str, ...] = ()  # of a local copy that may hold the files
+    prefer: str | None = None  # word in the names of the files to prefer

@@ -1,4 +1,4 @@
-"""Whatever users give as data to examples."""
+"""Data in every form that users give, to examples."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ from warmstart.errors import DataError, UsageError, did_you_mean
 __all__ = ["read_examples", "split_sources"]
 
 _ANY: Final = Origin()
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def read_examples(
@@ -36,29 +36,29 @@ def read_examples(
     seed: int = 0,
     skipped: SkippedRows | None = None,
 ) -> Examples:
-    """Examples of one split, read one after the other, and anew each time they are asked for.
+    """Examples of one split, read from the start on every iteration.
 
     Args:
-        data: A file of pairs (see `read_pairs`), a list of parallel text files, a folder, a hub
+        data: a file of pairs (see `read_pairs`), a list of parallel text files, a folder, a hub
             name such as ``hub:EdinburghNLP/xsum`` or ``hub:wmt/wmt14:de-en``, a mapping with
             ``file`` and settings, or a list of such mappings, which are mixed. With a ``weight``
             for each, weights are shares of the examples, see `interleave`; without, every
             example comes once, file after file.
-        columns: Which columns to take; a mapping's own ``columns`` go before. That of weights is
-            read in training data alone.
-        origin: What the task's data looks like.
-        split: Which of a folder's or a data set's splits.
-        seed: Of the order in which weighted files are mixed.
-        skipped: Counts rows with an empty text, which are left out; None: they are an error.
+        columns: columns to take; a mapping's own ``columns`` take precedence. The column of weights
+            is read in training data only.
+        origin: properties of the task's data.
+        split: the split of a folder or a data set.
+        seed: of the order of weighted files.
+        skipped: counts rows with an empty text, which are skipped; None: they are an error.
 
     Raises:
-        UsageError: `data` or `columns` are not written as they should be.
-        DataError: While reading: the data is not as it should be.
+        UsageError: if `data` or `columns` are malformed.
+        DataError: while reading: if the data is invalid.
     """
     parts = parse_source(data)
-    told = None if columns is None else Columns.parse(columns)
+    default = None if columns is None else Columns.parse(columns)
     streams = [
-        _part_examples(part, _columns_for(split, part.columns or told), origin, split, skipped)
+        _part_examples(part, _columns_for(split, part.columns or default), origin, split, skipped)
         for part in parts
     ]
     weights = [part.weight for part in parts if part.weight is not None]
@@ -68,22 +68,22 @@ def read_examples(
 
 
 def _columns_for(split: str, columns: Columns | None) -> Columns | None:
-    """Weights are for training: a file to evaluate on needs none."""
+    """The columns without weights, which only training needs."""
     return columns if columns is None or split == TRAIN else replace(columns, weight=None)
 
 
 def split_sources(
     data: DataSource | Mapping[str, DataSource], origin: Origin = _ANY
 ) -> dict[str, DataSource]:
-    """The data of each split: as given, or of a folder or a data set those that it has.
+    """The data of each split: as given, or the splits of a folder or a data set.
 
     Args:
-        data: A mapping of splits to data; or a folder or a hub name, which have splits of their
+        data: a mapping of splits to data; or a folder or a hub name, which have splits of their
             own; or any other data, which is for training.
-        origin: What the task's data looks like.
+        origin: properties of the task's data.
 
     Raises:
-        DataError: The folder or data set has no splits that one could recognize.
+        DataError: if the folder or data set has no recognizable splits.
     """
     if isinstance(data, Mapping) and not is_part(data):
         return dict(data)
@@ -98,7 +98,7 @@ def split_sources(
         if folder.is_dir():
             found = saved_splits(folder) if is_saved_dataset(folder) else None
             return dict.fromkeys(found or folder_splits(folder, origin), data)
-    return {TRAIN: data}  # a mapping of splits came back above
+    return {TRAIN: data}  # a mapping of splits was returned above
 
 
 def _part_examples(
@@ -107,7 +107,7 @@ def _part_examples(
     wanted = part.split or split
     if isinstance(part.file, tuple):
         if columns is not None:
-            raise UsageError("plain text files have no columns; leave the column mapping out.")
+            raise UsageError("Plain text files have no columns; omit the column mapping.")
         return read_parallel(part.file, skipped)
     name = hub_name(part.file)
     if name is not None:
@@ -137,13 +137,13 @@ def _row_examples(
     return Examples(lambda: examples_of_rows(rows(), name, columns, origin, skipped))
 
 
-@cache  # three splits are one data set
+@cache  # one warning for three splits
 def _warn_once(note: str) -> None:
-    _LOGGER.warning(note)
+    logger.warning(note)
 
 
 def _with_config(name: HubName, origin: Origin) -> HubName:
-    """The configuration that the task takes of its own data set, where none is named."""
+    """A hub name with the task's own configuration, if it is the task's data set and has none."""
     hub = origin.hub
     if name.config is None and hub is not None and hub.name == name.name:
         return HubName(name.name, hub.config)
@@ -161,5 +161,5 @@ def _folder_examples(
         streams = [read_pairs(path, columns, origin, skipped) for path in found.files]
         return Examples(lambda: chain.from_iterable(streams))
     if columns is not None:
-        raise UsageError("plain text files have no columns; leave the column mapping out.")
+        raise UsageError("Plain text files have no columns; omit the column mapping.")
     return read_parallel(found.files, skipped)

@@ -32,13 +32,13 @@ from warmstart.errors import DataError, UsageError
 
 __all__ = ["Examples", "examples_of_rows", "read_pairs", "read_parallel"]
 
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _ANY: Final = Origin()
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Examples that are read anew each time they are asked for, one after the other."""
+    """Examples that are read from the start on every iteration."""
 
     read: Callable[[], Iterator[Example]]
 
@@ -54,9 +54,9 @@ def read_pairs(
 ) -> Examples:
     """Examples of a TSV, CSV, JSON Lines, Parquet or Arrow file, the first three also compressed.
 
-    Without `columns`, well-known names are looked for (source and target, complex and simple,
+    Without `columns`, well-known names are recognized (source and target, complex and simple,
     article and highlights, ...), and in a TSV file without a header the first column is the
-    source and the second the target. What was taken is logged.
+    source and the second the target. The columns taken are logged.
 
     In JSON Lines, Parquet and Arrow a target may be a list of texts, several references of one
     example; a source that is a list of sentences is joined by spaces; and ``translation.de`` is
@@ -64,15 +64,15 @@ def read_pairs(
     space; one of them may be empty. ``weight`` may name a column of numbers, see `Example.weight`.
 
     Args:
-        path: The file; its name says its format.
-        columns: Which columns to take, for example ``{"source": "complex", "target": "simple"}``.
-        origin: What the task's data looks like.
-        skipped: Counts rows with an empty text, which are left out; None: they are an error.
+        path: the file; its suffix is its format.
+        columns: columns to take, for example ``{"source": "complex", "target": "simple"}``.
+        origin: properties of the task's data.
+        skipped: counts rows with an empty text, which are skipped; None: they are an error.
 
     Raises:
-        UsageError: `columns` is not a mapping of a source and a target to columns.
-        DataError: While reading: a missing file or column, an empty text, a row that is not like
-            the others, data of another task, and so on, with the file and the line.
+        UsageError: if `columns` is not a mapping of a source and a target to columns.
+        DataError: while reading, with the file and the line: if a file or column is missing, a text
+            is empty, a row differs from the others, the data is another task's, and so on.
     """
     path = Path(path)
     if columns is not None and not isinstance(columns, Columns):
@@ -81,19 +81,19 @@ def read_pairs(
 
 
 def read_parallel(paths: Sequence[str | Path], skipped: SkippedRows | None = None) -> Examples:
-    """Examples of text files, plain or compressed, in which equal lines belong together.
+    """Examples of parallel text files, plain or compressed: one example a line.
 
     Args:
-        paths: The source's file, then one or more files of targets.
-        skipped: Counts lines of which one is empty, which are left out; None: they are an error.
+        paths: the source's file, then one or more files of targets.
+        skipped: counts lines with an empty text, which are skipped; None: they are an error.
 
     Raises:
-        UsageError: Fewer than two files.
-        DataError: While reading: files of different length, an empty line, and so on.
+        UsageError: if there are fewer than two files.
+        DataError: while reading: if the files differ in length, a line is empty, and so on.
     """
     if len(paths) < 2:
         raise UsageError(
-            f"parallel text needs two files, the source's and the target's; {len(paths)} given."
+            f"Parallel text needs two files, the source's and the target's; {len(paths)} given."
         )
     return Examples(lambda: _parallel_examples([Path(path) for path in paths], skipped))
 
@@ -105,17 +105,17 @@ def examples_of_rows(
     origin: Origin,
     skipped: SkippedRows | None = None,
 ) -> Iterator[Example]:
-    """Examples of rows that have names for their columns.
+    """Examples of rows with named columns.
 
     Args:
-        rows: At least one.
-        name: Where they are from, for logs and errors.
-        columns: Those to take; None: well-known ones.
-        origin: What the task's data looks like.
-        skipped: Counts rows with an empty text, which are left out; None: they are an error.
+        rows: at least one.
+        name: their origin, for logs and errors.
+        columns: columns to take; None: well-known ones.
+        origin: properties of the task's data.
+        skipped: counts rows with an empty text, which are skipped; None: they are an error.
 
     Raises:
-        DataError: A row is not as it should be, or no columns are found.
+        DataError: if a row is invalid, or no columns are recognized.
     """
     rows = iter(rows)
     first = next(rows)
@@ -124,15 +124,15 @@ def examples_of_rows(
 
 
 def _columns_of(row: Row, name: object, columns: Columns | None, origin: Origin) -> Columns:
-    """Those given, or those that a row has, which is then said."""
+    """The columns given, or else recognized and logged."""
     if columns is None:
         columns = recognize_columns(row.values, name, origin)
-        _LOGGER.info("%s: took the column %s", name, columns)
+        logger.info("%s: took the column %s", name, columns)
     return columns
 
 
 def _checked_columns(row: Row, path: Path, columns: Columns | None, origin: Origin) -> Columns:
-    """The same, found to be there while the row still has all its columns for the error to name."""
+    """As `_columns_of`, checked while the row still has all its columns, for the error to name."""
     columns = _columns_of(row, path, columns, origin)
     weights = () if columns.weight is None else (columns.weight,)
     for column in (columns.source, *columns.targets, *weights):
@@ -166,7 +166,7 @@ def _file_examples(
 
 
 def _top_level(columns: Columns) -> list[str]:
-    """The columns to read from the disk, and of ``translation.de`` the one that holds it."""
+    """The columns to read from the disk; for ``translation.de``, also ``translation``."""
     names = (columns.source, *columns.targets, *columns.all)
     return [part for name in names for part in (name, name.partition(".")[0])]
 
@@ -176,7 +176,7 @@ def _parallel_examples(paths: list[Path], skipped: SkippedRows | None) -> Iterat
         if None in lines:
             lengths = ", ".join(f"{path} {sum(1 for _ in read_lines(path))}" for path in paths)
             raise DataError(
-                f"parallel text files need the same number of lines; they have: {lengths}."
+                f"Parallel text files need the same number of lines; they have: {lengths}."
             )
         empty = next(
             (path for path, line in zip(paths, lines, strict=True) if not line.strip()), None
@@ -187,7 +187,8 @@ def _parallel_examples(paths: list[Path], skipped: SkippedRows | None) -> Iterat
             skipped.add(f"{empty}, line {number}")
         else:
             raise DataError(
-                f"{empty}, line {number} is empty; take that line out of all of the files."
+                f"{empty}, line {number} is empty; remove that line from all files, or skip "
+                "such lines (skip_empty, --skip-empty)."
             )
 
 

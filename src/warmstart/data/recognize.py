@@ -1,4 +1,4 @@
-"""What a file's own columns tell: which are source and target, and whether it is another task's."""
+"""Source and target columns by their names, and data of other tasks."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,8 @@ __all__ = [
 
 WIKISPLIT_SEPARATOR: Final = "<::::>"  # between the two sentences of WikiSplit's published files
 
-_LOGGER: Final = logging.getLogger(__name__)
-# The tasks whose name is not that of the kind of data.
+logger = logging.getLogger(__name__)
+# Tasks that are not named after their kind of data.
 _TASKS: Final[Mapping[Kind, str]] = {"splitting": "wikisplit", "fusion": "discofuse"}
 
 
@@ -34,18 +34,18 @@ def recognize_columns(values: Mapping[str, object], name: object, origin: Origin
     """The columns to take of a file, from its first row.
 
     Args:
-        values: The first row.
-        name: The file's name, for errors.
-        origin: What the task's data looks like.
+        values: the first row.
+        name: the file's name, for errors.
+        origin: properties of the task's data.
 
     Raises:
-        DataError: No columns are known, or they are known to hold data of another task.
+        DataError: if no columns are known, or they hold data of another task.
     """
     if "translation" in origin.kinds:
         columns = _language_columns(values, name, origin.languages)
         if columns is not None:
             return columns
-    # Its own before those of anything: a summary may well stand beside a "source", a newspaper.
+    # The task's own kinds first: a summary may be next to a column "source", the newspaper.
     own = tuple(kind for kind in origin.kinds if kind != "pairs")
     found = None if origin.kinds == KINDS else find_columns(values, own)
     found = found or find_columns(values, origin.kinds)
@@ -57,12 +57,12 @@ def recognize_columns(values: Mapping[str, object], name: object, origin: Origin
         raise _data_of_another_task(kind, columns, name, origin)
     raise DataError(
         f"{name} has the columns {', '.join(values)}, and no pair of well-known names among them; "
-        'say which to take, for example {"source": "complex", "target": "simple"}.'
+        'name those to take, for example {"source": "complex", "target": "simple"}.'
     )
 
 
 def has_known_columns(names: Iterable[str], origin: Origin) -> bool:
-    """Whether the names are a header that one can recognize, be it of this task or another."""
+    """Whether the names are a known header, of this task or another."""
     names = list(names)
     if origin.languages is not None and {*origin.languages} <= {*names}:
         return True
@@ -70,50 +70,50 @@ def has_known_columns(names: Iterable[str], origin: Origin) -> bool:
 
 
 def first_two_columns(fields: Sequence[str], path: Path) -> Columns:
-    """The columns of a TSV file without a header that one would know.
+    """The columns of a TSV file without a known header.
 
     Raises:
-        DataError: It has more or fewer than two.
+        DataError: if it has more or fewer than two columns.
     """
     if len(fields) != 2:
         raise DataError(
             f"{path} has {len(fields)} columns and no header with well-known names; a TSV file "
-            'needs two columns, or say which to take, for example {"source": 1, "target": 3}.'
+            'needs two columns, or a mapping such as {"source": 1, "target": 3}.'
         )
-    _LOGGER.info("%s: no header; took the first column as the source, the second as target", path)
+    logger.info("%s: no header; took the first column as the source, the second as target", path)
     return Columns(source="1", targets=("2",))
 
 
 def check_first_row(fields: Sequence[str], path: Path, origin: Origin) -> None:
-    """Refuses WikiSplit's files, which have no header, for tasks that are not about splitting.
+    """Rejects WikiSplit's files, which have no header, for tasks other than splitting.
 
     Raises:
-        DataError: It is such a file.
+        DataError: if it is such a file.
     """
     if "splitting" not in origin.kinds and WIKISPLIT_SEPARATOR in fields[-1]:
         raise DataError(
             f"{path} has {WIKISPLIT_SEPARATOR} between sentences, which is data for splitting, "
-            f"and the task takes data for {_told(origin.kinds)}; take the task wikisplit."
+            f"and the task takes data for {_names(origin.kinds)}; use the task wikisplit."
         )
 
 
 def _language_columns(
     values: Mapping[str, object], name: object, languages: tuple[str, str] | None
 ) -> Columns | None:
-    """``translation: {de: ..., en: ...}``, or columns that are named as the task's languages."""
+    """``translation: {de: ..., en: ...}``, or columns named after the task's languages."""
     translation = values.get("translation")
     inside = list(translation) if isinstance(translation, Mapping) else []
     if languages is None:
         if len(inside) > 2:
             raise DataError(
-                f"{name} is in {', '.join(inside)}; name two of its languages behind the task, as "
+                f"{name} is in {', '.join(inside)}; name two of its languages after the task, as "
                 f"in translation/{'-'.join(inside[:2])}."
             )
         if len(inside) < 2:
             return None
         source, target = inside
-        _LOGGER.info(
-            "%s: took the languages in the order they stand in; translation/%s-%s is the other way",
+        logger.info(
+            "%s: took the languages in the data's order; translation/%s-%s is the other direction",
             name,
             target,
             source,
@@ -127,7 +127,7 @@ def _language_columns(
     if inside:
         raise DataError(
             f"{name} is a translation of {' and '.join(inside)}, and the task is {source} to "
-            f"{target}; name its languages behind the task, as in translation/"
+            f"{target}; name its languages after the task, as in translation/"
             f"{'-'.join(inside[:2])}."
         )
     return None
@@ -147,11 +147,11 @@ def _data_of_another_task(kind: Kind, columns: Columns, name: object, origin: Or
     mapping: ColumnMapping = {"source": columns.source, "target": columns.targets[0]}
     return DataError(
         f"{name} has the columns {columns.source!r} and {columns.targets[0]!r}, which is data for "
-        f"{kind}, and the task takes data for {_told(origin.kinds)}; take the task "
-        f"{_TASKS.get(kind, kind)}, or name the columns if this is meant: "
+        f"{kind}, and the task takes data for {_names(origin.kinds)}; use the task "
+        f"{_TASKS.get(kind, kind)}, or name the columns to use them anyway: "
         f"source={mapping['source']}, target={mapping['target']}."
     )
 
 
-def _told(kinds: Sequence[Kind]) -> str:
+def _names(kinds: Sequence[Kind]) -> str:
     return " and ".join(kind for kind in kinds if kind != "pairs") or "pairs"

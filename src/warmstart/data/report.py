@@ -1,7 +1,6 @@
-"""What a data set is like: rows, repeats, lengths, and what its splits share.
+"""A report on a data set: rows, duplicates, lengths, and overlaps of its splits.
 
-All of it in memory that does not grow with the data; what a count took is kept in the cache, by
-the content of the data.
+Memory does not grow with the data; counts are cached by the content of the data.
 """
 
 import json
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DataReport", "Overlap", "SharedExample", "SplitReport", "report_data"]
 
-_NAMED: Final = 5  # shared examples that are named, the most
-_VERSION: Final = 1  # of the kept counts
+_NAMED: Final = 5  # shared examples that are named, at most
+_VERSION: Final = 1  # of the cached counts
 _SOURCES, _PAIRS = 0, 1  # columns of hashes
 
 
@@ -35,14 +34,14 @@ class SplitReport:
     """One split.
 
     Attributes:
-        rows: Examples.
-        empty: Rows that were left out because a text was empty; only where that was asked for.
-        duplicates: Examples whose source and targets all stood in a row before.
-        repeated_sources: Examples whose source stood in a row before, duplicates included.
-        source: Lengths of the sources, in words that spaces part.
-        target: Lengths of the first targets, likewise.
-        source_tokens: The same in tokens, with what was cut; None before tokenizing.
-        target_tokens: Likewise.
+        rows: examples.
+        empty: skipped rows with an empty text, if rows were to be skipped.
+        duplicates: examples whose source and targets all occurred in an earlier row.
+        repeated_sources: examples whose source occurred in an earlier row, duplicates included.
+        source: lengths of the sources, in words separated by spaces.
+        target: lengths of the first targets, in words.
+        source_tokens: lengths of the sources in tokens, with truncation; None before tokenizing.
+        target_tokens: lengths of the targets in tokens.
     """
 
     rows: int
@@ -69,7 +68,7 @@ class SplitReport:
 
 @dataclass(frozen=True, slots=True)
 class SharedExample:
-    """An evaluation example that is in the training data, too."""
+    """An evaluation example that is also in the training data."""
 
     row: int  # in its split, from 1
     source: str
@@ -77,14 +76,14 @@ class SharedExample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlap:
-    """What an evaluation split shares with the training split.
+    """The overlap of an evaluation split with the training split.
 
     Attributes:
-        split: Name of the evaluation split.
-        rows: Its examples.
-        pairs: How many of them stand in the training data with the same source and targets.
-        sources: How many stand there with the same source, those included.
-        named: The first of them.
+        split: name of the evaluation split.
+        rows: number of its examples.
+        pairs: number of them in the training data, with the same source and targets.
+        sources: number of them whose source is in the training data, pairs included.
+        named: the first of them.
     """
 
     split: str
@@ -106,7 +105,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataReport:
-    """All splits, and what the evaluation splits share with the training split."""
+    """All splits, and the overlaps of evaluation splits with the training split."""
 
     splits: Mapping[str, SplitReport] = field(hash=False)
     overlaps: tuple[Overlap, ...]
@@ -132,12 +131,12 @@ def report_data(
     empty: Mapping[str, int] | None = None,
     tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None,
 ) -> DataReport:
-    """Reads every split once and tells what it is like.
+    """Reads every split once and reports on it.
 
     Args:
-        splits: By name. "validation" and "test" are compared with "train".
-        empty: How many rows of a split were left out while reading.
-        tokens: Lengths in tokens of the sources and targets of a split.
+        splits: by name. "validation" and "test" are compared with "train".
+        empty: number of rows of each split that were skipped while reading.
+        tokens: lengths in tokens of the sources and targets of each split.
     """
     empty, tokens = empty or {}, tokens or {}
     reports = {
@@ -169,7 +168,7 @@ def _with(
 
 
 def _counts(examples: Sequence[Example]) -> dict[str, Any]:
-    """Repeats and lengths; kept in the cache."""
+    """Duplicates and lengths; cached."""
 
     def count() -> dict[str, Any]:
         source, target = LengthCounts(), LengthCounts()
@@ -191,12 +190,12 @@ def _column(examples: Sequence[Example], index: int) -> "Callable[[], Iterator[H
 
 
 def find_overlap(name: str, train: Sequence[Example], evaluation: Sequence[Example]) -> Overlap:
-    """Which examples of an evaluation split are in the training split; by hashes of the texts.
+    """The examples of an evaluation split that are in the training split, by hashes of the texts.
 
     Args:
-        name: Of the evaluation split.
-        train: The training split, of any size.
-        evaluation: The evaluation split, of any size.
+        name: of the evaluation split.
+        train: the training split, of any size.
+        evaluation: the evaluation split, of any size.
     """
 
     def count() -> dict[str, Any]:
@@ -220,10 +219,10 @@ def find_overlap(name: str, train: Sequence[Example], evaluation: Sequence[Examp
 def _shared(
     train: Sequence[Example], evaluation: Sequence[Example], index: int
 ) -> tuple[int, list[int]]:
-    """How many hashes of the evaluation split are in the training split, and the first rows."""
+    """Number of hashes of the evaluation split in the training split, and the first rows."""
     import numpy
 
-    # Of the smaller side so many at once as memory should hold; the larger streams past them.
+    # The smaller side in parts that fit into memory; the larger one is streamed past each.
     parts = partitions(len(evaluation))
     shared = 0
     first: list[int] = []
@@ -250,7 +249,7 @@ def _shared(
 def _kept(
     count: Callable[[], dict[str, Any]], what: str, *splits: Sequence[Example]
 ) -> dict[str, Any]:
-    """What `count` gives; of data on disk only once, and then from the cache."""
+    """The result of `count`; for data on disk computed once and cached."""
     if all(isinstance(examples, tuple) for examples in splits):
         return count()
     key = fingerprint(_VERSION, what, *(content_of(examples) for examples in splits))
@@ -260,7 +259,7 @@ def _kept(
         return found
     except (OSError, ValueError):
         counts = count()
-    with suppress(OSError, OutputError):  # else it is counted again the next time
+    with suppress(OSError, OutputError):  # otherwise it is counted again
         note.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(note) as partial:
             partial.write_text(json.dumps(counts), encoding="utf-8")
@@ -268,15 +267,15 @@ def _kept(
 
 
 def _split_lines(name: str, split: SplitReport) -> Iterator[str]:
-    """Of one split, in text."""
-    told = [f"{split.rows:,} rows"]
+    """One split as text."""
+    counts = [f"{split.rows:,} rows"]
     if split.empty:
-        told.append(f"{split.empty:,} empty left out")
-    told.append(_share(split.duplicates, split.rows, "duplicate"))
+        counts.append(f"{split.empty:,} empty skipped")
+    counts.append(_share(split.duplicates, split.rows, "duplicate"))
     more = split.repeated_sources - split.duplicates
     if more:
-        told.append(_share(more, split.rows, "more with a source of before"))
-    yield f"{name}: {', '.join(told)}"
+        counts.append(_share(more, split.rows, "more with a repeated source"))
+    yield f"{name}: {', '.join(counts)}"
     sides = (
         ("source", split.source, split.source_tokens),
         ("target", split.target, split.target_tokens),

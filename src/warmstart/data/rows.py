@@ -1,4 +1,4 @@
-"""Rows of TSV, CSV and JSON Lines files, one after the other, as named values."""
+"""Rows of TSV, CSV and JSON Lines files, as named values."""
 
 import csv
 import json
@@ -30,12 +30,12 @@ FORMATS: Final[Mapping[str, FileFormat]] = {
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "jsonl",  # so `datasets` and others name it; one whole array is refused
+    ".json": "jsonl",  # so named by `datasets` and others
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
 }
-_ARRAY_HINT: Final = " Make lines of one whole array: jq -c '.[]' FILE"
+_ARRAY_HINT: Final = " Convert one whole array to lines: jq -c '.[]' FILE"
 _FIELD_LIMIT: Final = 2**31 - 1  # characters; csv's own 131,072 is less than a long document
 
 
@@ -43,24 +43,24 @@ _FIELD_LIMIT: Final = 2**31 - 1  # characters; csv's own 131,072 is less than a 
 class Row:
     """One row of a file."""
 
-    number: int  # where it is, counted from 1
-    values: Mapping[str, object]  # text, and in JSON Lines, Parquet and Arrow whatever they have
-    unit: Literal["line", "row"] = "line"  # what `number` counts
+    number: int  # of its line or row, counted from 1
+    values: Mapping[str, object]  # texts; in JSON Lines, Parquet and Arrow any values
+    unit: Literal["line", "row"] = "line"  # the unit of `number`
 
     @property
     def place(self) -> str:
-        """Where it is, for an error."""
+        """Its location, for an error."""
         return f"{self.unit} {self.number}"
 
 
 def file_format(path: Path) -> FileFormat:
-    """The format that a file's name stands for, whether or not compressed.
+    """The format of a file by its suffix, compressed or not.
 
     Raises:
-        DataError: The name ends in something else.
+        DataError: if the suffix is unknown.
     """
     ending = without_compression(path).suffix.lower()
-    compression(path)  # refuses what is not read
+    compression(path)  # rejects unsupported ones
     if ending not in FORMATS:
         raise DataError(
             f"{path} has no known format; a file of pairs ends in {', '.join(FORMATS)}, or as "
@@ -71,7 +71,7 @@ def file_format(path: Path) -> FileFormat:
 
 
 def first_tsv_fields(path: Path) -> list[str]:
-    """What the first line of a TSV file holds: its header, or its first row."""
+    """The fields of the first line of a TSV file: its header, or its first row."""
     return next(read_lines(path)).split("\t")
 
 
@@ -79,11 +79,11 @@ def read_tsv(path: Path, *, header: bool) -> Iterator[Row]:
     """Rows of tab-separated text. Quotes are ordinary characters: real corpora leave them open.
 
     Args:
-        path: The file.
-        header: Whether the first line names the columns; otherwise they are "1", "2", ...
+        path: the file.
+        header: whether the first line names the columns; otherwise they are "1", "2", ...
 
     Raises:
-        DataError: A row has more or fewer fields than the first line, or as `read_lines`.
+        DataError: if a row has more or fewer fields than the first line, or as `read_lines`.
     """
     names: list[str] | None = None
     rows = 0
@@ -100,14 +100,14 @@ def read_tsv(path: Path, *, header: bool) -> Iterator[Row]:
 
 
 def read_csv(path: Path) -> Iterator[Row]:
-    """Rows of comma-separated text with a header, quoted as spreadsheets do. Empty lines are none.
+    """Rows of comma-separated text with a header, quoted as in spreadsheets. Skips empty lines.
 
     Raises:
-        DataError: A quote is never closed, a row has more or fewer fields than the header, or as
+        DataError: if a quote is never closed, a row has more or fewer fields than the header, or as
             `read_lines`.
     """
     # A limit of the whole process, and harmless: it only guards against unclosed quotes, which
-    # `strict` reports.
+    # `strict` reports anyway.
     csv.field_size_limit(_FIELD_LIMIT)
     reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
     names: list[str] | None = None
@@ -130,10 +130,10 @@ def read_csv(path: Path) -> Iterator[Row]:
 
 
 def read_json_lines(path: Path) -> Iterator[Row]:
-    """Rows of JSON Lines: one object on each line. Empty lines are none.
+    """Rows of JSON Lines: one object on each line. Empty lines are ignored.
 
     Raises:
-        DataError: A line is not a JSON object, or as `read_lines`.
+        DataError: if a line is not a JSON object, or as `read_lines`.
     """
     rows = 0
     for number, line in enumerate(read_lines(path), start=1):
@@ -148,12 +148,12 @@ def parse_json_line(line: str, path: Path, number: int) -> Row:
     """The object on a line of JSON Lines.
 
     Args:
-        line: The line.
-        path: Names its file in the error.
-        number: Its own, counted from 1.
+        line: the line.
+        path: its file, for the error.
+        number: its number, counted from 1.
 
     Raises:
-        DataError: It is not a JSON object.
+        DataError: if it is not a JSON object.
     """
     try:
         values = json.loads(line)

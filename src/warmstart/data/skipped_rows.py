@@ -1,4 +1,4 @@
-"""Rows that give no example."""
+"""Rows without an example."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ __all__ = ["SkippedRows"]
 
 @dataclass(slots=True)
 class SkippedRows:
-    """Counts the rows that were left out because a text in them is empty."""
+    """Counts rows that are skipped because a text in them is empty."""
 
     rows: int = 0
-    first: str | None = None  # where the first of them is
+    first: str | None = None  # location of the first of them
 
     def add(self, place: str) -> None:
         """Counts one."""

@@ -1,4 +1,4 @@
-"""What users give as data: files, folders, hub names, or several of these, mixed."""
+"""Data as users give it: files, folders, hub names, or a mixture of several."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,13 +34,13 @@ _KEYS: Final = ("file", "weight", "columns", "split")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One of the files that a split is made of.
+    """One of the files of a split.
 
     Attributes:
         file: a file, a folder or a hub name; or several parallel text files.
         weight: its share of the examples, in relation to the other weights; None: see `mix`.
-        columns: which to take; None: those of the task's call, or well-known ones.
-        split: of a folder or a data set, under its own name; None: the one of the same name.
+        columns: columns to take; None: those of the task, or well-known ones.
+        split: the split of a folder or a data set, by its own name; None: the one of the same name.
     """
 
     file: str | Path | tuple[str | Path, ...]
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """A data set on the hub, as users name it: ``hub:NAME`` or ``hub:NAME:CONFIG``."""
+    """A data set on the hub, written as ``hub:NAME`` or ``hub:NAME:CONFIG``."""
 
     name: str
     config: str | None
@@ -64,10 +64,10 @@ class HubName:
 
 
 def hub_name(file: object) -> HubName | None:
-    """The data set that a text names, if it is one of the hub.
+    """The data set of a hub name; None for other paths.
 
     Raises:
-        UsageError: The name is not written as it should be.
+        UsageError: if the name is malformed.
     """
     if not isinstance(file, str | Path) or not str(file).startswith(HUB):
         return None
@@ -86,14 +86,14 @@ def is_part(value: object) -> bool:
 
 
 def parse_source(value: object) -> tuple[Part, ...]:
-    """The parts of a split, one or more. Looks at no file.
+    """The parts of a split, one or more. Reads no file.
 
     Args:
-        value: A path, a hub name, a list of paths of parallel text files, a mapping with the key
+        value: a path, a hub name, a list of paths of parallel text files, a mapping with the key
             ``file`` and settings, or a list of such mappings, which are mixed.
 
     Raises:
-        UsageError: It is none of these, or a setting is not allowed.
+        UsageError: if it is something else, or a setting is invalid.
     """
     if isinstance(value, str | Path):
         return (Part(file=_file(value)),)
@@ -117,7 +117,7 @@ def parse_source(value: object) -> tuple[Part, ...]:
 
 def _expected(value: object) -> str:
     return (
-        f"{value!r} is no data; give a path, a list of paths of parallel text files, or a list of "
+        f"{value!r} is not data; give a path, a list of paths of parallel text files, or a list of "
         "files to mix, such as [{file: a.tsv, weight: 2}, {file: b.jsonl, weight: 1}]."
     )
 
@@ -144,7 +144,7 @@ def _part(settings: Mapping[str, Any]) -> Part:
 
 def _file(value: object) -> str | Path | tuple[str | Path, ...]:
     if isinstance(value, str | Path) and str(value):
-        hub_name(value)  # whether it is written as it should be
+        hub_name(value)  # rejects malformed names
         return value
     if isinstance(value, Sequence) and value and not isinstance(value, str):
         return _files(value)

@@ -1,4 +1,4 @@
-"""Examples that do not fit into memory: in an Arrow file, mapped and read where they are needed.
+"""Examples larger than memory: in a mapped Arrow file, read where needed.
 
 Shape legend: N examples, L examples dropped.
 """
@@ -34,22 +34,22 @@ __all__ = [
     "weights_of",
 ]
 
-IN_MEMORY: Final = 2**25  # characters; more than that lies on disk
+IN_MEMORY: Final = 2**25  # characters; larger data is stored on disk
 _BLOCK_ROWS: Final = 2**14
 _BLOCK_CHARACTERS: Final = 2**22
 _KIND: Final = "examples"
 _VERSION: Final = 2  # of the file's layout; part of every key
 
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class StoredExamples(Sequence[Example]):
-    """Examples of an Arrow file in the cache, or a stretch of them.
+    """Examples of an Arrow file in the cache, or a range of them.
 
     A slice is another such view; nothing is copied.
 
     Args:
-        path: The file.
+        path: the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,9 +64,9 @@ class StoredExamples(Sequence[Example]):
         import numpy
 
         self._first, self._last = first, last
-        # Rows of the file, in order, all of them between first and last. Shape: [L]
+        # Dropped rows of the file, in order, between first and last. Shape: [L]
         self._dropped: NDArray[numpy.int64] = numpy.asarray(dropped, numpy.int64)
-        # How many rows are kept before each of them, from the first on.
+        # Number of rows kept before each of them.
         self._kept_before = self._dropped - first - numpy.arange(len(self._dropped))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -77,7 +77,7 @@ class StoredExamples(Sequence[Example]):
 
     @property
     def empty(self) -> int:
-        """How many rows were left out while the file was written, as a text in them is empty."""
+        """Number of rows with an empty text that were skipped while the file was written."""
         return int(self._rows.meta.get("empty", 0))
 
     @property
@@ -124,7 +124,7 @@ class StoredExamples(Sequence[Example]):
         """A view without some of the examples, which takes 16 bytes for each of them.
 
         Args:
-            indices: Which, in increasing order.
+            indices: of the examples to drop, in increasing order.
         """
         import numpy
 
@@ -153,7 +153,7 @@ class StoredExamples(Sequence[Example]):
         return numpy.concatenate([block.columns[2].to_numpy() for block in self._pieces()])
 
     def _pieces(self) -> Iterator[Any]:
-        """The blocks, without the rows that are not in view."""
+        """The blocks, restricted to the rows in view."""
         import numpy
         import pyarrow
 
@@ -193,17 +193,17 @@ def keep_examples(
     in_memory: int = IN_MEMORY,
     skipped: SkippedRows | None = None,
 ) -> Sequence[Example]:
-    """A tuple of the examples; or, where they are too long for that, a file in the cache.
+    """The examples as a tuple or, if they are too large, as a file in the cache.
 
     Args:
-        examples: Read once, and no further than needed.
-        key: A digest of all that they depend on, to find the file again by `find_stored`; None:
-            it is found by its content.
-        in_memory: Characters, the most that are kept in memory.
-        skipped: What counts while the examples are read; the file keeps it with them.
+        examples: read once.
+        key: a digest of all that they depend on, for `find_stored`; None: the file is named by its
+            content.
+        in_memory: characters to keep in memory, at most.
+        skipped: counter of skipped rows, whose final value is stored with the examples.
 
     Raises:
-        OutputError: The file cannot be written.
+        OutputError: if the file cannot be written.
     """
     examples = iter(examples)
     short: list[Example] = []
@@ -219,32 +219,30 @@ def keep_examples(
 
 
 def find_stored(key: str) -> StoredExamples | None:
-    """The examples that `keep_examples` wrote under a key, if they are there and whole."""
+    """The examples stored under a key by `keep_examples`, if the file exists and is complete."""
     path = cache_path(_KIND, fingerprint(_VERSION, key))
     if not path.is_file():
         return None
     try:
         return StoredExamples(path)
     except (OSError, ValueError, KeyError):
-        path.unlink(missing_ok=True)  # cut short by a crash of the machine
+        path.unlink(missing_ok=True)  # truncated by a crash of the machine
         return None
 
 
 def _store(
     examples: Iterable[Example], key: str | None, skipped: SkippedRows | None
 ) -> StoredExamples:
-    # Without a key the content is it, which is only known when all is written.
+    # Without a key, the name is a digest of the content, which is only known at the end.
     name = fingerprint(_VERSION, key) if key is not None else f"new-{uuid.uuid4().hex}"
     path = cached_file(_KIND, name, lambda partial: _write(partial, examples, skipped))
     stored = StoredExamples(path)
     if key is None:
-        lock_path(path).unlink(missing_ok=True)  # nobody else can wait for it
+        lock_path(path).unlink(missing_ok=True)  # no other process waits for it
         digests = (stored.content, stored._rows.meta["weights"])
         path = path.replace(cache_path(_KIND, fingerprint(_VERSION, *digests)))
         stored = StoredExamples(path)
-    _LOGGER.info(
-        "%d examples are more than memory should hold; they are kept in %s", len(stored), path
-    )
+    logger.info("%d examples are too large for memory and are stored in %s", len(stored), path)
     return stored
 
 
@@ -282,7 +280,7 @@ def _write(path: Path, examples: Iterable[Example], skipped: SkippedRows | None)
 
 
 def in_blocks(examples: Iterable[Example], rows: int = _BLOCK_ROWS) -> Iterator[list[Example]]:
-    """Examples in lists of so many, or fewer where they are long."""
+    """Lists of `rows` examples, or fewer if they are long."""
     block: list[Example] = []
     characters = 0
     for example in examples:

@@ -9,37 +9,41 @@ from warmstart.data.columns import joined_columns
 from warmstart.data.rows import Row, file_format
 from warmstart.errors import DataError, did_you_mean
 
-__all__ = ["EmptyTextError", "source_of", "targets_of", "value_of", "weight_of"]
+__all__ = ["EmptyTextError", "SurrogateError", "source_of", "targets_of", "value_of", "weight_of"]
 
 
 class EmptyTextError(DataError):
     """A row without a source or a target."""
 
 
+class SurrogateError(DataError):
+    """A text with a lone surrogate, which UTF-8 cannot encode."""
+
+
 def source_of(row: Row, column: str, name: object) -> str:
     """The source text; a list of sentences is joined by spaces.
 
     Args:
-        row: Has the column.
-        column: Its name, see `value_of`.
-        name: Of the file, for errors.
+        row: the row.
+        column: name of the column, see `value_of`.
+        name: name of the file, for errors.
 
     Raises:
-        EmptyTextError: There is no text.
-        DataError: The column is missing, or holds something else.
+        EmptyTextError: if there is no text.
+        DataError: if the column is missing, or does not hold text.
     """
     return _text(_as_one(value_of(row, column, name)), row, column, name)
 
 
 def targets_of(row: Row, column: str, name: object) -> list[str]:
-    """The target texts, one or more, of a text or a list of them; otherwise as `source_of`."""
+    """The target texts, one or more, from a text or a list; otherwise as `source_of`."""
     value = value_of(row, column, name)
     parts = value if isinstance(value, list) and value else [value]
     return [_text(part, row, column, name) for part in parts]
 
 
 def weight_of(row: Row, column: str, name: object) -> float:
-    """The weight of the example, a number or the text of one; otherwise as `source_of`."""
+    """The weight of the example, from a number or its text; otherwise as `source_of`."""
     value = value_of(row, column, name)
     try:
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
@@ -47,35 +51,31 @@ def weight_of(row: Row, column: str, name: object) -> float:
         number = math.nan
     if not 0 <= number < math.inf:
         raise DataError(
-            f"{name}, {row.place}: the column {column!r} is {value!r}; a weight is a number from 0 "
-            "on, such as 0.5: half as much as others. Mend or remove the row."
+            f"{name}, {row.place}: the column {column!r} is {value!r}; a weight is a number of 0 "
+            "or more, such as 0.5: half as much as others. Fix or remove the row."
         )
     return number
 
 
 def _text(value: object, row: Row, column: str, name: object) -> str:
-    if isinstance(value, str) and value.strip() and _is_unicode(value):
-        return value
+    where = f"{name}, {row.place}: the column {column!r}"
     if isinstance(value, str) and value.strip():
-        wrong = "has half of a surrogate pair, which is no character"
-    elif value is None or value == [] or isinstance(value, str):
-        wrong = "is empty"
-    else:
-        wrong = f"is not text ({value!r:.40})"
-    kind = EmptyTextError if wrong == "is empty" else DataError
-    raise kind(
-        f"{name}, {row.place}: the column {column!r} {wrong}, and has to be text. Mend or "
-        "remove the row"
-        + (
-            ", or have such rows left out (skip_empty, --skip-empty)."
-            if kind is EmptyTextError
-            else "."
+        if _is_unicode(value):
+            return value
+        raise SurrogateError(
+            f"{where} has half of a surrogate pair, which is not a character. Fix or remove the "
+            "row."
         )
-    )
+    if value is None or value == [] or isinstance(value, str):
+        raise EmptyTextError(
+            f"{where} is empty. Fix or remove the row, or skip such rows (skip_empty, "
+            "--skip-empty)."
+        )
+    raise DataError(f"{where} is not text ({value!r:.40}). Fix or remove the row.")
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether UTF-8 can hold the text: JSON's escapes can write what it cannot."""
+    """Whether UTF-8 can encode the text, which is not certain for JSON's escapes."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -84,15 +84,15 @@ def _is_unicode(text: str) -> bool:
 
 
 def value_of(row: Row, column: str, name: object) -> object:
-    """What a column holds.
+    """The value of a column.
 
     Args:
-        row: Its values.
-        column: A name; or ``a.b``, the member ``b`` of ``a``; or ``a + b``, the texts of both.
-        name: Of the file, for errors.
+        row: the row.
+        column: a name; or ``a.b``, the member ``b`` of ``a``; or ``a + b``, the texts of both.
+        name: name of the file, for errors.
 
     Raises:
-        DataError: There is no such column.
+        DataError: if there is no such column.
     """
     if column in row.values:
         return row.values[column]
@@ -108,7 +108,7 @@ def value_of(row: Row, column: str, name: object) -> object:
 
 
 def _joined(row: Row, columns: Sequence[str], name: object) -> str:
-    """The texts of several columns, those that are not empty."""
+    """The nonempty texts of several columns, joined."""
     values = {column: _as_one(value_of(row, column, name)) for column in columns}
     return " ".join(
         _text(value, row, column, name).strip()
@@ -128,7 +128,7 @@ def _missing_column(row: Row, column: str, name: object) -> DataError:
     names = [shorten(name, width=40) for name in _column_names(row.values)]
     hint = ""
     if isinstance(name, Path) and file_format(name) == "tsv" and not column.isdecimal():
-        hint = " If the first line is no header, give columns by number, from 1."
+        hint = " If the first line is not a header, give columns by number, from 1."
     return DataError(
         f"{name}, {row.place}: there is no column {column!r}; {did_you_mean(column, names)}{hint}"
     )

@@ -1,6 +1,6 @@
-"""Examples in token ids, each tokenized once: in an Arrow file that is mapped, not read.
+"""Examples in token ids, each tokenized once, in a mapped Arrow file.
 
-Shape legend: R rows asked for.
+Shape legend: R requested rows.
 """
 
 import logging
@@ -28,11 +28,11 @@ __all__ = ["TokenRows", "TokenizedPair", "tokenize_examples", "tokenizer_fingerp
 
 _KIND: Final = "tokens"
 _VERSION: Final = 1  # of the file's layout; part of every key
-_AT_ONCE: Final = 1024  # texts that a tokenizer is given
-_BLOCK_TOKENS: Final = 2**20  # as Python's integers they take some 40 MB
-_WORTH_A_FILE: Final = 2**20  # characters; they take a second or so
+_AT_ONCE: Final = 1024  # texts tokenized at once
+_BLOCK_TOKENS: Final = 2**20  # some 40 MB as Python integers
+_WORTH_A_FILE: Final = 2**20  # characters; tokenized in a second or so
 
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class TokenRows(Sequence[TokenizedPair]):
     """Tokenized examples of an Arrow file.
 
     Attributes:
-        source_lengths: What the sources were like before they were cut, in tokens.
-        target_lengths: The same of the targets, their end tokens included.
+        source_lengths: lengths of the sources in tokens, before truncation.
+        target_lengths: lengths of the targets, end tokens included.
 
     Args:
-        file: Its path, or all of its bytes.
+        file: its path, or all of its bytes.
     """
 
     def __init__(self, file: Path | bytes) -> None:
@@ -67,7 +67,7 @@ class TokenRows(Sequence[TokenizedPair]):
         return len(self._rows)
 
     def __getitem__(self, index: int) -> TokenizedPair:  # type: ignore[override]
-        """One example. Slices are not for sale: nobody needs them."""
+        """One example. There are no slices."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"there is no example {index} among {len(self)}")
         block, place = self._rows.locate(index % len(self))
@@ -93,7 +93,7 @@ class TokenRows(Sequence[TokenizedPair]):
         return found
 
     def _of_block(self, number: int) -> tuple[Any, Any, Any, Any]:
-        """Where each source begins, all of their tokens, and the same of targets: no copies."""
+        """Offsets and tokens of the sources, and of the targets, without copies."""
         if number not in self._columns:
             source, target = self._rows.block(number).columns
             self._columns[number] = (
@@ -111,20 +111,19 @@ def tokenize_examples(
     max_source_length: int | None,
     max_target_length: int | None,
 ) -> TokenRows:
-    """Token ids of examples: from the cache, or tokenized now and kept there.
+    """Token ids of examples: from the cache, or tokenized and cached.
 
     The key is a digest of the texts, of both tokenizers with their special tokens, and of the
-    lengths; so what is found is what would be made. A few thousand short texts are not worth a
-    file and stay in memory.
+    lengths. A few thousand short texts are not worth a file and stay in memory.
 
     Args:
-        tokenizers: Of sources and targets.
-        examples: At least one; the first target of each counts.
-        max_source_length: Tokens; longer sources are cut. None: any length.
-        max_target_length: Tokens with the end token; longer targets are cut. None: any length.
+        tokenizers: tokenizers of sources and targets.
+        examples: at least one; only first targets are used.
+        max_source_length: tokens; longer sources are truncated. None: any length.
+        max_target_length: the same for targets, with their end token.
 
     Raises:
-        OutputError: The file cannot be written, and there is too much to keep in memory.
+        OutputError: if the file cannot be written, and the data is too large for memory.
     """
     limits = (max_source_length, max_target_length)
     characters = _characters(examples)
@@ -141,13 +140,13 @@ def tokenize_examples(
     except OutputError as error:
         if characters >= IN_MEMORY:
             raise
-        _LOGGER.warning("Token ids are not kept for another run: %s", error)
+        logger.warning("Token ids are not cached: %s", error)
         return TokenRows(_write(None, tokenizers, examples, limits))
     return TokenRows(path)
 
 
 def _characters(examples: Sequence[Example]) -> int:
-    """Of all texts; at least `IN_MEMORY` where they are on disk, as they are a part of so many."""
+    """Characters of all texts; `IN_MEMORY` for data on disk."""
     if isinstance(examples, StoredExamples):
         return IN_MEMORY
     return sum(len(example.source) + len(example.target) for example in examples)
@@ -175,21 +174,21 @@ def _find(key: str) -> TokenRows | None:
     try:
         found = TokenRows(path)
     except (OSError, ValueError, KeyError):
-        path.unlink(missing_ok=True)  # cut short by a crash of the machine
+        path.unlink(missing_ok=True)  # truncated by a crash of the machine
         return None
-    _LOGGER.info("%d examples are tokenized already: %s", len(found), path)
+    logger.info("found %d tokenized examples: %s", len(found), path)
     return found
 
 
 def tokenizer_fingerprint(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """A digest of all that decides which ids a tokenizer makes of a text."""
+    """A digest of everything that determines the ids of a text."""
     kind = type(tokenizer)
     names = ("truncation_side", "split_special_tokens")
     settings = [f"{kind.__module__}.{kind.__qualname__}", str(tokenizer.special_tokens_map)]
     settings += [str(getattr(tokenizer, name, None)) for name in names]
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        backend.no_truncation()  # what the last call left, and every call sets anew
+        backend.no_truncation()  # left by the last call; every call sets it
         backend.no_padding()
         return fingerprint(settings, backend.to_str())
     with tempfile.TemporaryDirectory(prefix="warmstart-tokenizer-") as folder:
@@ -204,7 +203,7 @@ def _write(
     examples: Sequence[Example],
     limits: tuple[int | None, int | None],
 ) -> bytes:
-    """Tokenizes block by block. What it returns is the file, if that is in memory."""
+    """Tokenizes block by block. Returns the file if it is in memory."""
     import pyarrow
 
     row = pyarrow.list_(pyarrow.int32())
@@ -235,13 +234,13 @@ def _encoded(
     limit: int | None,
     counts: LengthCounts,
 ) -> list[list[int]]:
-    """Token ids, cut to the limit, after the lengths before that were counted."""
+    """Token ids, truncated to the limit; counts the lengths before truncation."""
     rows = encode(texts, None).rows
     lengths = list(map(len, rows))
     counts.add(lengths)
     if limit is not None:
         long = [index for index, length in enumerate(lengths) if length > limit]
-        # The tokenizer cuts them, as it keeps the special tokens at both ends.
+        # The tokenizer truncates them, to keep the special tokens at both ends.
         for index, row in zip(
             long, encode([texts[index] for index in long], limit).rows, strict=True
         ):

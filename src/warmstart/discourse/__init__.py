@@ -1,1 +1,1 @@
-"""English sentence pairs, made by rule from plain text."""
+"""Rules that make English sentence pairs from plain text."""

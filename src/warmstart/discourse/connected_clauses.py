@@ -26,11 +26,11 @@ def _between(
     """``X CONNECTIVE Y.``, where both sides are clauses.
 
     Args:
-        phenomenon: What it is.
-        connective: Its name.
-        pattern: What stands between.
-        opening: Of the second sentence when split; None: not for splitting.
-        check: Whether two sides that are clauses go together; None: they do.
+        phenomenon: one of `PHENOMENA`.
+        connective: its name.
+        pattern: the text between the clauses.
+        opening: opening of the second sentence when split; None: not for splitting.
+        check: whether two clauses may be separated; None: always.
     """
     compiled = re.compile(pattern)
 
@@ -54,11 +54,11 @@ def _between(
 
 
 def _runs_on(text: str) -> bool:
-    """Whether a second clause follows after a comma alone: which is joined would be a guess."""
+    """Whether a second clause follows after a comma: which one is connected would be a guess."""
     return any(starts_clause(part) for part in text.split(", ")[1:])
 
 
-# Behind these a clause tells which time or place it is, or completes the sentence.
+# After these a clause defines the time or place, or completes the sentence.
 _TIMES: Final = frozenset(
     "time day moment year night morning evening period point stage place case age week month "
     "hour instant occasion days times years hardly scarcely barely sooner just o'clock date".split()
@@ -66,12 +66,12 @@ _TIMES: Final = frozenset(
 
 
 def _depends(left: str, right: str) -> bool:
-    """Whether the right side is one clause that hangs on the whole left side, and on no part."""
+    """Whether the right side is one clause that depends on the whole left side, not on a part."""
     words = tokens_of(left)
     if words[-1].endswith("ly") or words[-1] in ("only", "just", "even", "soon", "long", "ever"):
         return False  # "chiefly because": the adverb belongs to the right
     if _INSIDE_LEFT.intersection(words):
-        return False  # "He said that X because Y": who is giving the reason?
+        return False  # "He thought that X because Y": whose reason is it?
     return not any(_continues(part) for part in right.split(", ")[1:])
 
 
@@ -79,15 +79,15 @@ _INSIDE_LEFT: Final = frozenset("that who which whom what how".split())
 
 
 def _continues(text: str) -> bool:
-    """Whether it goes on with what stood before a clause in between: ``, but seemed to``."""
+    """Whether it continues a clause before the last one: ``, but seemed to``."""
     first = tokens_of(text)[0]
     return first in ("and", "but", "or", "nor", "to", "so", "yet") or is_finite(
-        first, behind_subject=True
+        first, after_subject=True
     )
 
 
 def _in_time(left: str, right: str) -> bool:
-    """Whether a clause of time can be taken off: nothing waits for it."""
+    """Whether a clause of time can be separated: no word requires it."""
     words = tokens_of(left)
     if words[0] in ("it", "there") and words[1] in ("was", "is", "were", "had"):
         return False  # "It was not yet three when ..."
@@ -102,17 +102,17 @@ _SCARCELY: Final = frozenset(("hardly", "scarcely", "barely", "sooner", "only"))
 
 
 def _negated(text: str) -> bool:
-    """Whether what follows may be what is denied."""
+    """Whether the negation may be of the following clause."""
     return any(word in ("not", "never", "no", "nor") or "n't" in word for word in tokens_of(text))
 
 
 def _a_cause(left: str, right: str) -> bool:
-    """Whether ``because Y`` tells why X, and nothing was denied or added: ``not because``."""
+    """Whether ``because Y`` is the reason of X, without a negation as in ``not because``."""
     return not _negated(left) and "because" not in right and _depends(left, right)
 
 
 def _a_reason(left: str, right: str) -> bool:
-    """Whether ``, as Y`` is a clause of its own and no aside: ``, as they say``."""
+    """Whether ``, as Y`` is a clause of its own and not an aside: ``, as they say``."""
     words = tokens_of(right)
     asides = ("say", "said", "says", "call", "called", "know", "think", "thought", "see", "seemed")
     if len(words) < 6 or words[1] in asides or words[2] in asides:
@@ -121,12 +121,12 @@ def _a_reason(left: str, right: str) -> bool:
 
 
 def _no_exception(left: str, right: str) -> bool:
-    """Whether ``but`` joins two clauses: ``nothing but`` and such do not."""
+    """Whether ``but`` joins two clauses, unlike ``nothing but``."""
     return tokens_of(left)[-1] not in ("nothing", "anything", "all", "none", "one", "nobody")
 
 
 def _in_front(connective: str, opening: str | None) -> SentenceRule:
-    """``CONNECTIVE X, Y.``, where both are clauses and there is no other comma to confuse."""
+    """``CONNECTIVE X, Y.``, where both are clauses and there is no other comma."""
     compiled = re.compile(rf"{connective} (?=\w)")
 
     def rule(sentence: str) -> RulePair | None:

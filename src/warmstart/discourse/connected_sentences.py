@@ -1,4 +1,4 @@
-"""Rules for two sentences that follow one another: a connective, or a pronoun, joins them."""
+"""Rules for two consecutive sentences, joined by a connective or a pronoun."""
 
 import re
 from typing import Final
@@ -51,7 +51,7 @@ def _inside_connective(first: str, second: str) -> RulePair | None:
     if match is None or len(_INSIDE.findall(second)) != 1:
         return None
     left, right = second[: match.start()], second[match.end() :]
-    # Between subject and verb, or behind an auxiliary: so nothing else hangs on its commas.
+    # Between subject and verb, or after an auxiliary: so the commas belong to the connective.
     words = tokens_of(left)
     if (
         not words
@@ -59,7 +59,7 @@ def _inside_connective(first: str, second: str) -> RulePair | None:
         or words[0] in ("if", "when", "as", "while", "although", "because", "since")
     ):
         return None
-    if not is_finite(tokens_of(right)[0], behind_subject=True) and not starts_clause(second):
+    if not is_finite(tokens_of(right)[0], after_subject=True) and not starts_clause(second):
         return None
     rest = f"{left} {right}"
     if "," in left or not starts_clause(rest):
@@ -91,22 +91,22 @@ _SPEAKERS: Final = frozenset("he him his she her hers they them their who whom w
 
 
 def _person(first: str, second: str) -> RulePair | None:
-    """``NAME X. He Y.``, where nobody else is named: the name can stand in both."""
+    """``NAME X. He Y.``, where no other person is named: the name can be in both."""
     match = _PERSON.match(second)
     name = name_at_start(first)
     if match is None or name is None or len(name.split()) > 4:
         return None
     rest = first[len(name) :]
     words = tokens_of(rest)
-    if not words or not is_finite(words[0], behind_subject=True):
+    if not words or not is_finite(words[0], after_subject=True):
         return None
     others = re.findall(r"(?<=[a-z,;] )[A-Z][a-z]+(?: [A-Z][a-z]+)*", rest)
-    # A second name could be the one that is meant; months, places behind "in" and such are not.
+    # A second name could be the antecedent, but not months and places after "in".
     if any(_could_be_person(rest, other) for other in others) or _SPEAKERS.intersection(words):
         return None
     pronoun, own = match.groups()
     rest = second[match.end() :]
-    if own == "Her" and is_finite(tokens_of(rest)[0], behind_subject=False):
+    if own == "Her" and is_finite(tokens_of(rest)[0], after_subject=False):
         return None
     if own is None and not starts_clause(second):
         return None

@@ -25,13 +25,13 @@ AUXILIARIES: Final = frozenset(
     "cannot isn't aren't wasn't weren't hasn't haven't hadn't don't doesn't didn't can't couldn't "
     "won't wouldn't shan't shouldn't mustn't mightn't".split()
 )
-# Past forms that are no nouns and no participles, or seldom.
+# Past forms that are seldom nouns or participles.
 _PAST: Final = frozenset(
     "went came took gave knew saw became began wrote drew broke drove chose rose fell grew flew "
     "threw spoke swam sang sank shook ate forgot forgave arose awoke withdrew overcame undertook "
     "blew bore bade stole strove swore tore woke wove rode hid lay fled".split()
 )
-# Past forms that are participles as well: finite right behind a subject, and not elsewhere.
+# Past forms that are participles as well: finite directly after a subject, and not elsewhere.
 _PAST_OR_PARTICIPLE: Final = frozenset(
     "said made got found thought told left felt brought kept held stood heard meant met paid sat "
     "led lost sent built understood spent bought wore won taught caught fought sought ran fed "
@@ -65,7 +65,7 @@ _ADVERBS: Final = frozenset(
     "eventually finally originally subsequently initially frequently currently sometimes "
     "perhaps".split()
 )
-# A clause that one of these opens depends on another.
+# Openings of clauses that depend on another.
 _SUBORDINATORS: Final = frozenset(
     "if when although though because since as while whereas after before unless until till whether "
     "what who whom whose how why where which that than once lest whenever wherever whatever "
@@ -114,7 +114,7 @@ _WORD_EDGES: Final = "\"'“”‘’(),;:.!?[]"
 def tokens_of(text: str) -> list[str]:
     """The words in lower case, without the punctuation around them."""
     words = [word.strip(_WORD_EDGES).replace("’", "'") for word in text.split()]
-    # The month is no auxiliary.
+    # The month is not an auxiliary.
     return [
         "month" if word == "May" and place else word.lower() for place, word in enumerate(words)
     ]
@@ -126,22 +126,22 @@ def capitalized(text: str) -> str:
 
 
 def sentence_of(text: str) -> str:
-    """A stretch of a sentence as a sentence: a capital, and a full stop if it has no end."""
+    """A part of a sentence as a sentence: with a capital, and a full stop if it has no end."""
     text = capitalized(text.strip(" ,;:-–"))
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def is_finite(word: str, *, behind_subject: bool) -> bool:
+def is_finite(word: str, *, after_subject: bool) -> bool:
     """Whether a word in lower case is a finite verb.
 
     Args:
-        word: The word.
-        behind_subject: Whether it stands right behind a subject, where forms that could be
+        word: the word.
+        after_subject: whether it directly follows a subject, where forms that could be
             participles are finite.
     """
     if word in AUXILIARIES or word in _PAST or word in _PRESENT:
         return True
-    return behind_subject and (
+    return after_subject and (
         word in _PAST_OR_PARTICIPLE
         or word in _PRESENT_OR_PLURAL
         or (word.endswith("ed") and len(word) > 4)
@@ -154,30 +154,30 @@ def is_present(word: str) -> bool:
 
 
 def starts_clause(text: str) -> bool:
-    """Whether it begins with a subject that shows itself, and a finite verb follows soon."""
+    """Whether it begins with a visible subject, soon followed by a finite verb."""
     words = tokens_of(text)
     if len(words) < 3:
         return False
     place = 2 if words[1] in _ADVERBS or words[1].endswith("ly") else 1
     if words[0] in _NOMINATIVE:
         return words[1] not in ("and", "or", "who", "whom", "himself", "herself", "themselves")
-    if words[0] in _OTHER_PRONOUNS - {"who"} and is_finite(words[place], behind_subject=True):
+    if words[0] in _OTHER_PRONOUNS - {"who"} and is_finite(words[place], after_subject=True):
         return words[0] != "that" or words[1] in ("was", "would", "will", "had", "could")
     if words[0] in _DETERMINERS:
-        return _verb_behind_noun(text, words)
+        return _verb_after_noun(text, words)
     name = name_at_start(text)
     if name is None:
         return False
     rest = words[len(name.split()) :]
     while rest and (rest[0] in _ADVERBS or rest[0].endswith("ly")):
         rest = rest[1:]
-    return bool(rest) and is_finite(rest[0], behind_subject=True)
+    return bool(rest) and is_finite(rest[0], after_subject=True)
 
 
-def _verb_behind_noun(text: str, words: list[str]) -> bool:
-    """Whether a finite verb follows within a few words, and nothing between could own it."""
+def _verb_after_noun(text: str, words: list[str]) -> bool:
+    """Whether a finite verb follows within a few words, with no other subject in between."""
     for place, word in enumerate(words[1:9], start=1):
-        if is_finite(word, behind_subject=False):
+        if is_finite(word, after_subject=False):
             return place > 1
         if word in _SUBORDINATORS | _NOMINATIVE or text.split()[place].endswith(
             (",", ";", ":", ")")
@@ -187,10 +187,10 @@ def _verb_behind_noun(text: str, words: list[str]) -> bool:
 
 
 def has_finite_verb(text: str) -> bool:
-    """Whether a subject pronoun, or a verb form that can be nothing but finite, is in it."""
+    """Whether it has a subject pronoun, or a verb form that can only be finite."""
     words = tokens_of(text)
     for place, word in enumerate(words):
-        if place and is_finite(word, behind_subject=False):
+        if place and is_finite(word, after_subject=False):
             return True
         if word in _NOMINATIVE and place + 1 < len(words):
             return True
@@ -198,7 +198,7 @@ def has_finite_verb(text: str) -> bool:
 
 
 def is_independent(text: str) -> bool:
-    """Whether it can stand as a sentence, given that it is the first part of one."""
+    """Whether the first part of a sentence can be a sentence of its own."""
     words = tokens_of(text)
     if len(words) < 3 or words[0] in _NO_START or not _even(text):
         return False
@@ -208,11 +208,11 @@ def is_independent(text: str) -> bool:
     if comma and len(last.split()) < 4 and tokens_of(last)[:1] in (["and"], ["but"], ["or"]):
         return False
     if words[0] in _PREPOSITIONS and comma == "" and {"when", "where", "which"} & {*words}:
-        return False  # "At the moment when he came" waits for what happened
+        return False  # "At the moment when he came" needs a main clause
     if starts_clause(text):
         return True
-    verbs = sum(is_finite(word, behind_subject=False) for word in words[1:])
-    # A relative clause has one of them for itself.
+    verbs = sum(is_finite(word, after_subject=False) for word in words[1:])
+    # A relative clause has a verb of its own.
     return has_finite_verb(text) and verbs >= sum(word in _RELATIVES for word in words)
 
 
@@ -222,7 +222,7 @@ def _even(text: str) -> bool:
 
 
 def name_at_start(text: str) -> str | None:
-    """The run of capitalized words that a text begins with, if it can be a name."""
+    """The capitalized words at the start of a text, if they can be a name."""
     match = _NAME.match(text)
     if match is None:
         return None

@@ -1,12 +1,12 @@
 """Sentence fusion and splitting pairs from prose, by the discourse phenomena of DiscoFuse.
 
 After Geva et al. (2019), "DiscoFuse: A Large-Scale Dataset for Discourse-Based Sentence Fusion":
-a text as a person wrote it is the fused side; a rule takes out what holds it together (a
-connective, a pronoun, a relative or an apposition), which leaves two sentences apart. The paper
-finds the places in dependency parses. These rules see words only, fire where a word form leaves no
-doubt, and let the rest pass.
+a text as a person wrote it is the fused side; a rule removes the connection (a connective, a
+pronoun, a relative or an apposition), which leaves two separate sentences. The paper uses
+dependency parses. These rules see words only, apply where a word form is unambiguous, and ignore
+the rest.
 
-For splitting, one sentence becomes two that keep the sense of what joined them: ``X because Y.``
+For splitting, one sentence becomes two that keep the sense of the connection: ``X because Y.``
 becomes ``X. This is because Y.`` Where the sense would be lost, a pair is for fusion only.
 """
 
@@ -29,8 +29,8 @@ def pairs_of_sentence(sentence: str) -> Iterator[RulePair]:
 
 
 def pairs_of_two(first: str, second: str) -> Iterator[RulePair]:
-    """Every pair that a rule makes of two sentences that follow one another."""
-    if first[:1].islower():  # a piece of a sentence, which would be a half of the pair as it is
+    """Every pair that a rule makes of two consecutive sentences."""
+    if first[:1].islower():  # part of a sentence, which cannot be a half of a pair
         return
     for rule in PAIR_RULES:
         pair = rule(first, second)

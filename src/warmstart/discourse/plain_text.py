@@ -1,7 +1,7 @@
-"""Plain text files to paragraphs to sentences, one after the other.
+"""Plain text files to paragraphs to sentences.
 
-Takes text as it is found: wrapped lines with empty lines between paragraphs (books), one paragraph
-a line, and text whose punctuation stands apart (WikiText), which is put together again.
+Reads wrapped lines with empty lines between paragraphs (books), one paragraph a line, and text with
+separated punctuation (WikiText), which is rejoined.
 """
 
 import re
@@ -16,7 +16,7 @@ from warmstart.text.sentences import sentence_ends
 __all__ = ["paragraphs", "sentences"]
 
 _WRAPPED: Final = 120  # characters; a longer line is a paragraph of its own
-_LONGEST: Final = 100_000  # characters of a paragraph; more is cut, so that memory is bounded
+_LONGEST: Final = 100_000  # characters; longer paragraphs are split, so that memory is bounded
 _HEADER_LINES: Final = 400  # in which the header of a Project Gutenberg file ends
 _START: Final = re.compile(r"\*\*\* ?START OF (THE|THIS) PROJECT GUTENBERG")
 _END: Final = re.compile(
@@ -38,10 +38,10 @@ _APART: Final = (
 def paragraphs(path: Path) -> Iterator[str]:
     """The paragraphs of a UTF-8 text file, plain or compressed, each in one line.
 
-    What Project Gutenberg put before and after a book is left out, and so are WikiText's headings.
+    Without the text of Project Gutenberg before and after a book, and without WikiText's headings.
 
     Raises:
-        DataError: The file is missing, empty, or not as its name says.
+        DataError: if the file is missing, empty or damaged.
     """
     block: list[str] = []
     size = 0
@@ -59,7 +59,7 @@ def paragraphs(path: Path) -> Iterator[str]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines without what surrounds a book."""
+    """Lines without Project Gutenberg's header and footer."""
     head: list[str] | None = []
     for number, line in enumerate(read_lines(path), start=1):
         if _END.search(line):
@@ -78,7 +78,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _tidy(text: str) -> str:
-    """One line: no italics marks, no punctuation that stands apart."""
+    """One line, without marks of italics and separated punctuation."""
     text = " ".join(text.replace("_", "").split())
     if " , " in text or text.endswith(" .") or " . " in text:
         for pattern, replacement in _APART:
@@ -89,7 +89,7 @@ def _tidy(text: str) -> str:
 def sentences(paragraph: str) -> list[str]:
     """Splits after ``.``, ``!`` or ``?`` before a capital or a digit, not after an abbreviation.
 
-    What follows the last end of a sentence is left out: a heading, or a cut.
+    Text after the last end of a sentence, a heading or a fragment, is dropped.
     """
     found: list[str] = []
     start = 0

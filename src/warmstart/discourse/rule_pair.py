@@ -1,4 +1,4 @@
-"""What a rule of discourse makes of a text, and the phenomena that rules are about."""
+"""Pairs made by discourse rules, and the phenomena of the rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _MIN_WORDS: Final = 4  # of a part
 
 @dataclass(frozen=True, slots=True)
 class RulePair:
-    """What one rule made of one sentence, or of two that follow one another.
+    """A pair that one rule made of one sentence, or of two consecutive ones.
 
     Attributes:
-        phenomenon: One of `PHENOMENA`.
-        rule: The rule's name, with its connective: ``"inner connective: because"``.
-        fused: As it stood in the text.
-        parts: Two sentences without what held them together.
-        split: Two sentences that say the same; None: these would not, or the text has two already.
+        phenomenon: one of `PHENOMENA`.
+        rule: the rule's name, with its connective: ``"inner connective: because"``.
+        fused: the original text.
+        parts: two sentences without their connection.
+        split: two sentences of the same meaning; None: if they would lose it, or the text has two.
     """
 
     phenomenon: str

@@ -1,4 +1,4 @@
-"""Rules for one sentence that says two things of one noun: of its subject, or of its last word."""
+"""Rules for one sentence with two statements on one noun: on its subject, or on its last word."""
 
 import re
 from typing import Final
@@ -17,7 +17,7 @@ from warmstart.discourse.rule_pair import RulePair, SentenceRule, rule_pair
 __all__ = ["PHRASE_RULES"]
 
 _SUBJECT: Final = re.compile(r"(He|She|It|They|We|I) (?=[a-z])")
-_BEHIND_VERB: Final = frozenset(
+_AFTER_VERB: Final = frozenset(
     "the a an his her its their my our him them it me us to into in on out up off down at for from "
     "with by that as over through away back upon no not all some two three several many again "
     "there about against another one this these".split()
@@ -40,22 +40,22 @@ def _verb_phrases(sentence: str) -> RulePair | None:
         return None
     rest = sentence[len(subject) :].strip()
     first_verb = tokens_of(rest)[0] if rest else ""
-    # With an auxiliary in front, what follows "and" may hang on it: "was tired and bored".
+    # After an auxiliary, the word after "and" may depend on it: "was tired and bored".
     if not _is_full_verb(first_verb):
         return None
     for place in re.finditer(r",? and (?:then )?(?=([a-z]+) (\w+))", rest):
-        verb, behind = place.groups()
+        verb, following = place.groups()
         left, right = rest[: place.start()], rest[place.end() :]
         if _BLOCKING.intersection(tokens_of(left)) or left.count("(") != left.count(")"):
             continue
         if any(starts_clause(part) for part in re.split(r",? and ", left)[1:]):
-            continue  # which of two subjects?
+            continue  # the subject is ambiguous
         after_commas = re.findall(r", (\w+)", left)
         if any(_is_full_verb(word) or word.endswith("ing") for word in after_commas):
             continue  # a list of verbs, or a participle between
         finite = verb in ("was", "were", "had", "did", "could", "would")
         second = _is_full_verb(verb) and is_present(verb) == is_present(first_verb)
-        if not finite and not (second and behind in _BEHIND_VERB):
+        if not finite and not (second and following in _AFTER_VERB):
             continue
         parts = (sentence_of(f"{subject} {left}"), sentence_of(f"{subject} {right}"))
         again = subject if match is not None else None
@@ -66,7 +66,7 @@ def _verb_phrases(sentence: str) -> RulePair | None:
 
 def _is_full_verb(verb: str) -> bool:
     return (
-        is_finite(verb, behind_subject=True)
+        is_finite(verb, after_subject=True)
         and verb
         not in (
             *("is", "are", "was", "were", "am", "has", "have", "had", "do", "does", "did", "can"),
@@ -97,10 +97,10 @@ def _final_relative(sentence: str) -> RulePair | None:
         if match is None:
             continue
         left, before, noun, who, rest = match.group("left", "before", "noun", "who", "rest")
-        # With "of" or "and" in front, or two nouns in a row, which of them is meant is a guess.
+        # After "of" or "and", or with two nouns in a row, the antecedent is a guess.
         if before in ("of", "and", "or", "as", "than", "like", "between") or "," in left:
             continue
-        if not is_finite(tokens_of(rest)[0], behind_subject=False):
+        if not is_finite(tokens_of(rest)[0], after_subject=False):
             continue
         if not is_independent(f"{left}{noun}") or " and " in noun or left.startswith("It was "):
             continue
@@ -166,15 +166,15 @@ def _verb_at_start(text: str) -> bool:
     place = (
         1 if len(words) > 1 and (words[0].endswith("ly") or words[0] in ("also", "never")) else 0
     )
-    return bool(words) and is_finite(words[place], behind_subject=True)
+    return bool(words) and is_finite(words[place], after_subject=True)
 
 
 def _is_subject(noun: str) -> bool:
-    """Whether it is a noun with its words and nothing more: no verb, and no phrase of time."""
+    """Whether it is a noun phrase without a verb, and not a phrase of time."""
     words = tokens_of(noun)
-    if any(is_finite(word, behind_subject=False) or word.endswith("ing") for word in words):
+    if any(is_finite(word, after_subject=False) or word.endswith("ing") for word in words):
         return False
-    if any(word[0].islower() and is_finite(word, behind_subject=True) for word in noun.split()):
+    if any(word[0].islower() and is_finite(word, after_subject=True) for word in noun.split()):
         return False
     blocked = (
         "and",

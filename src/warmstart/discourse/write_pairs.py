@@ -31,17 +31,17 @@ __all__ = [
 
 Direction: TypeAlias = Literal["fusion", "splitting"]
 
-# What is said aloud, asked, or cut off is left alone: quotes run over several sentences, and dashes
-# stand for anything.
+# Skip dialogue, questions and truncated sentences: quotes span several sentences, and dashes are
+# ambiguous.
 _NOT_PROSE: Final = re.compile(
     r"[\"“”«»—{}<>|\\!?]|--|\.\.|…|(?:^|\s)['‘]|’(?=\s)|[^.]$|\d\.$|https?:"
 )
-_TELL_EVERY: Final = 10_000  # sentences
+_REPORT_EVERY: Final = 10_000  # sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairSettings:
-    """Which pairs to make."""
+    """Settings of pairs."""
 
     direction: Direction
     """Fusion: two sentences to one text; splitting: one sentence to two."""
@@ -65,13 +65,13 @@ class PairSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MadePairs:
-    """What was made.
+    """Counts of the pairs that were made.
 
     Attributes:
-        files: Read.
-        sentences: Found in them.
-        pairs: Written.
-        rules: Rule -> pairs, by phenomenon and then by number.
+        files: number of files read.
+        sentences: number of sentences in them.
+        pairs: number of pairs written.
+        rules: rule -> number of pairs, by phenomenon and then by number.
     """
 
     files: int
@@ -81,7 +81,7 @@ class MadePairs:
 
     @property
     def phenomena(self) -> dict[str, int]:
-        """Phenomenon -> pairs."""
+        """Phenomenon -> number of pairs."""
         counts = dict.fromkeys(PHENOMENA, 0)
         for rule, count in self.rules.items():
             counts[rule.partition(": ")[0]] += count
@@ -97,10 +97,10 @@ class _Counts:
 def make_pairs(files: Sequence[Path], settings: PairSettings) -> Iterator[RulePair]:
     """The pairs of some text files, in their order.
 
-    The same text gives the same pairs for the same settings, whatever else is in the files.
+    The pairs of a text depend on the text and the settings alone, not on the rest of the files.
 
     Raises:
-        DataError: A file is missing, empty, or not as its name says.
+        DataError: if a file is missing, empty or damaged.
     """
     yield from _made(files, settings, _Counts())
 
@@ -108,9 +108,9 @@ def make_pairs(files: Sequence[Path], settings: PairSettings) -> Iterator[RulePa
 def _made(files: Sequence[Path], settings: PairSettings, counts: _Counts) -> Iterator[RulePair]:
     for file in files:
         for paragraph in paragraphs(file):
-            found = sentences(paragraph)
-            counts.sentences += len(found)
-            yield from pairs_of_sentences(found, settings)
+            text = sentences(paragraph)
+            counts.sentences += len(text)
+            yield from pairs_of_sentences(text, settings)
 
 
 def pairs_of_sentences(text: Sequence[str], settings: PairSettings) -> Iterator[RulePair]:
@@ -128,7 +128,7 @@ def pairs_of_sentences(text: Sequence[str], settings: PairSettings) -> Iterator[
 
 
 def _chosen(before: str | None, sentence: str, settings: PairSettings) -> RulePair | None:
-    """One of the pairs that rules make of a sentence, alone or with the one before."""
+    """One of the pairs that rules make of a sentence, alone or with the previous one."""
     pairs = list(pairs_of_sentence(sentence))
     if settings.direction == "splitting":
         pairs = [pair for pair in pairs if pair.split is not None]
@@ -146,7 +146,7 @@ def _drawn(pair: RulePair, settings: PairSettings) -> bool:
 
 
 def _number(seed: int, purpose: str, text: str) -> int:
-    """64 random bits that depend on the arguments alone."""
+    """64 random bits that depend only on the arguments."""
     raw = f"{seed} {purpose} {text}".encode()
     return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
 
@@ -156,31 +156,31 @@ def write_pairs(
     output: Path,
     settings: PairSettings,
     *,
-    tell: Callable[[int, int], None] = lambda sentences, pairs: None,
+    report: Callable[[int, int], None] = lambda sentences, pairs: None,
 ) -> MadePairs:
     """Writes the pairs of some text files as JSON Lines: source, target, rule.
 
     Args:
-        files: Plain text, also compressed.
-        output: A new file; compressed where its name ends in ``.gz``. It is there when all is done.
-        settings: Which pairs.
-        tell: Called from time to time with the numbers of sentences and pairs so far.
+        files: plain text, also compressed.
+        output: a new file; compressed if its name ends in ``.gz``. It appears when it is complete.
+        settings: settings of the pairs.
+        report: called from time to time with the numbers of sentences and pairs so far.
 
     Raises:
-        DataError: A file is missing, empty, or not as its name says.
-        OutputError: The output cannot be written, or is one of the files.
+        DataError: if a file is missing, empty or damaged.
+        OutputError: if the output cannot be written, or is one of the files.
     """
     if output.exists() and any(output.samefile(file) for file in files if file.exists()):
         raise OutputError(f"{output} is one of the texts; give another file to write to.")
     counts = _Counts()
-    told = 0
+    reported = 0
     with atomic_file(output) as partial, _opened(partial, output.suffix == ".gz") as file:
         for pair in _made(files, settings, counts):
             counts.rules[pair.rule] += 1
             file.write(json.dumps(_row(pair, settings.direction), ensure_ascii=False) + "\n")
-            if counts.sentences - told >= _TELL_EVERY:
-                told = counts.sentences
-                tell(counts.sentences, counts.rules.total())
+            if counts.sentences - reported >= _REPORT_EVERY:
+                reported = counts.sentences
+                report(counts.sentences, counts.rules.total())
     order = sorted(
         counts.rules.items(),
         key=lambda item: (PHENOMENA.index(item[0].partition(": ")[0]), -item[1], item[0]),
@@ -206,7 +206,7 @@ def _opened(path: Path, compressed: bool) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8") as file:
             yield file
         return
-    # Without the time and the name, so that the same pairs give the same bytes.
+    # Without time and name, so that the same pairs give the same bytes.
     with (
         path.open("wb") as raw,
         gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,

@@ -1,1 +1,1 @@
-"""Scores: of a model, of finished outputs, and of one system against another."""
+"""Evaluation of a model, of finished outputs, and of one system against another."""

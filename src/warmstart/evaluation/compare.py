@@ -1,4 +1,4 @@
-"""Two systems' outputs to differences, with their significance."""
+"""Comparison of two systems: differences and their significance."""
 
 import os
 from collections.abc import Sequence
@@ -29,22 +29,23 @@ def compare(
     sources: str | os.PathLike[str] | None = None,
     references: Sequence[str | os.PathLike[str]] = (),
 ) -> dict[str, Comparison]:
-    """Whether the second system is better than the first by more than chance, by each metric.
+    """The difference between two systems by each metric, and its significance.
 
     Each metric is tested by paired bootstrap and by approximate randomisation; see
     `paired_difference`.
 
     Args:
-        first: Outputs: a file, plain text or JSON Lines, or texts.
-        second: The other system's, for the same examples.
-        metrics: Names, or metrics with options; ["all"] for every metric that the texts allow;
+        first: outputs: a file of plain text or JSON Lines, or texts.
+        second: outputs of the other system, for the same examples.
+        metrics: names, or metrics with options; ["all"] for every metric that the texts allow;
             default: the usual ones that they allow.
-        sources: A file with the sources, where the outputs' files do not have them.
-        references: Files with references, one for each, likewise.
+        sources: a file with the sources, if the files of outputs do not have them.
+        references: files of references, one reference of each example in a file, if the files of
+            outputs do not have them.
 
     Raises:
-        UsageError: A metric is unknown, or the texts lack what it needs.
-        DataError: A file cannot be read, or the two are not about the same examples.
+        UsageError: if a metric is unknown, or the texts lack an input of it.
+        DataError: if a file cannot be read, or the two are not about the same examples.
     """
     a, b = read_pair(first, second, sources=sources, references=references)
     names = None if metrics is None else [m for m in metrics if isinstance(m, str)]
@@ -61,13 +62,13 @@ def read_pair(
     sources: str | os.PathLike[str] | None = None,
     references: Sequence[str | os.PathLike[str]] = (),
 ) -> tuple[SystemOutputs, SystemOutputs]:
-    """Both systems with the same sources and references, which one may have for the other.
+    """Both systems with the same sources and references, which may come from either.
 
     Raises:
-        DataError: A file cannot be read, or the counts or the texts differ.
+        DataError: if a file cannot be read, or the counts or the texts differ.
     """
     if isinstance(references, str):
-        raise UsageError("references is one text; give a list of files.")
+        raise UsageError("references is a single text; give a list of files.")
     systems, names = [], []
     for system, name in ((first, "the first system"), (second, "the second system")):
         if isinstance(system, SystemOutputs):

@@ -1,4 +1,4 @@
-"""A model and examples to scores with confidence intervals."""
+"""Evaluation of a model on examples: scores with confidence intervals."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ def evaluate(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> dict[s
     """Decodes every source of a split and scores the outputs.
 
     Args:
-        model: what to evaluate.
+        model: the model.
         split: examples, with their task's metrics and decoding settings.
         changed: see `EvaluationOptions`.
 
@@ -157,7 +157,7 @@ def split_outputs(
 
 
 def rewrite(model: Seq2Seq, texts: Sequence[str]) -> list[str]:
-    """Texts as a model's target tokenizer writes them back: all that the model could write."""
+    """Texts as decoded by a model's target tokenizer: the closest texts that it can write."""
     return model.tokenizers.decode(model.tokenizers.encode_targets(texts, None).rows)
 
 
@@ -168,10 +168,10 @@ def target_loss(
     """Mean cross-entropy of the targets, in nats per target token, without dropout.
 
     Args:
-        model: what to evaluate.
+        model: the model.
         split: examples; the first target of each counts.
         batch_size: examples of one pass.
-        advance: is told of examples as they are done.
+        advance: called with the number of examples as they are done.
 
     Raises:
         UsageError: if the split is empty.
@@ -201,13 +201,13 @@ def target_loss(
 def write_outputs(
     path: Path, split: Split, outputs: Sequence[str], *, at_limit: Sequence[bool] | None = None
 ) -> None:
-    """Writes source, output and references of each example, whole or not at all.
+    """Writes source, output and references of each example, atomically.
 
     Args:
         path: a JSON Lines file.
         split: the examples.
         outputs: one for each.
-        at_limit: whether each hit the length limit, to be written, too.
+        at_limit: whether each output hit the length limit, to be written, too.
 
     Raises:
         OutputError: if the file cannot be written.

@@ -1,4 +1,4 @@
-"""Outputs and metrics by name to scores."""
+"""Scores of outputs, by metrics chosen by name."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 ALL: Final = "all"  # every metric that the texts allow
 
-# What is reported of outputs if nothing is asked for.
+# Metrics of outputs by default.
 _DEFAULTS: Final = ("exact_match", "sari", "bleu", "chrf", "rougeL")
 
 
@@ -28,7 +28,7 @@ def choose_metrics(
 
     Args:
         names: names in `METRICS`; or `ALL`; or None for the usual ones that the texts allow.
-        system: the texts; None: of a model on a split, which lack nothing.
+        system: the texts; None: those of a model on a split, which lack nothing.
 
     Raises:
         UsageError: if there is no such metric, or nothing can be computed.
@@ -44,12 +44,12 @@ def choose_metrics(
         if missing is None:
             chosen.append(metric)
         elif names is not None:
-            logger.info("%s is left out: it needs %s.", metric.name, missing)
+            logger.info("%s is skipped: it needs %s.", metric.name, missing)
     if not chosen:
         without = [metric.name for metric in METRICS if "references" not in metric.needs]
         raise UsageError(
-            "nothing of the usual can be measured without references; give them, or name metrics "
-            f"that need none: {', '.join(without)}."
+            "None of the usual metrics can be computed without references; give them, or name "
+            f"metrics that need none: {', '.join(without)}."
         )
     return chosen
 
@@ -66,7 +66,7 @@ def with_options(
     """The metrics with these options, where they have them; None leaves each metric's own.
 
     Raises:
-        UsageError: None of the metrics has an option, or its value is not allowed.
+        UsageError: if none of the metrics has an option, or its value is invalid.
     """
     changed = list(metrics)
     for option, value in (
@@ -81,8 +81,9 @@ def with_options(
         have = [metric.has_option(option, value) for metric in changed]
         if not any(have):
             raise UsageError(
-                f"{', '.join(metric.name for metric in metrics)} cannot be told {_CALLED[option]}; "
-                "leave the option out, or choose a metric that has it."
+                f"{', '.join(metric.name for metric in metrics)} has no option for "
+                f"{_CALLED[option]}; omit "
+                "it, or choose a metric that has it."
             )
         change: dict[str, Any] = {option: value}
         changed = [

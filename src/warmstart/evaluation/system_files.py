@@ -1,4 +1,4 @@
-"""Outputs, sources and references in files: plain text, a line each, or JSON Lines."""
+"""Files of outputs, sources and references: plain text, one a line, or JSON Lines."""
 
 import json
 import logging
@@ -30,21 +30,21 @@ def read_system(
     references: Sequence[Path] = (),
     limit: int | None = None,
 ) -> SystemOutputs:
-    """A system's outputs, with the sources and references that they belong to.
+    """A system's outputs, with their sources and references.
 
     A file whose name ends in .jsonl (also compressed) has an object a line: `output`, and perhaps
     `source`, `references` and `at_limit`, as ``warmstart evaluate --outputs`` writes them. Any
     other file has a text a line; an empty line is an empty text.
 
     Args:
-        predictions: The outputs.
-        sources: Their sources, if they do not stand beside the outputs.
-        references: One file for each reference of an example, likewise.
-        limit: How many examples to take; default: all.
+        predictions: the outputs.
+        sources: the sources, if they are not in the file of outputs.
+        references: one file for each reference of an example, if not with the outputs.
+        limit: number of examples to take; default: all.
 
     Raises:
-        DataError: A file is missing, empty or damaged, lacks a field, or has not as many examples
-            as the others.
+        DataError: if a file is missing, empty or damaged, lacks a field, or differs from the others
+            in its number of examples.
     """
     rows = _rows(predictions, limit) if _is_json_lines(predictions) else None
     outputs = _texts(predictions, rows, _OUTPUT, limit)
@@ -58,10 +58,10 @@ def read_system(
     columns = {path: _references_of(path, limit) for path in references}
     counts |= {path: len(column) for path, column in columns.items()}
     _check_counts(counts)
-    _tell_empty(predictions, outputs)
+    _warn_of_empty(predictions, outputs)
     return SystemOutputs(
         outputs=outputs,
-        references=_beside(columns) if columns else _reference_fields(predictions, rows),
+        references=_side_by_side(columns) if columns else _reference_fields(predictions, rows),
         sources=source_texts,
         at_limit=_at_limit(predictions, rows),
     )
@@ -71,7 +71,7 @@ def read_texts(path: Path, fields: Sequence[str] = _OUTPUT, limit: int | None = 
     """The texts of a file: its lines, or of JSON Lines the first of these fields.
 
     Raises:
-        DataError: As `read_system`.
+        DataError: as `read_system`.
     """
     return _texts(path, _rows(path, limit) if _is_json_lines(path) else None, fields, limit)
 
@@ -80,11 +80,11 @@ def write_per_example(path: Path, scores: Mapping[str, Score]) -> None:
     """Writes each example's number, from 1, and its scores by metric, a JSON object a line.
 
     Args:
-        path: The file.
-        scores: Of the same examples, each with `per_example`.
+        path: the file.
+        scores: scores of the same examples, each with `per_example`.
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: if it cannot be written.
     """
     columns = [score.per_example or () for score in scores.values()]
     write_json_lines(
@@ -187,7 +187,7 @@ def _at_limit(path: Path, rows: Sequence[Row] | None) -> list[bool] | None:
     return values
 
 
-def _beside(columns: Mapping[Path, Sequence[Sequence[str]]]) -> list[list[str]]:
+def _side_by_side(columns: Mapping[Path, Sequence[Sequence[str]]]) -> list[list[str]]:
     """The references of each example, of all files.
 
     Files have a line for each example: where an example has fewer references than others, the
@@ -212,7 +212,7 @@ def _check_counts(counts: Mapping[Path, int]) -> None:
             )
 
 
-def _tell_empty(path: Path, outputs: Sequence[str]) -> None:
+def _warn_of_empty(path: Path, outputs: Sequence[str]) -> None:
     empty = sum(not output.strip() for output in outputs)
     if empty:
         logger.warning("%d of %d outputs in %s are empty.", empty, len(outputs), path)

@@ -111,19 +111,19 @@ def get_metric(
     """The metric of that name.
 
     Args:
-        name: A name in `METRICS`.
-        lowercase: Whether texts are lower-cased first; None is the metric's own default.
-        tokenize: One of `tokens.TOKENIZATIONS`; None is the metric's own default.
-        stemmer: Whether ROUGE compares stems; None is its own default, which is that it does.
-            A metric whose definition fixes its casing or tokens (all of ROUGE's, chrF's and exact
-            match's tokens) stays as it is, as its signature shows.
+        name: a name in `METRICS`.
+        lowercase: whether texts are lower-cased first; None: the metric's own default.
+        tokenize: one of `TOKENIZATIONS`; None: the metric's own default.
+        stemmer: whether ROUGE compares stems; None: it does. A metric with a fixed casing or
+            tokenization (the tokens of ROUGE, chrF and exact match) is unchanged, as its signature
+            shows.
 
     Raises:
-        UsageError: There is no metric, or no tokenization, of that name.
+        UsageError: if the metric or the tokenization is unknown.
     """
     by_name = {metric.name: metric for metric in METRICS}
     if name not in by_name:
-        raise UsageError(f"there is no metric {name!r}; {did_you_mean(name, by_name)}")
+        raise UsageError(f"There is no metric {name!r}; {did_you_mean(name, by_name)}")
     metric = by_name[name]
     asked = {"lowercase": lowercase, "tokenize": tokenize, "stemmer": stemmer}
     changes: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""BERTScore with a model of your own, by the package bert-score, which is optional."""
+"""BERTScore with a model of your own, computed by the optional package bert-score."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from warmstart.metrics.system_outputs import SystemOutputs
 
 __all__ = ["BertScore"]
 
-_LONGEST: Final = 2**31  # tokens; transformers has 10^30 where nothing is known
+_LONGEST: Final = 2**31  # tokens; transformers has 10^30 for unknown lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class BertScore(Metric):
     source: str = "Zhang et al. 2020; bert-score"
     model: str | None = None  # folder of an encoder with its tokenizer
     by_name_only: bool = True
-    layer: int | None = None  # whose vectors are compared, from 1; None is the last
+    layer: int | None = None  # layer of the vectors, from 1; None: the last
 
     def signature(self, reference_count: str) -> str:
         """See `Metric.signature`."""
@@ -44,8 +44,8 @@ class BertScore(Metric):
         """The example's F1, 0 to 1, and 1 to count examples. Shape: [N, 2].
 
         Raises:
-            UsageError: The package is not installed, no model was named, or its tokenizer does
-                not fit the package.
+            UsageError: if the package is not installed, no model is named, or its tokenizer is
+                unsuitable for the package.
         """
         assert system.references is not None
         try:
@@ -53,7 +53,7 @@ class BertScore(Metric):
         except ImportError:
             raise UsageError(
                 "bertscore needs the package bert-score, which is not installed; install it with "
-                "pip install bert-score, or leave the metric out."
+                "pip install bert-score, or omit the metric."
             ) from None
         if self.model is None:
             raise UsageError(
@@ -66,7 +66,7 @@ class BertScore(Metric):
             tokenizer = AutoTokenizer.from_pretrained(self.model, trust_remote_code=False)
         if tokenizer.model_max_length > _LONGEST:
             raise UsageError(  # bert-score fails on it
-                f"the tokenizer in {self.model} does not say how long a text may be; write "
+                f"the tokenizer in {self.model} has no maximum length; write "
                 "model_max_length into its tokenizer_config.json, for example 512."
             )
         config = AutoConfig.from_pretrained(self.model, trust_remote_code=False)

@@ -24,21 +24,21 @@ class Bleu(Metric):
 
     The defaults are sacrebleu's: 13a tokens, case-sensitive, exponential smoothing. Text that is
     already tokenized, as WikiSplit's is, is scored with ``tokenize="none"``.
-    Counted here and not by sacrebleu, because that keeps an example's counts to itself and takes
-    longer; the figures are the same.
+    Counted here, as sacrebleu does not expose the counts of an example and is slower; the figures
+    are the same.
     """
 
     name: str = "bleu"
     description: str = "BLEU-4 over the corpus; 13a tokens, case-sensitive"
     source: str = "Papineni et al. 2002; sacrebleu (Post 2018), its defaults"
     lowercase: bool = False
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)
 
     def signature(self, reference_count: str) -> str:
-        """The signature that sacrebleu gives, behind the metric's name."""
+        """Sacrebleu's signature, after the metric's name."""
         case = "lc" if self.lowercase else "mixed"
         return (
             f"{self.name}|nrefs:{reference_count}|case:{case}|eff:no|tok:{self.tokenize}|"
@@ -72,7 +72,7 @@ class Bleu(Metric):
         return _bleu(sums, effective_order=False)
 
     def example_values(self, statistics: FloatArray) -> FloatArray:
-        """`sacrebleu.sentence_bleu`: orders that the output is too short for do not count."""
+        """`sacrebleu.sentence_bleu`: orders longer than the output do not count."""
         return _bleu(statistics, effective_order=True)
 
 
@@ -80,7 +80,7 @@ def _counts(tables: Sequence[NgramTable], counted_N: IntArray) -> FloatArray:
     lengths_ES = tables[0].lengths_ES
     output_E = lengths_ES[:, :1]
     counted_E = counted_N[tables[0].first :][: len(lengths_ES)]
-    # The closest length; of two as close, the shorter. Where there is no reference, far away.
+    # The closest length; of two equally close ones, the shorter. Missing references are far away.
     absent_ER = np.arange(lengths_ES.shape[1] - 1) >= counted_E[:, None]
     references_ER = np.where(absent_ER, 2**40, lengths_ES[:, 1:])
     distance_ER = 2 * np.abs(references_ER - output_E) + (references_ER > output_E)

@@ -83,8 +83,8 @@ def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray
     """The metric on `RESAMPLES` test sets, drawn with replacement from the examples.
 
     Args:
-        metric: Whose statistics they are.
-        *systems_NK: Statistics of one system or of several, on the same examples. All are
+        metric: whose statistics they are.
+        *systems_NK: statistics of one system or of several, on the same examples. All are
             evaluated on the same draws.
 
     Returns:

@@ -21,15 +21,15 @@ _BETA_SQUARED: Final = 4  # recall counts twice as much as precision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chrf(Metric):
-    """chrF2 with sacrebleu's defaults: case-sensitive, no word n-grams, white space left out.
+    """chrF2 with sacrebleu's defaults: case-sensitive, no word n-grams, without white space.
 
     With `word_order` 2 it is chrF++: n-grams of one and two words count as well, punctuation at
     either end of a word as a word of its own.
 
     Precision and recall are averaged over the orders that both sides have, then combined. Of
     several references, each example takes the one with the best score of its own.
-    Counted here and not by sacrebleu, because that keeps an example's counts to itself and takes
-    longer; the figures are the same.
+    Counted here, as sacrebleu does not expose the counts of an example and is slower; the figures
+    are the same.
     """
 
     name: str = "chrf"
@@ -39,7 +39,7 @@ class Chrf(Metric):
     word_order: int = 0  # words, 0 or more
 
     def signature(self, reference_count: str) -> str:
-        """The signature that sacrebleu gives, behind the metric's name."""
+        """Sacrebleu's signature, after the metric's name."""
         case = "lc" if self.lowercase else "mixed"
         return (
             f"{self.name}|nrefs:{reference_count}|case:{case}|eff:yes|nc:6|nw:{self.word_order}|space:no|"
@@ -61,8 +61,8 @@ class Chrf(Metric):
             blocks = [np.concatenate([_joined(blocks), _joined(by_words)], axis=-1)]
         rows: list[FloatArray] = []
         for counts_ERK in blocks:
-            # A text of no characters in the place of an absent reference scores 0, and of equals
-            # the first is taken, as in sacrebleu.
+            # An empty text in place of a missing reference scores 0, and the first of equal
+            # references is taken, as in sacrebleu.
             best_E = self.value(counts_ERK).argmax(axis=1)
             rows.append(counts_ERK[np.arange(len(best_E)), best_E])
         return np.concatenate(rows)
@@ -105,7 +105,7 @@ def _counts(tables: Sequence[NgramTable]) -> FloatArray:
         totals_ES = table.totals_ES
         references_ER = totals_ES[:, 1:]
         hits_ER = table.by_example(np.minimum(table.counts_MS[:, :1], table.counts_MS[:, 1:]))
-        # As in sacrebleu, an order that the reference is too short for does not count.
+        # As in sacrebleu, an order longer than the reference does not count.
         outputs_ER = np.where(references_ER > 0, totals_ES[:, :1], 0)
         columns += [outputs_ER, references_ER, hits_ER]
     return np.stack(columns, axis=-1).astype(np.float64)

@@ -14,7 +14,7 @@ __all__ = ["CopyRate"]
 class CopyRate(Metric):
     """Percentage of outputs equal to their source.
 
-    White space at the ends, and how much of it stands between words, makes no difference.
+    White space at the ends, and the amount of it between words, is ignored.
     """
 
     name: str = "copy_rate"

@@ -14,7 +14,7 @@ __all__ = ["ExactMatch"]
 class ExactMatch(Metric):
     """Percentage of outputs equal to one of their references.
 
-    White space at the ends, and how much of it stands between words, makes no difference.
+    White space at the ends, and the amount of it between words, is ignored.
     """
 
     name: str = "exact_match"

@@ -1,4 +1,4 @@
-"""GLEU for grammatical error correction. Another metric than Google's of the same name.
+"""GLEU for grammatical error correction. Not Google's metric of the same name.
 
 Napoles et al. (2015), "Ground Truth for Grammatical Error Correction Metrics", and (2016), "GLEU
 Without Tuning".
@@ -29,21 +29,21 @@ _MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GleuCorrection(Metric):
-    """Corpus GLEU "without tuning": BLEU that takes off what should have been corrected.
+    """Corpus GLEU "without tuning": BLEU with a penalty for uncorrected n-grams.
 
     For each n of 1 to 4, with n-gram counts c of output O, source S and reference R:
 
-    - hits: the sum of min(c_O, c_R), less the sum of min(c_O, c_S) over the n-grams that R has
-      none of, and at least 0;
+    - hits: the sum of min(c_O, c_R), minus the sum of min(c_O, c_S) over the n-grams that are
+      not in R, and at least 0;
     - precision: hits of all sentences over n-grams of all outputs, with BLEU's brevity penalty.
 
     GLEU is the geometric mean of the four, and 0 if one is 0. With several references the
     definition draws one for each sentence, 500 times, and takes the mean GLEU. Here each sentence
-    counts with the mean over its references, which is what the draws tend to: no randomness, and
-    equal to the definition where there is one reference.
+    counts with the mean over its references, the limit of the draws: no randomness, and equal
+    to the definition for one reference.
 
-    The defaults are those of the authors' program: case-sensitive, and tokens as white space
-    separates them.
+    The defaults are those of the authors' program: case-sensitive, and tokens separated
+    by white space.
     """
 
     name: str = "gleu_correction"
@@ -51,7 +51,7 @@ class GleuCorrection(Metric):
     source: str = "Napoles et al. 2015, 2016; expectation over references"
     needs: tuple[Need, ...] = ("sources", "references")
     lowercase: bool = False
-    tokenize: str = "none"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "none"  # one of `TOKENIZATIONS`
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)
@@ -102,7 +102,7 @@ def _counts(tables: Sequence[NgramTable], counted_N: IntArray) -> FloatArray:
         references_MR = table.counts_MS[:, 2:]
         uncorrected = np.where(references_MR == 0, np.minimum(in_output, in_source), 0)
         hits_ER = table.by_example(np.minimum(in_output, references_MR) - uncorrected)
-        # Absent references have no hit above 0 either, and so do not count.
+        # Missing references have no hits, and so do not count.
         hits.append(np.maximum(hits_ER, 0).sum(axis=1) / counted_E)
     totals = [table.totals_ES[:, 1] for table in tables]
     reference_length = lengths_ES[:, 2:].sum(axis=1) / counted_E

@@ -1,4 +1,4 @@
-"""Length limit: the share of outputs that decoding cut off."""
+"""Length limit: the share of outputs truncated by decoding."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ __all__ = ["LengthLimit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthLimit(Metric):
-    """Percentage of outputs that had as many tokens as decoding allows before they ended."""
+    """Percentage of outputs that reached the maximum length of decoding before they ended."""
 
     name: str = "length_limit"
     description: str = "share of outputs that hit the decoding's length limit before they ended"

@@ -1,4 +1,4 @@
-"""Length ratio: how far the outputs together are as long as their references."""
+"""Length ratio: the total length of the outputs against that of their references."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ __all__ = ["LengthRatio"]
 class LengthRatio(Metric):
     """Tokens of all outputs and of all references, the fewer in percent of the more.
 
-    100 is as long; 80 is a fifth shorter, or a quarter longer: `longer_outputs` tells which. A
+    100 is the same length; 80 is a fifth shorter, or a quarter longer: see `longer_outputs`. A
     reference's length is the mean over the example's references.
     """
 
     name: str = "length_ratio"
     description: str = "tokens of outputs to those of references, the fewer over the more; 13a"
     source: str = "warmstart"
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)
@@ -47,6 +47,6 @@ class LengthRatio(Metric):
         return np.array(rows, dtype=np.float64)
 
     def value(self, sums: FloatArray) -> FloatArray:
-        """See `Metric.value`. Of no tokens at all it is 100: they are as many."""
+        """See `Metric.value`. Without any token it is 100."""
         fewer, more = sums.min(axis=-1), sums.max(axis=-1)
         return np.where(more > 0, 100 * fewer / np.where(more > 0, more, 1), 100.0)

@@ -20,7 +20,7 @@ class LongerOutputs(Metric):
     description: str = "share of outputs with more tokens than their references on average; 13a"
     source: str = "warmstart"
     better: Better = "neither"
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)

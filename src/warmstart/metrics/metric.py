@@ -32,15 +32,15 @@ _NEEDS: Final[Mapping[Need, str]] = {
 class Metric(ABC):
     """A function of sources, outputs and references, in two steps.
 
-    The steps are apart so that a bootstrap over examples, or a paired test of two systems, only
-    has to sum statistics again and never reads a text twice.
+    The steps are separate so that a bootstrap over examples, or a paired test of two systems, only
+    sums statistics again and never reads a text twice.
     """
 
-    name: str  # what recipes and the command line call it
+    name: str  # in recipes and on the command line
     description: str  # one line
-    source: str  # the paper or program whose definition it is
-    needs: tuple[Need, ...] = ("references",)  # besides outputs
-    better: Better = "higher"  # what a better system has more of; "neither" only describes
+    source: str  # paper or program of the definition
+    needs: tuple[Need, ...] = ("references",)  # inputs in addition to outputs
+    better: Better = "higher"  # direction of better systems; "neither" only describes
     highest: float = 100.0  # the highest value; inf for rates without a limit
     by_name_only: bool = False  # not among "all": it needs a model that has to be fetched
 
@@ -65,10 +65,10 @@ class Metric(ABC):
 
     @abstractmethod
     def signature(self, reference_count: str) -> str:
-        """Says what a figure of this metric means.
+        """A complete description of a figure of this metric.
 
         Args:
-            reference_count: References of each example, as a number, or ``var`` if it varies.
+            reference_count: number of references of each example, or ``var`` if it varies.
         """
 
     def warnings(self, system: SystemOutputs) -> Iterator[str]:
@@ -84,10 +84,10 @@ class Metric(ABC):
 
     @abstractmethod
     def statistics(self, system: SystemOutputs) -> FloatArray:
-        """The numbers of each example that the value is made of.
+        """The numbers of each example from which the value is computed.
 
         Args:
-            system: N examples, with all that the metric needs.
+            system: n examples, with all that the metric needs.
 
         Returns:
             Shape: [N, K].
@@ -98,7 +98,7 @@ class Metric(ABC):
         """The metric, 0 to 100, from statistics summed over examples.
 
         Args:
-            sums: Shape: [..., K].
+            sums: shape: [..., K].
 
         Returns:
             Shape: [...].
@@ -108,7 +108,7 @@ class Metric(ABC):
         """The metric of each example alone, 0 to 100.
 
         Args:
-            statistics: Shape: [N, K].
+            statistics: shape: [N, K].
 
         Returns:
             Shape: [N].
@@ -126,9 +126,9 @@ class Score:
 
     value: float  # 0 to 100
     ci: tuple[float, float] | None  # 95 % bootstrap interval over examples; None for one example
-    signature: str  # definition, references, casing, tokens and version: equal if comparable
-    # The value of each example alone, 0 to 100, if it was asked for. They need not average to
-    # `value`, which for many metrics is a ratio of sums.
+    signature: str  # definition, references, casing, tokens, version: equal if comparable
+    # The value of each example alone, 0 to 100, if requested. Their mean need not be `value`, which
+    # for many metrics is a ratio of sums.
     per_example: tuple[float, ...] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:

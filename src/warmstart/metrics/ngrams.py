@@ -1,4 +1,4 @@
-"""How often each text of an example has each n-gram, counted for many examples at once.
+"""Counts of each n-gram in each text of an example, for many examples at once.
 
 Shape legend: E examples of a block, S texts of an example ("slots": the output, its references,
 ...), P tokens of a block, M distinct n-grams of the examples.
@@ -16,7 +16,7 @@ __all__ = ["IntArray", "NgramTable", "character_tables", "word_tables"]
 
 IntArray = NDArray[np.int64]
 
-# Tokens counted together: many enough that numpy's calls cost nothing, few enough for the cache.
+# Tokens counted together: enough that the overhead of numpy is small, few enough for the cache.
 _BLOCK_TOKENS: Final = 2**17
 _KEY_BITS: Final = 62  # of an int64, without its sign
 
@@ -29,20 +29,20 @@ class NgramTable:
 
     order: int
     first: int  # number of the block's first example among all
-    lengths_ES: IntArray  # tokens of each text; 0 too where an example has fewer texts
-    example_M: IntArray  # whose n-gram it is, from 0 in the block, ascending
-    counts_MS: IntArray  # how often each text has it
+    lengths_ES: IntArray  # tokens of each text; 0 also for missing texts
+    example_M: IntArray  # example of the n-gram, from 0 in the block, ascending
+    counts_MS: IntArray  # count in each text
 
     @property
     def totals_ES(self) -> IntArray:
-        """How many n-grams of this order each text has."""
+        """Number of n-grams of this order in each text."""
         return np.maximum(self.lengths_ES - self.order + 1, 0)
 
     def by_example(self, values: NDArray[Any]) -> NDArray[Any]:
         """Sums of each example's values.
 
         Args:
-            values: Shape: [M, ...].
+            values: shape: [M, ...].
 
         Returns:
             Shape: [E, ...].
@@ -60,8 +60,8 @@ def word_tables(
     """Tables of word n-grams.
 
     Args:
-        examples: The tokens of each text of each example.
-        orders: The longest n-gram.
+        examples: the tokens of each text of each example.
+        orders: the longest n-gram.
 
     Yields:
         For each block of examples, its tables of 1 to `orders`.
@@ -114,8 +114,8 @@ def _tables(
         [[*map(len, texts), *[0] * (slots - len(texts))] for texts in block], dtype=np.int64
     )
     lengths = lengths_ES.ravel()
-    # A key is [example | n-gram | slot], from the highest bit, so that sorting brings together
-    # what is counted together.
+    # A key is [example | n-gram | slot], from the highest bit, so that sorting groups
+    # equal n-grams.
     slot_bits = (slots - 1).bit_length()
     place_P = np.repeat(np.arange(lengths.size), lengths)
     example_P, slot_P = np.divmod(place_P, slots)

@@ -1,4 +1,4 @@
-"""Novel n-grams: how much of the outputs is not in their sources."""
+"""Novel n-grams: the share of the outputs that is not in their sources."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ __all__ = ["NovelNgrams"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NovelNgrams(Metric):
-    """Percentage of the outputs' n-grams that their source has none of.
+    """Percentage of the outputs' n-grams that are not in their source.
 
     Each output's n-grams count once, however often they occur; the shares are over the corpus.
     """
@@ -28,7 +28,7 @@ class NovelNgrams(Metric):
     needs: tuple[Need, ...] = ("sources",)
     better: Better = "neither"
     lowercase: bool = True
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
 
     def __post_init__(self) -> None:
         check_tokenization(self.name, self.tokenize)

@@ -1,4 +1,4 @@
-"""Shares of a whole in percent, which several metrics are: sums of parts over sums of wholes."""
+"""Shares in percent, the form of several metrics: sums of parts over sums of wholes."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Repetition rate: the share of outputs that say the same three words twice."""
+"""Repetition rate: the share of outputs with three words repeated."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class RepetitionRate(Metric):
     needs: tuple[Need, ...] = ()
     better: Better = "lower"
     lowercase: bool = True
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
     order: int = 3  # tokens of an n-gram
 
     def __post_init__(self) -> None:

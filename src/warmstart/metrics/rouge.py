@@ -1,4 +1,4 @@
-"""ROUGE F1, as rouge-score defines it (Lin 2004)."""
+"""ROUGE F1, rouge-score's definition (Lin 2004)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Rouge(Metric):
 
     name: str  # "rouge1" | "rouge2" | "rougeL" | "rougeLsum"
     source: str = "Lin 2004; rouge-score"
-    stemmer: bool = True  # Porter's, as papers on summarisation use it
+    stemmer: bool = True  # Porter's, as in papers on summarization
     tokenize: str = LATIN  # or "unicode"
     # Where rougeLsum splits texts: at line breaks, at the mark <q> of some data sets, or by rule
     # (`text.sentences`), as texts on one line need it.
@@ -46,7 +46,7 @@ class Rouge(Metric):
 
     def __post_init__(self) -> None:
         if self.name not in _KINDS:
-            raise UsageError(f"there is no ROUGE {self.name!r}; {did_you_mean(self.name, _KINDS)}")
+            raise UsageError(f"There is no ROUGE {self.name!r}; {did_you_mean(self.name, _KINDS)}")
         if self.tokenize not in self.tokenizations:
             raise UsageError(
                 f"{self.name} has no tokenization {self.tokenize!r}; "
@@ -119,7 +119,7 @@ class Rouge(Metric):
 
 
 def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """Length of the longest common subsequence, a row of its table as the bits of one number.
+    """Length of the longest common subsequence, each row of its table as the bits of a number.
 
     Hyyrö (2004), "Bit-parallel LCS-length computation revisited". rouge-score's own table takes
     most of its time.
@@ -137,7 +137,7 @@ def _common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 class _Tokenizer:
-    """A tokenizer as rouge-score wants it."""
+    """A tokenizer with rouge-score's interface."""
 
     def __init__(self, tokenize: Callable[[str], list[str]]) -> None:
         self.tokenize = tokenize

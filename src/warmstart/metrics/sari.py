@@ -57,7 +57,7 @@ class Sari(Metric):
     source: str = "Xu et al. 2016; tensor2tensor, utils/sari_hook.py (Rothe et al. 2020)"
     needs: tuple[Need, ...] = ("sources", "references")
     lowercase: bool = False
-    tokenize: str = "none"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "none"  # one of `TOKENIZATIONS`
     deletion: Literal["precision", "f1"] = "precision"
 
     def __post_init__(self) -> None:

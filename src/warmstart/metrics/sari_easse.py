@@ -28,7 +28,7 @@ _MAX_ORDER: Final = 4  # n-grams of 1 to 4 tokens
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SariEasse(Metric):
-    """Corpus SARI: counts are summed over sentences before any ratio is taken.
+    """Corpus SARI: counts are summed over sentences before ratios are taken.
 
     For each n of 1 to 4, with n-gram *counts* c of source, output and the r references together
     (EASSE's ``corpus_sari`` with its default options):
@@ -51,7 +51,7 @@ class SariEasse(Metric):
     source: str = "Xu et al. 2016; EASSE (Alva-Manchego et al. 2019), its defaults"
     needs: tuple[Need, ...] = ("sources", "references")
     lowercase: bool = True
-    tokenize: str = "13a"  # one of `tokens.TOKENIZATIONS`
+    tokenize: str = "13a"  # one of `TOKENIZATIONS`
     legacy: bool = False
     deletion: Literal["f1", "precision"] = "f1"
     level: Literal["corpus", "sentence"] = "corpus"  # "sentence" is the mean over sentences

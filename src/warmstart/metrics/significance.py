@@ -1,4 +1,4 @@
-"""Whether one system is better than another by more than chance.
+"""Significance of the difference between two systems.
 
 Shape legend: N examples, K statistics, R resamples, T trials.
 """
@@ -26,15 +26,15 @@ from warmstart.metrics.system_outputs import SystemOutputs
 __all__ = ["TRIALS", "Comparison", "paired_difference"]
 
 TRIALS: Final = 10_000  # of the approximate randomisation
-_ROUNDING: Final = 1e-9  # differences this close are the same, on a scale of 0 to 100
+_ROUNDING: Final = 1e-9  # differences up to this are equal, on a scale of 0 to 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two systems on the same examples, by one metric.
 
-    The p-values are two-sided, and of this metric alone: of many comparisons some come out small
-    by chance.
+    The p-values are two-sided, and for this metric alone: of many comparisons some are small by
+    chance.
     """
 
     first: Score
@@ -43,9 +43,9 @@ class Comparison:
     ci: tuple[float, float] | None  # 95 % of the difference; None for one example
     p_bootstrap: float  # paired bootstrap: 0 to 1
     p_randomization: float  # approximate randomisation: 0 to 1
-    first_higher: int  # examples on which the first system's own value is the higher
-    second_higher: int  # likewise the second's
-    equal: int  # likewise neither's
+    first_higher: int  # examples on which the first system's value is higher
+    second_higher: int  # examples on which the second's is higher
+    equal: int  # examples on which they are equal
 
     def to_json(self) -> dict[str, object]:
         """The fields as plain values for `json.dump`."""
@@ -79,11 +79,11 @@ def paired_difference(metric: Metric, first: SystemOutputs, second: SystemOutput
     Both count the observed outcome as one more, so that no p-value is 0.
 
     Raises:
-        UsageError: The texts lack what the metric needs, or the counts differ.
+        UsageError: if the texts lack what the metric needs, or the counts differ.
     """
     if len(first) != len(second):
         raise UsageError(
-            f"the first system has {len(first)} outputs and the second {len(second)}; give both "
+            f"The first system has {len(first)} outputs and the second {len(second)}; give both "
             "for the same examples."
         )
     first_NK, second_NK = system_statistics(metric, first), system_statistics(metric, second)
@@ -136,7 +136,7 @@ def _p_randomization(
 
 
 def _swaps(examples: int) -> Iterator[FloatArray]:
-    """Which examples change sides, 0 or 1. Shape: [T, N]."""
+    """Whether each example changes sides, 0 or 1. Shape: [T, N]."""
     generator = np.random.default_rng(SEED)
     block = max(1, BLOCK_ELEMENTS // examples)
     for start in range(0, TRIALS, block):

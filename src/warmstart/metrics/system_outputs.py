@@ -1,4 +1,4 @@
-"""What a system wrote, for which sources, and what it should have written."""
+"""A system's outputs, with their sources and references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,22 +10,22 @@ __all__ = ["SystemOutputs"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemOutputs:
-    """Texts of N examples, side by side. All but the outputs may be unknown.
+    """Texts of N examples. All but the outputs may be unknown.
 
     Raises:
-        UsageError: There is no example, the counts differ, or an example has no reference.
+        UsageError: if there is no example, the counts differ, or an example has no reference.
     """
 
     outputs: Sequence[str]
     references: Sequence[Sequence[str]] | None = field(default=None, repr=False)
     sources: Sequence[str] | None = field(default=None, repr=False)
-    # Whether decoding stopped an output because it was as long as allowed.
+    # Whether decoding truncated an output at the maximum length.
     at_limit: Sequence[bool] | None = field(default=None, repr=False)
     note: str | None = None  # how the texts were changed before, for the signatures
 
     def __post_init__(self) -> None:
         if not self.outputs:
-            raise UsageError("there are no examples to score; give at least one.")
+            raise UsageError("There are no examples to score; give at least one.")
         counts = {
             "sources": self.sources,
             "outputs": self.outputs,
@@ -36,13 +36,13 @@ class SystemOutputs:
         if len(set(given.values())) > 1:
             *first, last = (f"{count} {what}" for what, count in given.items())
             raise UsageError(
-                f"there are {', '.join(first)} and {last}; every example needs one of each."
+                f"There are {', '.join(first)} and {last}; every example needs one of each."
             )
         for number, of_example in enumerate(self.references or (), start=1):
             if isinstance(of_example, str) or not of_example:
                 kind = "a single text" if isinstance(of_example, str) else "no reference"
                 raise UsageError(
-                    f"there is {kind} as the references of example {number}; "
+                    f"There is {kind} as the references of example {number}; "
                     "give a list with one or more texts."
                 )
 

@@ -1,4 +1,4 @@
-"""How a text becomes the tokens that n-gram metrics count."""
+"""Tokenizations of n-gram metrics."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -49,10 +49,10 @@ UNSPACED: Final = (
 
 
 def check_tokenization(metric: str, tokenize: str) -> None:
-    """Refuses a tokenization that there is not.
+    """Rejects unknown tokenizations.
 
     Raises:
-        UsageError: `tokenize` is not one of `TOKENIZATIONS`.
+        UsageError: if `tokenize` is not one of `TOKENIZATIONS`.
     """
     if tokenize not in TOKENIZATIONS:
         raise UsageError(
@@ -64,12 +64,12 @@ def token_splitter(*, lowercase: bool, tokenize: str) -> Callable[[str], list[st
     """A function from a text to its tokens.
 
     Args:
-        lowercase: Whether the text is lower-cased first.
-        tokenize: One of `TOKENIZATIONS`.
+        lowercase: whether the text is lower-cased first.
+        tokenize: one of `TOKENIZATIONS`.
     """
     if tokenize == UNICODE:
         return lambda text: unicode_words(text.lower() if lowercase else text)
-    # Imported here: `warmstart list` shows metrics without loading what computes them.
+    # Imported here: `warmstart list` shows metrics without loading their libraries.
     from sacrebleu.metrics.bleu import BLEU
 
     try:
@@ -105,9 +105,9 @@ def split_examples(
     """Tokens of the source, the output and each reference of every example.
 
     Args:
-        system: With sources and references.
-        split: From `token_splitter`.
-        split_source: Of sources, where it is another.
+        system: with sources and references.
+        split: from `token_splitter`.
+        split_source: from `token_splitter`, for sources; None: `split`.
     """
     assert system.sources is not None
     assert system.references is not None
@@ -118,7 +118,7 @@ def split_examples(
 
 
 def text_signature(*, lowercase: bool, tokenize: str) -> str:
-    """Casing and tokens as signatures write them, in sacrebleu's words."""
+    """Casing and tokens in the form of sacrebleu's signatures."""
     case = "lc" if lowercase else "mixed"
     if tokenize in ("none", UNICODE):
         return f"case:{case}|tok:{tokenize}"

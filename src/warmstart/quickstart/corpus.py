@@ -1,8 +1,8 @@
-"""The quickstart's text: documentation that lies on every machine that can run the quickstart.
+"""The quickstart's text: documentation that every machine with the quickstart has.
 
 `pydoc_data.topics` (the language reference as Python ships it), and the docstrings and comments of
 the standard library and of installed packages. Sources are parsed, never imported.
-What is held out is decided by the text's own words, so it does not depend on the machine.
+The text's own words decide what is held out, so it does not depend on the machine.
 """
 
 import ast
@@ -32,7 +32,7 @@ __all__ = [
     "split_passages",
 ]
 
-# What installing warmstart brings along and that has prose to read.
+# Packages with prose that are installed with warmstart.
 QUICKSTART_PACKAGES = (
     *("absl", "accelerate", "anyio", "click", "datasets", "dateutil", "filelock", "fsspec"),
     *("google", "huggingface_hub", "jinja2", "joblib", "markdown_it", "mpmath", "multiprocess"),
@@ -80,7 +80,7 @@ class Corpus:
 
 
 def held_out_key(sentence: str) -> str:
-    """What decides a side: the first six words, in lower case, letters only.
+    """The key of a passage's side: the first six words, in lower case, letters only.
 
     Documentation repeats itself with small changes ("Returns the name of the file." and "... of
     the folder."). Near-copies mostly begin alike, so they fall on one side together.
@@ -105,7 +105,7 @@ def _folded(sentence: str) -> list[str]:
 def python_files(packages: Sequence[str]) -> list[tuple[str, Path]]:
     """(module, path) of the standard library's and the packages' sources, sorted by module.
 
-    Packages that are not installed are left out, and so are test folders.
+    Without packages that are not installed, and without test folders.
     """
     roots = [("python", Path(sysconfig.get_paths()["stdlib"]))]
     for package in packages:
@@ -173,11 +173,11 @@ def build_corpus(packages: Sequence[str] = QUICKSTART_PACKAGES, processes: int =
     """Reads, cleans, deduplicates and splits the machine's own documentation.
 
     Args:
-        packages: Installed packages to read beside the standard library.
-        processes: Worker processes, at least 1; the result does not depend on it.
+        packages: installed packages to read in addition to the standard library.
+        processes: worker processes, at least 1; the result does not depend on it.
 
     Raises:
-        DataError: If hardly any documentation is there (a Python that was stripped of it).
+        DataError: if hardly any documentation is installed (a stripped Python).
     """
     files = python_files(packages)
     if processes > 1:
@@ -199,8 +199,8 @@ def build_corpus(packages: Sequence[str] = QUICKSTART_PACKAGES, processes: int =
 def split_passages(passages: Sequence[Passage]) -> Corpus:
     """Both sides, each sentence kept once, the first time it comes.
 
-    A training sentence goes where the held-out side has the same sentence or a near-copy: one that
-    shares more than half of its runs of five words.
+    A training sentence is dropped if the held-out side has the same sentence or a near-copy, which
+    has more than half of its runs of five words in common.
     """
     seen: set[str] = set()
     held_out = [

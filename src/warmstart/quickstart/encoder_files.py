@@ -1,4 +1,4 @@
-"""Where the quickstart's encoder lies."""
+"""The folder of the quickstart's encoder."""
 
 from pathlib import Path
 

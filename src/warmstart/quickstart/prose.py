@@ -1,8 +1,8 @@
-"""English prose out of docstrings: markup, code and parameter lists go, sentences stay.
+"""English prose in docstrings, without markup, code and parameter lists.
 
-What is dropped matters more than what is kept: a doctest or a signature that slips through would
-be learned as English. Every rule here is a plain pattern over lines or words; nothing is guessed
-from a model, so the same docstring always gives the same sentences.
+Dropping too much is better than too little: a doctest or a signature that remained would be learned
+as English. Every rule is a pattern over lines or words, so the same docstring always gives the same
+sentences.
 """
 
 import inspect
@@ -156,7 +156,7 @@ def sentence_runs(docstring: str) -> tuple[tuple[str, ...], ...]:
     """The prose sentences of a docstring, free of markup.
 
     Returns:
-        Runs of sentences that follow one another in one paragraph. What is no prose ends a run.
+        Runs of consecutive sentences of one paragraph. Other text ends a run.
     """
     runs: list[tuple[str, ...]] = []
     for paragraph in paragraphs(docstring):

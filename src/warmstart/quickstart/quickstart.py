@@ -1,7 +1,7 @@
 """`warmstart quickstart`: the whole job on one machine, offline, in a few minutes.
 
-Nothing here is special to the quickstart but the text, and the small encoder that comes with the
-package: the model is composed, trained, evaluated and saved by the same functions as any other.
+Only the text, and the small encoder in the package, are special to the quickstart: the model is
+composed, trained, evaluated and saved by the same functions as any other.
 """
 
 import tempfile
@@ -45,15 +45,15 @@ COPY, RANDOM_START, WARM_START = "source copied", "random start", "warm start"
 class QuickstartConfig:
     """Settings of the quickstart; the warm and the random start share all of them."""
 
-    packages: tuple[str, ...] = QUICKSTART_PACKAGES  # whose documentation is read
+    packages: tuple[str, ...] = QUICKSTART_PACKAGES  # packages to read
     max_words: int = 40  # of a sentence to split
-    held_out_pairs: int = 300  # to evaluate on, the most
+    held_out_pairs: int = 300  # to evaluate on, at most
     share: Share = "none"
     max_steps: int = 450  # optimizer steps
     warmup_steps: int = 45
     batch_size: int = 16  # pairs
-    learning_rate: float = 2e-4  # of what the checkpoint gave
-    new_learning_rate: float = 1e-3  # of what is new: all of it, in the random start
+    learning_rate: float = 2e-4  # of parameters from the checkpoint
+    new_learning_rate: float = 1e-3  # of new parameters: all, in the random start
     seed: int = 0
 
 
@@ -70,14 +70,14 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuickstartResult:
-    """What one run of the quickstart found."""
+    """The result of one run of the quickstart."""
 
     config: QuickstartConfig
     pairs: SplittingPairs
     systems: tuple[System, ...]  # the source copied, the random start, the warm start
     provenance: Provenance  # of the warm start
     folder: Path  # the finished model
-    seconds: float  # in all
+    seconds: float  # total
 
 
 def run(output_dir: Path, config: QuickstartConfig | None = None) -> QuickstartResult:
@@ -86,12 +86,12 @@ def run(output_dir: Path, config: QuickstartConfig | None = None) -> QuickstartR
     Progress goes to stderr.
 
     Args:
-        output_dir: The model folder to write: new, empty, or a model folder, which is replaced.
-        config: Settings.
+        output_dir: the model folder to write: new, empty, or a model folder, which is replaced.
+        config: settings.
 
     Raises:
-        OutputError: If the folder holds something else.
-        DataError: If this Python came without its documentation.
+        OutputError: if the folder holds something else.
+        DataError: if this Python came without its documentation.
     """
     config = config or QuickstartConfig()
     check_replaceable(output_dir)
@@ -126,7 +126,7 @@ def run(output_dir: Path, config: QuickstartConfig | None = None) -> QuickstartR
 def _train_and_evaluate(
     name: str, checkpoint: str, pairs: SplittingPairs, config: QuickstartConfig, number: str
 ) -> tuple[System, Seq2Seq]:
-    """One system, by the path that every model takes."""
+    """One system, trained and evaluated like any model."""
     task = pairs.task
     split = task.split(TEST)
     model = Seq2Seq.warm_start(
@@ -149,7 +149,7 @@ def _train_and_evaluate(
         try:
             result = train(model, task, settings)
         except Interrupted:
-            raise KeyboardInterrupt from None  # its checkpoint is not kept
+            raise KeyboardInterrupt from None  # its checkpoint is not saved
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
         outputs = tuple(model.generate(split.sources, config=split.generation))
@@ -161,21 +161,21 @@ def _train_and_evaluate(
 
 
 class _Say:
-    """Takes what a stage came to, for the line that ends it."""
+    """Takes the result of a stage, for its last line."""
 
     def __init__(self) -> None:
-        self.told = ""
+        self.result = ""
 
     def __call__(self, text: str) -> None:
-        self.told = f": {text}"
+        self.result = f": {text}"
 
 
 @contextmanager
 def _stage(name: str) -> Iterator[_Say]:
-    """Tells on stderr that something begins, and how long it took."""
+    """Prints the start of a stage and its duration on stderr."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"{name} ...")
     started = time.monotonic()
     say = _Say()
     yield say
-    console.print(f"{name}{say.told} ({time.monotonic() - started:.0f} s)")
+    console.print(f"{name}{say.result} ({time.monotonic() - started:.0f} s)")

@@ -40,15 +40,15 @@ def get_task_definition(name: str) -> TaskDefinition:
         name: a name in `TASKS`, or one with a variant after it: ``"wmt14/de-en"``.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is no such task or variant.
     """
     by_name = {definition.name: definition for definition in TASKS}
     base, slash, variant = name.partition("/")
     if base not in by_name:
-        raise UsageError(f"there is no task {base!r}; {did_you_mean(base, by_name)}")
+        raise UsageError(f"There is no task {base!r}; {did_you_mean(base, by_name)}")
     definition = by_name[base]
     if not slash:
         return definition
     if definition.variant is None:
-        raise UsageError(f"the task {base} has no variants such as {variant!r}; leave it out.")
+        raise UsageError(f"The task {base} has no variants such as {variant!r}; omit it.")
     return definition.variant(variant)

@@ -5,7 +5,7 @@ and figures from Rothe et al. (2020), "Leveraging Pre-trained Checkpoints for Se
 Tasks", table 2 and section 5, which train on the balanced Wikipedia part. 10 and 1 % of the data
 are ``fraction=0.1`` and ``fraction=0.01``.
 
-Published as TSV with a header, train_balanced.tsv beside train.tsv and so on, in folders wikipedia
+Published as TSV with a header, train_balanced.tsv next to train.tsv and so on, in folders wikipedia
 and sports (https://github.com/google-research-datasets/discofuse). The hub has only the files that
 are not balanced, so the paper's data is a local copy. The source is both incoherent sentences, the
 target the coherent ones: two, or one where the second is empty.

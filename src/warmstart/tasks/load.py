@@ -32,7 +32,7 @@ def load_task(data_options: DataOptions) -> Task:
 
     Raises:
         UsageError: if a name, length, limit or size is not allowed.
-        DataError: if a file is damaged or misses a column, or the hub cannot be reached.
+        DataError: if a file is damaged or lacks a column, or the hub cannot be reached.
     """
     return task_of_options(data_options)
 
@@ -44,8 +44,8 @@ def task_of_options(options: DataOptions) -> Task:
     held_out = TRAIN in sources and VALIDATION not in sources
     if options.validation_size is not None and not held_out:
         raise UsageError(
-            "validation_size is for data with a training and no validation file; leave it out, or "
-            "use limits to take fewer examples."
+            "validation_size is for data with a training and no validation file; omit it, or use "
+            "limits to take fewer examples."
         )
     skipped = {
         split: SkippedRows()

@@ -101,7 +101,7 @@ class DataOptions:
         validate(self)
         if self.data is None and get_task_definition(self.name).origin.hub is None:
             raise UsageError(
-                f"the task {self.name} has no data of its own; give data=FILE, a folder, or a "
+                f"The task {self.name} has no data of its own; give data=FILE, a folder, or a "
                 "data set of the hub as hub:NAME."
             )
 

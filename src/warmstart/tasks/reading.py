@@ -1,4 +1,4 @@
-"""The examples of one split of a task: read once, and kept on disk where memory is too small."""
+"""The examples of one split of a task: read once, and cached on disk if they are large."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +23,10 @@ from warmstart.tasks.task import Task, TaskDefinition
 
 __all__ = ["local_files", "read_split", "read_splits", "report_task"]
 
-# Files that are smaller than this together are read again each time: it takes a second or so.
+# Files of a smaller total size are read every time: it takes a second or so.
 _WORTH_A_DIGEST: Final = 2**24  # bytes, compressed or not
 
-_LOGGER: Final = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def read_split(
@@ -40,24 +40,23 @@ def read_split(
     seed: int,
     skipped: SkippedRows | None = None,
 ) -> Sequence[Example]:
-    """Reads data no further than its limit; or finds it in the cache, if it was large.
+    """Reads data up to its limit, or finds it in the cache.
 
-    What was kept is found again as long as the files' bytes, the settings and the code that reads
-    them are the same.
+    Large data is cached by the bytes of its files, the settings, and the code that reads it.
 
     Args:
-        definition: The task.
-        data: Of the split.
-        columns: Which to take.
-        split: Its name.
-        fraction: Part of the examples to draw.
-        limit: How many to take of those, from the start; None: all.
-        seed: Of the draws, and of the order of files that are mixed.
-        skipped: Counts rows with an empty text, which are left out; None: they are an error.
+        definition: the task.
+        data: data of the split.
+        columns: columns to take.
+        split: name of the split.
+        fraction: part of the examples to draw.
+        limit: number of drawn examples to take, from the start; None: all.
+        seed: of the draws, and of the order of mixed files.
+        skipped: counts rows with an empty text, which are skipped; None: they are an error.
 
     Raises:
-        DataError: The data is not as it should be.
-        OutputError: It is too large for memory, and the cache cannot be written.
+        DataError: if the data is invalid.
+        OutputError: if the data is too large for memory, and the cache cannot be written.
     """
     parts = parse_source(data)
     skip = skipped is not None
@@ -65,7 +64,7 @@ def read_split(
     key = _key(definition, parts, settings)
     found = None if key is None else find_stored(key)
     if found is not None:
-        _LOGGER.info("%s: found %d examples that were read before", split, len(found))
+        logger.info("%s: found %d cached examples", split, len(found))
         if skipped is not None:
             skipped.rows = found.empty
         return found
@@ -75,26 +74,26 @@ def read_split(
     if skipped is not None and skipped.rows:
         where = f"{skipped.rows} with an empty text, the first at {skipped.first}"
         if not read:
-            raise DataError(f"every row for {split} is empty: {where}; look at the columns taken.")
-        _LOGGER.warning("%s: skipped %s", split, where)
+            raise DataError(f"every row for {split} is empty: {where}; check the columns taken.")
+        logger.warning("%s: skipped %s", split, where)
     return read
 
 
 def read_splits(
     definition: TaskDefinition, train: Sequence[Path], evaluation: Mapping[str, Path]
 ) -> dict[str, tuple[Sequence[Example], int]]:
-    """Reads data as it is: nothing is held out, drawn or limited.
+    """Reads all of the data, without held-out examples, draws or limits.
 
     Args:
-        definition: Whose data it is.
-        train: Files to train on, one after the other; or one folder, which has its own splits.
-        evaluation: By name, "validation" and "test".
+        definition: the task.
+        train: files to train on, one after the other; or one folder, which has its own splits.
+        evaluation: by name, "validation" and "test".
 
     Returns:
-        The examples of each split, and how many rows were left out because a text is empty.
+        The examples of each split, and the number of rows skipped because a text is empty.
 
     Raises:
-        DataError: The data is not as it should be.
+        DataError: if the data is invalid.
     """
     sources: dict[str, DataSource] = {TRAIN: [{"file": str(path)} for path in train]}
     if len(train) == 1:
@@ -120,11 +119,11 @@ def read_splits(
 def report_task(
     task: Task, tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None
 ) -> DataReport:
-    """What a task's data is like; see `report_data`.
+    """A report on a task's data; see `report_data`.
 
     Args:
-        task: With data.
-        tokens: Lengths in tokens of the sources and targets of a split, where they are known.
+        task: the task, with data.
+        tokens: lengths in tokens of the sources and targets of each split, if known.
     """
     return report_data(
         {name: split.examples for name, split in task.splits.items()},
@@ -134,7 +133,7 @@ def report_task(
 
 
 def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[object]) -> str | None:
-    """A digest of all that the examples depend on; None: it cannot be told, or is not worth it."""
+    """A digest of all that the examples depend on; None: unknown, or not worth the time."""
     files = [local_files(part) for part in parts]
     if any(found is None for found in files):
         return None
@@ -143,14 +142,14 @@ def _key(definition: TaskDefinition, parts: Sequence[Part], settings: list[objec
         return None
     prepare = definition.prepare
     if prepare is not None and not prepare.__module__.startswith("warmstart."):
-        return None  # what a user's own function does may change unseen
+        return None  # a user's own function may change unnoticed
     own = [[part.weight, repr(part.columns), part.split] for part in parts]
     named = [[path.name, file_digest(path)] for path in paths]
     return fingerprint(_code(), settings, repr(definition.origin), own, named)
 
 
 def local_files(part: Part) -> list[Path] | None:
-    """The files of a part, a folder's in order; None: they are not all there, or on the hub."""
+    """The files of a part, a folder's in order; None if some are missing or on the hub."""
     several = part.file if isinstance(part.file, tuple) else (part.file,)
     if any(hub_name(file) is not None for file in several):
         return None
@@ -163,7 +162,7 @@ def local_files(part: Part) -> list[Path] | None:
 
 @cache
 def _code() -> str:
-    """A digest of the code that reads, so that a new version of it finds nothing old."""
+    """A digest of the code that reads data, so that its new version ignores old files."""
     package = Path(__file__).parents[1]
     files = [path for room in ("data", "tasks") for path in (package / room).rglob("*.py")]
     return fingerprint(*(path.read_bytes() for path in sorted(files)))

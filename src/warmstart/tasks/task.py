@@ -1,4 +1,4 @@
-"""What a task is, and a task with its data."""
+"""Tasks: their definitions, and their data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,31 +19,31 @@ __all__ = ["Split", "Task", "TaskDefinition"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDefinition:
-    """What is the same for every data set of a task."""
+    """Properties of a task that all of its data sets share."""
 
     name: str
     description: str  # one line
     max_source_length: int  # tokens, with special tokens; longer sources are truncated
     max_target_length: int  # tokens, with start and end
     metrics: tuple[str, ...]  # names in `METRICS`
-    tokenize: str | None = None  # how metrics split texts; None is each metric's default
-    origin: Origin = field(default_factory=Origin)  # where its data is from, and how it looks
-    prepare: Callable[[Example], Example] | None = None  # what is done to each; None: nothing
-    # What may stand behind the name and a slash, as in "wmt14/de-en", and the task that it makes.
+    tokenize: str | None = None  # how metrics split texts; None: each metric's default
+    origin: Origin = field(default_factory=Origin)  # source and properties of its data
+    prepare: Callable[[Example], Example] | None = None  # applied to each example
+    # Variants, named after a slash as in "wmt14/de-en", and the function from name to task.
     variants: tuple[str, ...] = ()  # those to list; there may be more
-    variant: Callable[[str], "TaskDefinition"] | None = None  # raises UsageError for others
+    variant: Callable[[str], "TaskDefinition"] | None = None  # UsageError if unknown
     generation: GenerationConfig = field(default_factory=GenerationConfig)
-    # Reported figures: variant -> metric -> value, 0 to 100. Where a figure is of one of several
-    # test sets, the metric's name is followed by a space and the set's.
+    # Published figures: variant -> metric -> value, 0 to 100. With several test sets, the name of
+    # the metric is followed by a space and the name of the set.
     published: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict, hash=False, repr=False
     )
 
     def with_target_length(self, length: int) -> "TaskDefinition":
-        """The same task with other targets, which decoding stops at, too.
+        """The same task with another target length, which also limits decoding.
 
         Args:
-            length: Tokens, with start and end. A shortest output that is longer is given up.
+            length: tokens, with start and end. A longer minimum length of outputs is dropped.
         """
         least = self.generation.min_length
         generation = replace(
@@ -70,12 +70,12 @@ class TaskDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Examples of a task, with what is needed to train or evaluate on them."""
+    """Examples of a task, with the settings to train or evaluate on them."""
 
     definition: TaskDefinition
     name: str  # train | validation | test
     examples: Sequence[Example] = field(repr=False)  # at least one; in memory or on disk
-    empty: int = 0  # rows that were left out because a text in them is empty
+    empty: int = 0  # rows skipped because a text in them is empty
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -97,7 +97,7 @@ class Split:
 
     @property
     def tokenize(self) -> str | None:
-        """How metrics split texts, for `get_metric`; None is each metric's default."""
+        """How metrics split texts, for `get_metric`; None: each metric's default."""
         return self.definition.tokenize
 
     @property
@@ -122,7 +122,7 @@ class Task:
 
     definition: TaskDefinition
     splits: Mapping[str, Split] = field(hash=False)
-    # What each split was read from; one that was held out has none of its own. {}: nobody knows.
+    # The data of each split that was not held out; {}: unknown.
     data: Mapping[str, DataSource] = field(default_factory=dict, hash=False, repr=False)
 
     @property
@@ -131,14 +131,14 @@ class Task:
         return self.definition.name
 
     def split(self, name: str) -> Split:
-        """One part of the data.
+        """One split of the data.
 
         Raises:
-            UsageError: The data has no such part.
+            UsageError: if the data has no such split.
         """
         if name not in self.splits:
             raise UsageError(
-                f"this data has no split {name!r}; {did_you_mean(name, self.splits)} "
+                f"This data has no split {name!r}; {did_you_mean(name, self.splits)} "
                 f'Give others as files: data={{"{TRAIN}": ..., "{VALIDATION}": ...}}.'
             )
         return self.splits[name]

@@ -21,11 +21,11 @@ def language_pair(name: str, pair: str) -> tuple[str, str]:
     """The languages of source and target in ``"de-en"``.
 
     Args:
-        name: The task's, for the error.
-        pair: Two codes and a hyphen.
+        name: name of the task, for the error.
+        pair: two codes and a hyphen.
 
     Raises:
-        UsageError: It is not that.
+        UsageError: if `pair` is malformed, or the languages are the same.
     """
     if not re.fullmatch(r"[a-z]{2,3}(_[A-Za-z]+)?-[a-z]{2,3}(_[A-Za-z]+)?", pair):
         raise UsageError(

@@ -4,7 +4,7 @@ Bojar et al. (2014), "Findings of the 2014 Workshop on Statistical Machine Trans
 and figures from Rothe et al. (2020), "Leveraging Pre-trained Checkpoints for Sequence Generation
 Tasks", table 4. Validation is newstest2013, test newstest2014. The paper's second test set,
 newstest2016, is the test split of WMT16: ``data={"test": "hub:wmt/wmt16:de-en"}``. The paper's BLEU
-is lower-cased and by TensorFlow's script, so figures stand beside `bleu_uncased`.
+is lower-cased and by TensorFlow's script, so figures are compared with `bleu_uncased`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from warmstart.tasks.translation import TRANSLATION, language_pair
 __all__ = ["WMT14"]
 
 _HUB: Final = "wmt/wmt14"
-_OTHERS: Final = ("cs", "de", "fr", "hi", "ru")  # languages that WMT14 has beside English
+_OTHERS: Final = ("cs", "de", "fr", "hi", "ru")  # languages of WMT14 other than English
 
 # newstest2014 en-de and de-en, newstest2016 en-de and de-en
 _BLEU: Final[Mapping[str, tuple[float, float, float, float]]] = {
@@ -57,8 +57,8 @@ def _of_languages(pair: str) -> TaskDefinition:
     if "en" not in (source, target) or other not in _OTHERS:
         pairs = [pair for other in _OTHERS for pair in (f"en-{other}", f"{other}-en")]
         raise UsageError(
-            f"WMT14 has no {pair}; {did_you_mean(pair, pairs)} Data of other languages is taken by "
-            f"translation/{pair}."
+            f"WMT14 has no {pair}; {did_you_mean(pair, pairs)} For data of other languages, "
+            f"use translation/{pair}."
         )
     return replace(
         TRANSLATION,
