@@ -2,8 +2,8 @@
 
 A list of settings stands once, as a frozen dataclass. The annotation of a field says what is
 allowed (``Annotated[int, Ge(1)]``, ``Literal["none", "source"]``), the string after it what it
-means. pydantic reads the annotations, here for Python callers and in `recipe` for YAML files; the
-command line reads both.
+means. pydantic reads the annotations, for Python callers and for recipes alike; the command line
+reads both.
 """
 
 import ast
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNCHECKED",
-    "Changes",
     "Check",
     "Hint",
     "Metavar",
     "Settings",
+    "check_values",
     "checked_values",
     "field_docs",
     "marks",
@@ -103,31 +103,15 @@ UNCHECKED = Check(lambda value: value)
 """Leaves a field to other checks, such as any number of texts: ``Annotated[..., UNCHECKED]``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Annotates a mapping from names of some fields of a settings dataclass to their values.
-
-    pydantic checks the mapping in a file's schema: ``Annotated[Mapping[str, Any], Changes(Lora)]``.
-    """
-
-    settings: type
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        """Called by pydantic."""
-        from pydantic import ConfigDict
-        from typing_extensions import TypedDict  # pydantic needs this one on Python 3.11
-
-        typed_dict: Any = TypedDict
-        names = typed_dict(self.settings.__name__, _field_hints(self.settings), total=False)
-        names.__pydantic_config__ = ConfigDict(extra="forbid")
-        return handler.generate_schema(names)
-
-
 # pydantic's name of an error -> what to give instead.
 _WANTED: Mapping[str, str] = {
+    "bool_parsing": "give true or false",
     "bool_type": "give true or false",
     "finite_number": "give a finite number",
+    "float_parsing": "give a number",
     "float_type": "give a number",
+    "int_from_float": "give a whole number",
+    "int_parsing": "give a whole number",
     "int_type": "give a whole number",
     "path_type": "give a path",
     "sequence_str": "give a list",
@@ -174,25 +158,46 @@ def checked_values(
     Raises:
         UsageError: naming every field that is not as annotated.
     """
+    values, problems = check_values(kind, given, prefix=prefix)
+    if problems:
+        raise UsageError(" ".join(problems))
+    return values
+
+
+def check_values(
+    kind: type,
+    given: Mapping[str, object],
+    *,
+    prefix: str = "",
+    lenient: bool = False,
+    shown: Callable[[object], str] = lambda value: f"{value!r:.80}",
+) -> tuple[dict[str, object], list[str]]:
+    """Values of some fields of a settings dataclass, and a sentence for each that is wrong.
+
+    Args:
+        kind: the dataclass.
+        given: values by field.
+        prefix: goes before the field's name in sentences.
+        lenient: whether a text may stand for a number: YAML has no other way to write 1e-4.
+        shown: a wrong value, in a sentence.
+    """
     if not given:
-        return {}
+        return {}, []
     from pydantic import ValidationError
 
     plain = {name: _plain_number(value) for name, value in given.items()}
     try:
-        checked = _model(kind).model_validate(plain)
+        checked = _model(kind, lenient).model_validate(plain)
     except ValidationError as error:
         by_field: dict[str, ErrorDetails] = {}
         for problem in error.errors(include_url=False):
             by_field.setdefault(str(problem["loc"][0]), problem)
-        raise UsageError(
-            " ".join(
-                _own_sentence(problem)
-                or f"{prefix}{name} is {given[name]!r:.80}; {_advice(kind, name, problem)}"
-                for name, problem in by_field.items()
-            )
-        ) from None
-    return {name: getattr(checked, name) for name in given}
+        return {}, [
+            _own_sentence(problem, prefix and f"{prefix}{name}: ")
+            or f"{prefix}{name} is {shown(given[name])}; {_advice(kind, name, problem)}"
+            for name, problem in by_field.items()
+        ]
+    return {name: getattr(checked, name) for name in given}, []
 
 
 def requirement(annotation: object) -> str:
@@ -243,10 +248,10 @@ def marks(annotation: object) -> list[object]:
     return found
 
 
-def _own_sentence(problem: "ErrorDetails") -> str | None:
+def _own_sentence(problem: "ErrorDetails", start: str) -> str | None:
     """The error of a `Check`."""
     error = problem.get("ctx", {}).get("error")
-    return str(error) if isinstance(error, _Sentence) else None
+    return f"{start}{error}" if isinstance(error, _Sentence) else None
 
 
 def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
@@ -285,7 +290,7 @@ def _field_hints(kind: type) -> dict[str, Any]:
 
 
 @cache
-def _model(kind: type) -> "type[BaseModel]":
+def _model(kind: type, lenient: bool) -> "type[BaseModel]":
     """A pydantic model with the fields of a dataclass, each of which may be left out."""
     from pydantic import ConfigDict, create_model
 
@@ -293,7 +298,7 @@ def _model(kind: type) -> "type[BaseModel]":
         name: (_lenient(annotation), None) for name, annotation in _field_hints(kind).items()
     }
     # Strict: "3" is no number here, and 1 is not true.
-    config = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+    config = ConfigDict(strict=not lenient, allow_inf_nan=False, arbitrary_types_allowed=True)
     model: type[BaseModel] = create_model(kind.__name__, __config__=config, **members)
     return model
 

@@ -6,7 +6,8 @@ import pytest
 from tests.support.command_line import Finished
 
 from warmstart.evaluation.evaluate import evaluate
-from warmstart.recipe.schema import build_task, load_recipe
+from warmstart.recipe.build import build_task
+from warmstart.recipe.schema import load_recipe
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]

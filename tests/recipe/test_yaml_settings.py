@@ -38,7 +38,7 @@ def test_environment_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("text", "message"),
     [
         ("a: 1\nb: ]\nc: 2\n", r"settings\.yaml, line 2 is not valid YAML"),
-        ("a:\n  b: 1\n  b: 2\n", r"settings\.yaml, line 3 is not valid YAML: 'b' stands twice"),
+        ("a:\n  b: 1\n  b: 2\n", r"settings\.yaml, line 3 is not valid YAML: 'b' is repeated"),
         ("a: \x00", "not valid YAML"),
         ("", "holds no sections"),
         ("- a\n", "holds no sections"),
@@ -62,9 +62,9 @@ def test_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("a", "'a' is no setting"),
-        ("=1", "'=1' is no setting"),
-        ("a..b=1", "is no setting"),
+        ("a", "'a' is not a setting"),
+        ("=1", "'=1' is not a setting"),
+        ("a..b=1", "is not a setting"),
         ("a.b.c=1", r"a\.b is 1 and has no keys"),
         ("a.b=[", r"the value of 'a\.b=\[', line 1 is not valid YAML"),
     ],

@@ -69,7 +69,8 @@ def train(
     Writes checkpoints, a log, the whole recipe and the finished model into the recipe's
     training.output_dir.
     """
-    from warmstart.recipe.schema import build_model, build_task, load_recipe
+    from warmstart.recipe.build import build_model, build_task
+    from warmstart.recipe.schema import load_recipe
     from warmstart.training.trackers import check_trackers
 
     settings = load_recipe(recipe, changes or [])
@@ -113,7 +114,7 @@ def train(
 
 def _dry_run(recipe: "Recipe", task: "Task", *, resume: "Resume", as_json: bool) -> None:
     from warmstart.cli.dry_run import dry_run_json, print_dry_run
-    from warmstart.recipe.schema import build_model
+    from warmstart.recipe.build import build_model
     from warmstart.training.dry_run import dry_run
 
     model = build_model(recipe.model, weights=False)

@@ -15,7 +15,7 @@ from warmstart.tasks.all_tasks import get_task_definition
 from warmstart.tasks.task import TaskDefinition
 from warmstart.validation import Check, Hint, validate
 
-__all__ = ["DataOptions"]
+__all__ = ["DataOptions", "MetricNames"]
 
 
 def _check_data(data: object) -> object:
@@ -45,6 +45,7 @@ def _check_columns(columns: object) -> object:
 
 _TaskName = Annotated[str, Check(lambda name: get_task_definition(str(name)).name)]
 _MetricName = Annotated[str, Check(lambda name: get_metric(str(name)).name)]
+MetricNames = Annotated[Sequence[_MetricName], MinLen(1)]
 _Length = Annotated[int, Ge(2), Hint("It counts special tokens")]
 
 
@@ -81,7 +82,7 @@ class DataOptions:
     max_target_length: _Length | None = None
     """Tokens; longer targets are truncated, and decoding stops there. None: the task's own."""
 
-    metrics: Annotated[Sequence[_MetricName], MinLen(1)] | None = None
+    metrics: MetricNames | None = None
     """Names of the metrics to report; None: the task's own."""
 
     skip_empty: bool | None = None
