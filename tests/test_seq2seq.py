@@ -89,7 +89,9 @@ def test_a_wrong_option_gets_the_nearest(
     assert caught.value.exit_code == 2
 
 
-def test_what_is_no_half(checkpoints: Checkpoints, taught: Seq2Seq, tmp_path: Path) -> None:
+def test_checkpoints_that_cannot_be_a_half(
+    checkpoints: Checkpoints, taught: Seq2Seq, tmp_path: Path
+) -> None:
     bert = checkpoints("bert")
     taught.save_pretrained(tmp_path / "composed")
     for half, message in (
@@ -270,7 +272,7 @@ def test_a_folder_of_something_else_is_left_alone(taught: Seq2Seq, tmp_path: Pat
     ],
 )
 @pytest.mark.parametrize("existed", [False, True])
-def test_a_full_disk_leaves_nothing_behind(
+def test_a_full_disk_leaves_no_files(
     place: str, existed: bool, taught: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:

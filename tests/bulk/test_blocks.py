@@ -89,7 +89,7 @@ def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
         next(read_blocks([], 9))
 
 
-def test_a_digest_tells_any_change_up_to_its_place(tmp_path: Path) -> None:
+def test_a_digest_detects_any_change_up_to_its_block(tmp_path: Path) -> None:
     def digests(*files: bytes) -> list[str]:
         for number, content in enumerate(files):
             (tmp_path / str(number)).write_bytes(content)

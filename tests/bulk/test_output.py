@@ -41,7 +41,7 @@ def contents(path: Path) -> bytes:
 @pytest.mark.parametrize("name", ["out.txt", "out.jsonl.gz", "out.zst"])
 @pytest.mark.parametrize("done", [0, 1, 3])
 @pytest.mark.parametrize("rest", [b"", b"half a li", b"more than\nwas\nnoted\n"])
-def test_a_run_goes_on_where_the_note_says(
+def test_a_run_continues_from_its_progress_file(
     tmp_path: Path, name: str, done: int, rest: bytes
 ) -> None:
     whole, path = tmp_path / f"whole-{name}", tmp_path / name

@@ -56,7 +56,7 @@ def test_weights_are_kept(model: Seq2Seq, tmp_path: Path) -> None:
     assert [row.get("weight", 1) for row in lines_of(tmp_path / "a.jsonl")] == [0.5, 1]
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_continues(
     model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pseudo_labels, "_BATCHES", 1)

@@ -79,7 +79,7 @@ def test_a_process_that_is_killed_in_the_middle(
 
 
 @pytest.mark.slow
-def test_what_a_process_finds_wrong_ends_the_run_and_can_be_mended(
+def test_an_error_in_a_process_ends_the_run_and_can_be_fixed(
     composed: Path, source: Path, tmp_path: Path
 ) -> None:
     expected = whole(composed, source)

@@ -78,7 +78,7 @@ def test_a_system_with_itself(warmstart: Run, files: tuple[Path, Path]) -> None:
         assert (found["difference"], found["p_bootstrap"], found["p_randomization"]) == (0, 1, 1)
 
 
-def test_plain_text_with_files_beside_it(warmstart: Run, tmp_path: Path) -> None:
+def test_plain_text_with_files_of_sources_and_references(warmstart: Run, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a b c d e\nb\n")
     (tmp_path / "b").write_text("a b c d\nb\n")
     (tmp_path / "sources").write_text("a c\nd\n")

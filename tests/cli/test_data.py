@@ -66,7 +66,7 @@ def test_no_pair_is_no_error(warmstart: Run, tmp_path: Path) -> None:
     assert finished.out.endswith(f"0 pairs of 1 sentences in {tmp_path / 'out'}\n")
 
 
-def test_what_is_wrong_with_text_is_told(warmstart: Run, text: Path, tmp_path: Path) -> None:
+def test_errors_in_text(warmstart: Run, text: Path, tmp_path: Path) -> None:
     warmstart("data", "fusion", "--text", tmp_path / "no", "-o", tmp_path / "out").assert_failed(
         1, "There is no file"
     )
@@ -107,7 +107,7 @@ def test_several_files_are_one_split(warmstart: Run, tmp_path: Path) -> None:
     assert json.loads(finished.out)["splits"]["train"]["duplicates"] == 1
 
 
-def test_what_is_wrong_with_data_is_told(warmstart: Run, tmp_path: Path) -> None:
+def test_errors_in_data(warmstart: Run, tmp_path: Path) -> None:
     warmstart("data", "report", tmp_path / "no.tsv").assert_failed(1, "There is no file")
     warmstart("data", "report", "a.tsv", "--task", "fusoin").assert_failed(2, "no task 'fusoin'")
 

@@ -83,14 +83,14 @@ def test_data_of_ones_own(warmstart: Run, composed: Path, pairs: Path) -> None:
         assert 3 <= figures["pairs"] <= len(expected)
 
 
-def test_a_checkpoint_is_told_what_to_do(warmstart: Run, checkpoints: "Checkpoints") -> None:
+def test_a_checkpoint_gets_the_next_command(warmstart: Run, checkpoints: "Checkpoints") -> None:
     finished = warmstart("doctor", checkpoints("bert"))
     assert finished.code == 0
     assert "warmstart compose ENCODER DECODER -o DIR" in finished.out
     assert finished.out.endswith("9 checks: 4 ok, 5 skipped\n")
 
 
-def test_what_cannot_be_looked_at(warmstart: Run, composed: Path, tmp_path: Path) -> None:
+def test_a_subject_that_cannot_be_read(warmstart: Run, composed: Path, tmp_path: Path) -> None:
     warmstart("doctor", tmp_path / "none").assert_failed(1, "There is no folder")
     warmstart("doctor", composed, "--data", "none.tsv").assert_failed(1, "none.tsv")
     warmstart("doctor").assert_failed(2, "MODEL", "warmstart doctor --help")

@@ -229,7 +229,7 @@ def test_options_that_do_not_fit_finished_outputs(
     warmstart(*finished, *options).assert_failed(2, words)
 
 
-def test_a_model_takes_no_files_beside_it(
+def test_a_model_takes_no_prediction_files(
     warmstart: Run, finished: list[object], pairs: Path
 ) -> None:
     warmstart("evaluate", "nowhere", *finished[3:]).assert_failed(2, "belong to --predictions")

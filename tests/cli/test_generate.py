@@ -173,7 +173,7 @@ def test_a_source_that_has_no_known_name(warmstart: Run, composed: Path) -> None
     finished.assert_failed(1, "line 2 has the fields x", "--source-column")
 
 
-def test_what_is_no_text_is_replaced_and_counted(warmstart: Run, composed: Path) -> None:
+def test_invalid_utf8_is_replaced_and_counted(warmstart: Run, composed: Path) -> None:
     expected = Seq2Seq.from_pretrained(composed).generate(["the \ufffd cat", "a \ufffd b"])
     stdin = b"the \xff cat\r\n\n\xef\xbf\xbd\n"
     finished = warmstart("generate", composed, "--errors", "replace", stdin=stdin)
@@ -223,7 +223,7 @@ def test_contradictions_are_named(
 
 
 @pytest.mark.parametrize(("stop", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_a_signal_ends_it_in_order_and_it_goes_on(
+def test_a_signal_stops_a_run_that_then_resumes(
     warmstart: Run,
     composed: Path,
     tmp_path: Path,
@@ -288,7 +288,9 @@ def test_invalid_utf8_is_named_with_its_line(warmstart: Run, composed: Path) -> 
     finished.assert_failed(1, "standard input, line 2", "0xff")
 
 
-def test_a_missing_file_is_told_before_the_model_is_loaded(warmstart: Run, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_before_the_model_is_loaded(
+    warmstart: Run, tmp_path: Path
+) -> None:
     finished = warmstart("generate", tmp_path / "no model", tmp_path / "no file")
     finished.assert_failed(1, "no file")
 

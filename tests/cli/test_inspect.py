@@ -47,7 +47,7 @@ def test_side_by_side(warmstart: Run, checkpoints: "Checkpoints", composed: Path
     ]
 
 
-def test_a_composed_model_tells_its_provenance(warmstart: Run, composed: Path) -> None:
+def test_a_composed_model_prints_its_provenance(warmstart: Run, composed: Path) -> None:
     from warmstart.seq2seq import Seq2Seq
 
     model = Seq2Seq.from_pretrained(composed)
@@ -155,7 +155,7 @@ def test_who_can_share_with_whom(warmstart: Run, checkpoints: "Checkpoints") -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--plan", "a"], "give two checkpoints with a comma between them"),
         (["--plan", "a,b,c"], "give two checkpoints with a comma between them"),
@@ -164,10 +164,10 @@ def test_who_can_share_with_whom(warmstart: Run, checkpoints: "Checkpoints") -> 
         (["--plan", "a,b", "--decoder-layers", "two"], "decoder_layers is 'two'"),
     ],
 )
-def test_plans_that_make_no_sense(warmstart: Run, arguments: list[str], said: str) -> None:
+def test_plans_that_make_no_sense(warmstart: Run, arguments: list[str], message: str) -> None:
     finished = warmstart("inspect", *arguments)
     assert finished.code == 2
-    assert said in finished.err
+    assert message in finished.err
 
 
 def test_of_the_hub_only_headers_are_fetched(

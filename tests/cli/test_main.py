@@ -174,7 +174,7 @@ def test_list_loads_no_torch(what: str) -> None:
     assert finished.returncode == 0, finished.stderr
 
 
-def test_one_process_tells_what_all_have_to_tell(
+def test_one_process_reports_for_all(
     warmstart: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = tmp_path / "recipe.yaml"

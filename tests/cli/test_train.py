@@ -41,7 +41,7 @@ def test_text_for_people_and_no_evaluation(warmstart: Run, recipe: Path, tmp_pat
     assert not (tmp_path / "run" / "scores.json").exists()
 
 
-def test_a_run_goes_on_where_it_was(warmstart: Run, recipe: Path, tmp_path: Path) -> None:
+def test_a_run_resumes(warmstart: Run, recipe: Path, tmp_path: Path) -> None:
     warmstart("train", recipe, "--set", "training.max_steps=2")
     warmstart("train", recipe).assert_failed(1, "--resume")
     finished = warmstart("train", recipe, "--resume", "--json")
@@ -52,7 +52,7 @@ def test_a_run_goes_on_where_it_was(warmstart: Run, recipe: Path, tmp_path: Path
     assert [event["step"] for event in log if "eval_loss" in event] == [2, 4]
 
 
-def test_a_dry_run_tells_and_writes_nothing(
+def test_a_dry_run_prints_and_writes_nothing(
     warmstart: Run, recipe: Path, composed: Path, tmp_path: Path
 ) -> None:
     finished = warmstart("train", recipe, "--dry-run")
@@ -90,7 +90,7 @@ def test_a_scheduler_gives_the_same_command_every_time(
     assert f"resuming from {run / 'checkpoint-2'}" in finished.err
 
 
-def test_one_of_several_processes_tells(
+def test_one_of_several_processes_reports(
     warmstart: Run, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "1")

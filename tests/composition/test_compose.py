@@ -135,9 +135,7 @@ def test_the_callers_random_state_is_left_alone(checkpoints: Checkpoints) -> Non
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_everything_that_does_not_fit_is_told_at_once(
-    checkpoints: Checkpoints, tmp_path: Path
-) -> None:
+def test_all_mismatches_are_reported_at_once(checkpoints: Checkpoints, tmp_path: Path) -> None:
     folder = copy(checkpoints("bert"), tmp_path / "broken")
     tensors = load_file(folder / "model.safetensors")
     layer = "bert.encoder.layer.0"

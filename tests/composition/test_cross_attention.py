@@ -90,7 +90,7 @@ def test_a_copy_is_the_layers_own_self_attention(
 
 @pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
 @pytest.mark.parametrize("width", [32, 48])
-def test_behind_a_closed_gate_the_decoder_is_its_checkpoint(
+def test_with_a_closed_gate_the_decoder_is_its_checkpoint(
     encoder: str, decoder: str, width: int, checkpoints: Checkpoints
 ) -> None:
     model = compose(checkpoints, encoder, decoder, "gated", width=width)

@@ -318,7 +318,7 @@ def test_any_text_gets_an_output(family: str, checkpoints: Checkpoints) -> None:
         ("the cat", "takes a list of texts"),
     ],
 )
-def test_what_is_no_text(taught: Seq2Seq, texts: Sequence[str], reason: str) -> None:
+def test_invalid_text(taught: Seq2Seq, texts: Sequence[str], reason: str) -> None:
     for call in (taught.generate, taught.generate_detailed):
         with pytest.raises(UsageError) as caught:
             call(texts)

@@ -75,7 +75,7 @@ def test_a_folder_that_transformers_wrote(checkpoints: Checkpoints, tmp_path: Pa
     assert look(tmp_path, "cross-attention").figures["layers_as_drawn"] == 2
 
 
-def test_a_checkpoint_is_looked_at_as_far_as_it_goes(checkpoints: Checkpoints) -> None:
+def test_a_checkpoint_gets_the_checks_that_apply(checkpoints: Checkpoints) -> None:
     findings = {finding.check: finding for finding in examine(checkpoints("roberta"))}
     assert statuses(list(findings.values())) == {
         "loading": "skipped",
@@ -102,7 +102,7 @@ def test_what_cannot_be_read_at_all(compose: Compose, tmp_path: Path) -> None:
         examine(folder)
 
 
-def test_what_does_not_load_is_looked_at_all_the_same(compose: Compose) -> None:
+def test_a_model_that_does_not_load_is_examined(compose: Compose) -> None:
     folder = compose("bert", "bert")
     edit_tensors(folder, lambda tensors: tensors.pop("encoder.embeddings.LayerNorm.bias"))
     found = {finding.check: finding for finding in examine(folder)}
@@ -360,7 +360,7 @@ def test_sharing_as_it_says(share: str, tensors: int, compose: Compose) -> None:
     assert found.figures["shared_values"] == twice
 
 
-def test_halves_that_are_said_to_be_one_and_differ(compose: Compose, tmp_path: Path) -> None:
+def test_halves_that_share_in_the_config_and_differ(compose: Compose, tmp_path: Path) -> None:
     shared = Seq2Seq.from_pretrained(compose("bert", "bert", share="all"))
     folder = tmp_path / "twice"
     shared.save_pretrained(folder, duplicate_shared=True)
@@ -380,7 +380,7 @@ def test_halves_that_are_said_to_be_one_and_differ(compose: Compose, tmp_path: P
     assert "warmstart export" in found.remedy
 
 
-def test_rotary_positions_go_on(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_rotary_positions_have_no_end(checkpoints: Checkpoints, tmp_path: Path) -> None:
     """Where positions are no table, a tokenizer may allow more than was trained."""
     folder = shutil.copytree(checkpoints("llama"), tmp_path / "checkpoint")
     edit_json(folder / "tokenizer_config.json", model_max_length=100_000)

@@ -175,7 +175,7 @@ def test_what_cannot_be_expressed_is_refused_in_words(
     refused(folder, reason)
 
 
-def test_missing_and_unknown_tensors_are_told_by_name(tmp_path: Path) -> None:
+def test_missing_and_unknown_tensors_are_named(tmp_path: Path) -> None:
     tensors = load_file(save_seq2seq(tmp_path / "plain", "t5") / "model.safetensors")
     tensors["decoder.block.1.layer.2.DenseReluDense.wj.weight"] = tensors.pop(
         "decoder.block.1.layer.2.DenseReluDense.wi.weight"
@@ -253,7 +253,7 @@ def test_dropout_is_only_where_the_family_has_it(checkpoints: Checkpoints, tmp_p
     assert not any("final" in name or "inner" in name for name in places[1])
 
 
-def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
+def test_inspect_names_the_family(tmp_path: Path) -> None:
     facts = facts_of(str(save_seq2seq(tmp_path / "bart", "bart")))
     assert facts.values["kind"] == "sequence-to-sequence model, pre-trained whole"
     assert facts.values["encoder"]["family"] == facts.values["decoder"]["family"] == "bart"
@@ -266,7 +266,7 @@ def test_inspect_tells_what_it_is(tmp_path: Path) -> None:
     assert facts.values["parameters"] == trained + 64, "and the bias of the logits"
 
 
-def test_whole_families_are_told_by_their_config() -> None:
+def test_seq2seq_families_are_recognized_by_their_config() -> None:
     assert seq2seq_family_of({"model_type": "bart"}) is BY_NAME["bart"]
     assert seq2seq_family_of({"model_type": "bert"}) is None
     assert seq2seq_family_of({}) is None

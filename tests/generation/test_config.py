@@ -218,7 +218,7 @@ def test_what_a_model_asks_of_every_output_is_read_and_written() -> None:
         ({"renormalize_logits": "no"}, "renormalize_logits is 'no'; give true or false"),
     ],
 )
-def test_constraints_that_are_none(given: dict[str, Any], words: str) -> None:
+def test_constraints_that_are_invalid(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Constraints(**given)
     assert read_constraints(given) == Constraints()  # a file's are left out
@@ -240,7 +240,7 @@ def test_constraints_that_are_none(given: dict[str, Any], words: str) -> None:
         {"eos_token_id": [2, 5]},
     ],
 )
-def test_any_file_loads_and_what_is_left_out_is_told(
+def test_any_file_loads_with_a_warning_for_dropped_settings(
     unusable: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     read_generation(unusable, SPECIAL)
@@ -256,7 +256,7 @@ def test_new_tokens_are_counted_as_transformers_counts_them() -> None:
     assert (options.max_length, options.min_length) == (6, 3)
 
 
-def test_settings_that_cannot_be_followed_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_settings_that_cannot_be_obeyed_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     usual = {"do_sample": False, "repetition_penalty": 1.0, "top_k": 50, "suppress_tokens": None}
     warn_of_unknown({**usual, "num_beams": 4, "sequence_bias": {}}, "it")
     assert not caplog.records

@@ -181,7 +181,7 @@ def test_only_what_is_allowed_may_follow(data: st.DataObject) -> None:
     )
 
 
-def test_behind_an_allowed_output_only_the_end_follows() -> None:
+def test_after_an_allowed_output_only_the_end_follows() -> None:
     trie = Trie(ALLOWED, 0, WORDS)
     assert trie.outputs == len(ALLOWED)
     nodes = torch.zeros(2, dtype=torch.long)

@@ -204,7 +204,7 @@ def test_search_puts_the_models_mode_back_after_an_error(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("find", [greedy_search, beam_search])
-def test_no_step_is_made_behind_the_last_output(
+def test_no_step_is_made_after_the_last_output(
     find: Callable[..., list[list[Hypothesis]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, steps = deepcopy(model_of(3)), 0

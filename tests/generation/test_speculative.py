@@ -128,7 +128,7 @@ def test_the_margin_is_above_what_kernels_differ_by() -> None:
     assert margin(torch.tensor([[-4.0, 2.0]])).item() == 256 * 4 * 2.0**-23
 
 
-def test_what_stands_behind_the_newest_tokens_is_proposed() -> None:
+def test_tokens_after_a_match_of_the_newest_are_proposed() -> None:
     one, other = PromptLookup([7, 8, 9, 7, 8, 5, 6]), PromptLookup([4, 4])
 
     def proposed(first: list[int], second: list[int]) -> list[list[int]]:

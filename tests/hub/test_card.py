@@ -98,7 +98,7 @@ def test_a_licence_that_somebody_added_stays(trained: Path, tmp_path: Path) -> N
     assert front_matter(tmp_path / "again").license == "cc-by-4.0"
 
 
-def test_trained_again_both_runs_are_told(trained: Path, tmp_path: Path) -> None:
+def test_trained_again_the_card_has_both_runs(trained: Path, tmp_path: Path) -> None:
     model = Seq2Seq.from_pretrained(trained)
     folder = train(model, copy_task(8), replace(quick(tmp_path / "run"), max_steps=1)).folder
     facts = Seq2Seq.from_pretrained(folder).card

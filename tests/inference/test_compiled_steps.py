@@ -139,7 +139,7 @@ def decoded_without(
     return caplog.text
 
 
-def test_meanwhile_decoding_goes_on(
+def test_meanwhile_decoding_continues(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Unending:
@@ -175,7 +175,7 @@ def test_meanwhile_decoding_goes_on(
         "damaged",
     ],
 )
-def test_trouble_is_said_once_and_done_without(
+def test_a_failure_is_logged_once_and_decoding_continues(
     trouble: str, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = random_model().eval()

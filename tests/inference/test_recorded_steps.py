@@ -155,7 +155,7 @@ def test_a_step_stays_on_its_device(name: str) -> None:
     assert logits.device.type == "cpu"
 
 
-def test_where_it_cannot_be_recorded_decoding_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_where_it_cannot_be_recorded_decoding_continues(caplog: pytest.LogCaptureFixture) -> None:
     def refuse(_run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         refused.append(1)
         raise RuntimeError("operation not permitted.\nMore of it")

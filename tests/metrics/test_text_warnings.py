@@ -51,7 +51,7 @@ def test_rouge_of_english_is_silent() -> None:
     assert warnings("rougeL", [ENGLISH, *[ENGLISH.replace("ë", "e")] * 9]) == []
 
 
-def test_rouge_of_all_scripts_tells_words_apart_that_rouge_score_does_not() -> None:
+def test_rouge_of_all_scripts_separates_words_that_rouge_score_does_not() -> None:
     (metric,) = with_options([get_metric("rouge1")], tokenize="unicode")
     assert scored(get_metric("rouge1"), None, ["résumé"], [["r sum"]]).value == 100
     assert scored(metric, None, ["résumé"], [["r sum"]]).value == 0

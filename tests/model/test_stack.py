@@ -109,7 +109,7 @@ def test_a_window_is_as_wide_as_it_says(place: int) -> None:
 
 
 @torch.no_grad()
-def test_reordered_rows_go_on_as_if_they_had_been_there() -> None:
+def test_reordered_rows_continue_as_in_the_new_order() -> None:
     config = replace(CONFIGS["rotary with local layers"], cross_attention="plain")
     stack = random_stack(config)
     states = states_of((5, 3), config.hidden_size)

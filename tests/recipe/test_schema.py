@@ -234,7 +234,7 @@ def test_a_recipe_written_out_is_the_same_recipe(file: Path, tmp_path: Path) -> 
         ("evaluation.reference_text=as-given", "is 'as-given'; did you mean 'as_given'?"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(file: Path, change: str, message: str) -> None:
+def test_errors_are_one_sentence(file: Path, change: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         load_recipe(file, [change])
     text = str(raised.value)

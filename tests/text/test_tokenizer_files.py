@@ -318,7 +318,7 @@ def test_a_tokenizer_that_is_its_file_keeps_its_class(
     assert found.backend_tokenizer.to_str() == theirs.backend_tokenizer.to_str()
 
 
-def test_a_model_that_no_tokenizer_can_follow_is_told(
+def test_a_model_without_a_known_tokenizer_is_reported(
     corpus: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """XLM-R's ids are shifted, and its pieces are of a unigram model."""

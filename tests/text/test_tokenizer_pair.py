@@ -188,7 +188,7 @@ def test_a_broken_tokenizer(checkpoints: Checkpoints, tmp_path: Path) -> None:
         load_tokenizer(folder, "the source tokenizer")
 
 
-def test_a_tokenizer_beside_a_config_that_transformers_lacks_loads_in_silence(
+def test_a_tokenizer_next_to_an_unknown_config_loads_in_silence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tokenizer_of("bert").save_pretrained(tmp_path)

@@ -115,7 +115,7 @@ def test_the_table_of_caches_is_that_of_the_benchmark() -> None:
 
 @pytest.mark.parametrize("name", ["ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"])
 @pytest.mark.parametrize(("own", "expected"), [(None, "128"), ("7", "7")])
-def test_few_shapes_are_kept_unless_told(name: str, own: str | None, expected: str) -> None:
+def test_few_shapes_are_kept_by_default(name: str, own: str | None, expected: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != name}
     environment |= {} if own is None else {name: own}
     told = subprocess.run(

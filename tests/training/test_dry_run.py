@@ -29,7 +29,7 @@ def outlined(checkpoints: Checkpoints) -> Seq2Seq:
     return Seq2Seq.from_blueprint(blueprint, weights=False)
 
 
-def test_it_tells_what_the_run_does(
+def test_it_prints_the_plan_of_the_run(
     outlined: Seq2Seq,
     checkpoints: Checkpoints,
     tmp_path: Path,

@@ -58,7 +58,7 @@ def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> No
     assert damage(tmp_path / "killed" / "checkpoint-2") is None
 
 
-def test_a_lost_connection_is_told_in_a_sentence() -> None:
+def test_a_lost_connection_is_one_sentence() -> None:
     lost = r"reached \(Connection closed by peer \[127"
     with pytest.raises(TrainingError, match=lost) as caught, lost_peer_as_error():
         raise RuntimeError(GLOO)

@@ -252,7 +252,7 @@ def test_without_peft(
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"rank": 0}, "lora.rank is 0; it must be 1 or more"),
         ({"alpha": 0.0}, "lora.alpha is 0.0; it must be above 0"),
@@ -262,8 +262,8 @@ def test_without_peft(
         ({"targets": ["feedforward"]}, "did you mean 'feed_forward'"),
     ],
 )
-def test_what_is_not_allowed(given: dict[str, Any], told: str) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_what_is_not_allowed(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         Lora(**given)
 
 

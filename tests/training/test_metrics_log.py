@@ -28,7 +28,7 @@ def test_samples_go_with_their_evaluation(tmp_path: Path) -> None:
     assert [event["step"] for event in read_events(file)] == [2]
 
 
-def test_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
+def test_a_truncated_line_is_dropped(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     append_events(file, [loss(1)])
     for rest in (b'{"step": 2, "lo', '{"step": 2, "output": "é'.encode()[:-1]):

@@ -316,7 +316,7 @@ def test_a_signal_during_the_evaluation_that_a_resumed_run_makes_up_for(
 
 
 @pytest.mark.slow
-def test_the_command_prints_how_to_go_on_and_exits_143(
+def test_the_command_prints_how_to_resume_and_exits_143(
     checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     bert = checkpoints("bert")

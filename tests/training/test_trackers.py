@@ -39,7 +39,7 @@ def test_tensorboard_has_what_the_log_has(checkpoints: Checkpoints, tmp_path: Pa
         assert scalars(run / "tensorboard", tag) == pytest.approx(log_of(run, key), rel=1e-5)
 
 
-def test_trackio_is_told(
+def test_trackio_gets_the_logs(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A module in its place: what is asked of it is what transformers asks."""

@@ -234,7 +234,7 @@ def test_progress_goes_to_stderr_and_nothing_to_stdout(
         assert f"step {step}: loss " in written.err
 
 
-def test_off_a_terminal_the_last_step_is_told(
+def test_off_a_terminal_the_last_step_is_logged(
     model: Seq2Seq, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(model, copy_task(24, 4), replace(quick(tmp_path / "run"), evaluate_every=4))
