@@ -166,7 +166,7 @@ def test_an_index_of_tensors_that_are_nowhere(tmp_path: Path) -> None:
     folder = make_shards(tmp_path / "model")
     first = "model-00001-of-00002.safetensors"
     write_index(folder, {"a.weight": first, "c.weight": first, "b.bias": first})
-    assert "names tensors that its files do not hold: b.bias, c.weight." in refusal(folder)
+    assert "names tensors that its files lack: b.bias, c.weight." in refusal(folder)
 
 
 def test_an_index_without_a_map(tmp_path: Path) -> None:

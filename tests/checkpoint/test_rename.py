@@ -125,7 +125,7 @@ def test_every_misfit_is_reported_at_once_with_the_nearest_name() -> None:
     assert "The tensors of tiny do not fit its config" in message
     assert "2 missing (h.0.k.bias; h.0.mlp.fc.weight, nearest h.0.mlp.fx.weight)" in message
     assert "2 unexpected (extra.weight; h.0.mlp.fx.weight, nearest h.0.mlp.fc.weight)" in message
-    assert "1 misshapen (h.0.mlp.fc.bias is [9] where the config asks for [8])" in message
+    assert "1 misshapen (h.0.mlp.fc.bias is [9] where the config has [8])" in message
 
 
 @pytest.mark.parametrize(

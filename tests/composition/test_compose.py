@@ -153,7 +153,7 @@ def test_all_mismatches_are_reported_at_once(checkpoints: Checkpoints, tmp_path:
     assert f"1 missing ({query}, nearest {query.replace('self', 'selv')})" in message
     assert "2 unexpected (" in message
     assert "; classifier.weight)" in message
-    assert "output.dense.bias is [33] where the config asks for [32])" in message
+    assert "output.dense.bias is [33] where the config has [32])" in message
 
 
 def test_half_of_a_cross_attention_is_not_taken_for_none(
@@ -210,7 +210,7 @@ def test_a_head_that_is_not_tied_is_refused_where_its_bias_is_ambiguous(
         ("bert", {"hidden_size": None}, "has no 'hidden_size'"),
         ("bert", {"model_type": "bart"}, "Allowed: bert, roberta, xlm-roberta, camembert"),
         ("bert", {"num_hidden_layers": 3}, "16 missing"),
-        ("bert", {"vocab_size": 99}, "where the config asks for [99, 32]"),
+        ("bert", {"vocab_size": 99}, "where the config has [99, 32]"),
     ],
 )
 def test_configs_that_cannot_be_composed(

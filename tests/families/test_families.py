@@ -12,7 +12,7 @@ from tests.support.tiny import FAMILIES as TINY
 from warmstart.checkpoint.rename import locate
 from warmstart.composition.variants import published_config
 from warmstart.errors import CheckpointError
-from warmstart.families.catalogue import FAMILIES, family_of
+from warmstart.families.catalogue import FAMILIES, family_of, refuse_encoder_decoder
 from warmstart.families.family import Family
 from warmstart.model.config import LearnedPositions
 from warmstart.model.sequences import Sequences
@@ -130,3 +130,55 @@ def test_an_unknown_family_gets_the_nearest_and_all_of_them() -> None:
     assert message.startswith("some/checkpoint is of the family 'xml-roberta'")
     assert "did you mean 'xlm-roberta'?" in message
     assert all(name in message for family in FAMILIES for name in family.model_types)
+
+
+@pytest.mark.parametrize("model_type", ["codegen", "xglm", "megatron-bert", "stablelm"])
+def test_another_architecture_is_no_typo(model_type: str) -> None:
+    assert model_type in transformers.CONFIG_MAPPING
+    with pytest.raises(CheckpointError) as caught:
+        family_of({"model_type": model_type}, "some/checkpoint")
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model_type", ["mbart", "pegasus", "led", "m2m_100", "umt5", "whisper"])
+@pytest.mark.parametrize("config", [{}, {"is_encoder_decoder": True}], ids=str)
+def test_an_unsupported_encoder_decoder_is_named_as_one(
+    model_type: str, config: dict[str, object]
+) -> None:
+    config = {**config, "model_type": model_type}
+    message = f"is a pre-trained encoder-decoder of the family '{model_type}'.*: t5, mt5, bart"
+    with pytest.raises(CheckpointError, match=message):
+        family_of(config, "some/checkpoint")
+    with pytest.raises(CheckpointError, match=message):
+        refuse_encoder_decoder(config, "some/checkpoint")
+
+
+def test_what_is_no_unsupported_encoder_decoder_passes() -> None:
+    refuse_encoder_decoder({"model_type": "bart", "is_encoder_decoder": True}, "some/checkpoint")
+    refuse_encoder_decoder({"model_type": "gpt2"}, "some/checkpoint")
+
+
+@pytest.mark.parametrize("model_type", ["encoder-decoder", "encoder_decoder", "warmstart-llama"])
+def test_a_composed_model_is_no_half(model_type: str) -> None:
+    with pytest.raises(CheckpointError, match="is a composed model with two halves"):
+        family_of({"model_type": model_type, "is_encoder_decoder": True}, "some/checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"model_type": "mixtral"}, "mixtures of experts"),
+        ({"model_type": "a-new-one", "num_local_experts": 8}, "mixtures of experts"),
+        ({"model_type": "mamba2"}, "recurrent"),
+        ({"model_type": "qwen3_5_text"}, "recurrent"),
+    ],
+)
+def test_unlike_layers_are_refused_with_the_reason(config: dict[str, object], reason: str) -> None:
+    with pytest.raises(CheckpointError, match=f"cannot be composed: .*{reason}"):
+        family_of(config, "some/checkpoint")
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_tensorflows_names_of_norms_are_read_in_every_family(family: Family) -> None:
+    assert family.modernize("layer.3.norm.gamma") == "layer.3.norm.weight"
+    assert family.modernize("layer.3.norm.beta") == "layer.3.norm.bias"

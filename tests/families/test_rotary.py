@@ -148,7 +148,7 @@ def test_other_scaling_is_refused(kind: str, key: str) -> None:
 
 
 def test_scaling_without_its_values_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="by 'llama3' and does not say 'low_freq_factor'"):
+    with pytest.raises(CheckpointError, match="by 'llama3', but has no 'low_freq_factor'"):
         rotary({"rope_scaling": {"type": "llama3", "factor": 8.0}}, limit=8)
 
 
@@ -160,7 +160,7 @@ def test_scaling_of_local_layers_is_that_of_all_or_none() -> None:
     assert positions.scaling == RotaryScaling(kind="linear", factor=2.0)
     assert rotary({"rope_parameters": both}, limit=8, local_theta_key="base") == positions
     mixed = {"full_attention": linear, "sliding_attention": {**linear, "factor": 3.0}}
-    with pytest.raises(CheckpointError, match="sliding_attention layers in a way of their own"):
+    with pytest.raises(CheckpointError, match="sliding_attention layers differently"):
         rotary({"rope_parameters": mixed}, limit=8)
 
 
@@ -177,7 +177,7 @@ def test_windows_follow_the_list_before_the_formula() -> None:
     [
         (["full_attention"], 4, "layer_types name 1 layers and the checkpoint has 2"),
         (["full_attention", "chunked_attention"], 4, "layer_types have 'chunked_attention'"),
-        (["full_attention", "sliding_attention"], None, "no width is given for the window"),
+        (["full_attention", "sliding_attention"], None, "the window has no width"),
     ],
 )
 def test_layer_types_that_cannot_be_followed(

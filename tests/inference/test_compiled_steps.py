@@ -196,7 +196,7 @@ def test_a_failure_is_logged_once_and_decoding_continues(
         expected = "delete it"
     said = decoded_without(model, caplog)
     assert expected in said
-    reasons = said.count("Decoding goes on without a compiled step")
+    reasons = said.count("Decoding continues without a compiled step")
     assert reasons <= (2 if trouble == "damaged" else 1)  # files: of many sources, and of one
     assert "Traceback" not in said
 

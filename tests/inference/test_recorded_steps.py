@@ -167,7 +167,7 @@ def test_where_it_cannot_be_recorded_decoding_continues(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert first_outputs(model, SOURCES, SPECIAL, options) == expected
-    said = "Decoding goes on without a CUDA graph: operation not permitted."
+    said = "Decoding continues without a CUDA graph: operation not permitted."
     assert [record.getMessage() for record in caplog.records] == [said]
     assert len(refused) == 1
 

@@ -31,28 +31,28 @@ __all__ = [
     "read_json",
 ]
 
-ADAPTER_CONFIG = "adapter_config.json"  # of a folder with what is added to another model
+ADAPTER_CONFIG = "adapter_config.json"  # of a folder with an adapter for another model
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-# What a model needs from a hub repository and its folders (decoder_tokenizer): no code, no pickles,
-# no other frameworks' weights. Of its card only the licence is looked at.
+# The files of a hub repository and its folders (decoder_tokenizer) that a model needs: no code, no
+# pickles, no other frameworks' weights. Of the card only the licence is read.
 _HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "README.md"]
 _HUB_FILES = [*_HUB_TEXTS, "model*.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder with a config and, unless only the architecture is wanted, tensors.
+    """A folder with a config and, unless only the architecture is needed, tensors.
 
     Attributes:
-        name: as the user gave it: a folder or a hub id.
-        folder: where it is on disk.
-        config: what config.json says.
-        files: tensor name -> the safetensors file that holds it.
-        headers: tensor name -> shape, where only the headers of the files were fetched and no
-            tensor can be read; None where the files are here.
+        name: the user's name for it: a folder or a hub id.
+        folder: its folder on disk.
+        config: the content of config.json.
+        files: tensor name -> its safetensors file.
+        headers: tensor name -> shape, if only the headers of the files were fetched and no tensor
+            can be read; None if the files are local.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Checkpoint:
         return {name: shapes[name] for name in self.files}
 
     def read(self, names: Iterator[str] | list[str]) -> dict[str, Tensor]:
-        """The tensors of some names."""
+        """Tensors by name."""
         assert self.headers is None, "only the headers of these tensors were fetched"
         by_file: dict[Path, list[str]] = {}
         for name in names:
@@ -91,10 +91,10 @@ def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Ch
 
     Args:
         name: a folder, or a hub id such as ``google-bert/bert-base-uncased``.
-        weights: False where only config.json and the tokenizer are wanted.
+        weights: False if only config.json and the tokenizer are needed.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or one that cannot be read.
+        CheckpointError: if the checkpoint does not exist or cannot be read.
     """
     folder = find_folder(name, weights=weights)
     config = _config(folder)
@@ -106,13 +106,13 @@ def open_headers(name: str | os.PathLike[str]) -> Checkpoint:
     """Like `open_checkpoint`, but does not fetch the weights of a hub id.
 
     Names and shapes are read from the headers of the files on the hub; the tensors themselves
-    cannot be read. What is here already is opened as it is.
+    cannot be read. A local checkpoint is opened normally.
 
     Args:
         name: a folder or hub id.
 
     Raises:
-        CheckpointError: if there is no such checkpoint, or one that cannot be read.
+        CheckpointError: if the checkpoint does not exist or cannot be read.
     """
     folder = find_folder(name, weights=False)
     config = _config(folder)
@@ -130,27 +130,27 @@ def open_headers(name: str | os.PathLike[str]) -> Checkpoint:
 def find_folder(name: str | os.PathLike[str], *, weights: bool = True) -> Path:
     """The local folder of a checkpoint; a hub id is looked up in the cache, then on the hub.
 
-    ``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` mean what they mean to huggingface_hub.
+    ``HF_HOME``, ``HF_HUB_OFFLINE`` and ``HF_TOKEN`` have the same effect as in huggingface_hub.
 
     Args:
         name: a folder or hub id.
-        weights: whether the weights of a hub id are fetched, too.
+        weights: whether the weights of a hub id are fetched too.
 
     Raises:
-        CheckpointError: if there is none.
+        CheckpointError: if it does not exist.
     """
     name = os.fspath(name)
     path = Path(name).expanduser()
     if path.is_dir():
         if not (path / CONFIG).is_file() and (path / ADAPTER_CONFIG).is_file():
             raise CheckpointError(
-                f"The folder {name} holds an adapter, which is no model alone; make one of it and "
-                f"its base: warmstart export {name} --merge -o DIR."
+                f"The folder {name} holds an adapter, not a full model; merge it with its base "
+                f"model: warmstart export {name} --merge -o DIR."
             )
         if not (path / CONFIG).is_file():
             raise CheckpointError(
                 f"The folder {name} has no {CONFIG}, so it is not a model folder. "
-                "Give the folder that config.json lies in."
+                "Give the folder that contains config.json."
             )
         return path
     if path.exists():
@@ -167,7 +167,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises:
-        CheckpointError: if the file is missing or is no JSON object.
+        CheckpointError: if the file is missing or not a JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -181,7 +181,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Refuses a folder that `atomic_model_folder` would not replace.
+    """Rejects a folder that `atomic_model_folder` would not replace.
 
     Raises:
         OutputError: if the folder holds something that is not a model, or is a file.
@@ -215,14 +215,14 @@ def _config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
         raise CheckpointError(
-            f"{folder / CONFIG} has no model_type, so its architecture is not known. "
+            f"{folder / CONFIG} has no model_type, so its architecture is unknown. "
             'Add one, for example "model_type": "bert".'
         )
     return config
 
 
 def _weights_are_here(folder: Path) -> bool:
-    """Whether all that a snapshot of the hub has of weights was fetched before."""
+    """Whether all weights of a snapshot of the hub were fetched before."""
     if (folder / WEIGHTS).is_file():
         return True
     if not (folder / INDEX).is_file():
@@ -245,7 +245,7 @@ def _fetch_headers(name: str, snapshot: Path) -> dict[str, tuple[int, ...]]:
     except Exception as error:  # huggingface_hub's own, httpx's, or the system's
         raise CheckpointError(
             f"The headers of the weights of '{name}' could not be fetched "
-            f"({' '.join(str(error).split())}). Try again where there is a network, or download "
+            f"({' '.join(str(error).split())}). Try again with a network, or download "
             f"it: hf download {name}"
         ) from None
     return {
@@ -263,19 +263,19 @@ def _download(name: str, patterns: list[str]) -> Path:
         ) from None
     except LocalEntryNotFoundError:
         raise CheckpointError(
-            f"'{name}' is not a folder here and not in the local cache, and the hub cannot be "
+            f"'{name}' is neither a local folder nor in the local cache, and the hub cannot be "
             "reached (offline, or HF_HUB_OFFLINE is set). Give a local folder, or download it "
-            f"first where there is a network: hf download {name}"
+            f"first with a network: hf download {name}"
         ) from None
     except HfHubHTTPError as error:
         reason = str(error).strip().splitlines()[-1]
         raise CheckpointError(
-            f"The hub did not give '{name}' ({reason}). Check the name, and HF_TOKEN for a "
+            f"The hub refused '{name}' ({reason}). Check the name, and HF_TOKEN for a "
             "private or gated repository."
         ) from None
     except OSError as error:
         raise CheckpointError(
-            f"'{name}' is not a folder here and could not be fetched from the hub ({error})."
+            f"'{name}' is not a local folder and could not be fetched from the hub ({error})."
         ) from None
     if not (Path(folder) / CONFIG).is_file():
         raise CheckpointError(f"The hub repository '{name}' has no {CONFIG}.")
@@ -320,7 +320,7 @@ def _check_shards(index: Path, files: Mapping[str, Path]) -> None:
     lost = sorted(set(files) - held)
     if lost:
         raise CheckpointError(
-            f"{index} names tensors that its files do not hold: {', '.join(lost[:5])}"
+            f"{index} names tensors that its files lack: {', '.join(lost[:5])}"
             f"{' ...' if len(lost) > 5 else ''}."
         )
 

@@ -1,7 +1,7 @@
-"""Tables of tensor names, theirs and ours, read in both directions.
+"""Tables of tensor names, theirs and ours, used in both directions.
 
-A `Rule` names modules (``h.{i}.attn.c_attn``), and stands for their weight and bias; a rule that
-ends in ``.weight`` or ``.bias`` stands for that tensor alone. ``{i}`` is a layer number.
+A `Rule` names modules (``h.{i}.attn.c_attn``) and covers their weight and bias; a rule that ends in
+``.weight`` or ``.bias`` covers that tensor only. ``{i}`` is a layer number.
 """
 
 import difflib
@@ -27,13 +27,13 @@ class Rule:
     """One line of a table.
 
     Attributes:
-        theirs: their module, or several whose rows stand one after the other in ours.
+        theirs: their module, or several whose rows are concatenated in ours.
         ours: our module.
         transpose: whether their weight is stored as [in, out].
-        rows: rows of each of several modules, where they differ; default: equal parts.
-        heads: their rows go head by head, each head's query, key and value together (GPT-NeoX);
-            ours are all queries, all keys, all values. 0: as ours.
-        leading_axis: whether theirs has an axis of one before ours (BART's bias of the head).
+        rows: rows of each of several modules, if they differ; default: equal parts.
+        heads: number of heads, if their rows are grouped by head: its query, key and value
+            (GPT-NeoX); ours are all queries, all keys, all values. 0: the same order as ours.
+        leading_axis: whether theirs has a leading axis of size 1 (BART's bias of the head).
     """
 
     theirs: str | tuple[str, ...]
@@ -46,7 +46,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where one of our tensors is among theirs."""
+    """Their tensors that make up one of ours."""
 
     names: tuple[str, ...]
     transpose: bool
@@ -62,17 +62,17 @@ class Location:
         return tuple(shape[::-1] for shape in shapes) if self.transpose else shapes
 
     def rows_of_each(self, total: int) -> tuple[int, ...]:
-        """How many of our rows each of their tensors has."""
+        """Number of our rows in each of their tensors."""
         return self.rows or (total // len(self.names),) * len(self.names)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a checkpoint's tensors meet a model's.
+    """A checkpoint's tensors matched with a model's.
 
     Attributes:
-        found: ours -> where it is among theirs.
-        absent: ours that the checkpoint may lack and does.
+        found: ours -> its location among theirs.
+        absent: optional ones of ours that the checkpoint lacks.
         unused: theirs that are dropped on purpose.
     """
 
@@ -82,7 +82,7 @@ class Match:
 
 
 def locate(ours: str, rules: Iterable[Rule]) -> Location:
-    """Finds one of our tensors among theirs by the first rule that names it."""
+    """The location of one of our tensors, by the first rule that names it."""
     module, _, kind = ours.rpartition(".")
     for rule in rules:
         whole = rule.ours.endswith((".weight", ".bias"))
@@ -111,16 +111,16 @@ def match(
     unused: Sequence[str] = (),
     ignored: Sequence[str] = (),
 ) -> Match:
-    """Meets every tensor of a model with a checkpoint's, strictly.
+    """Matches every tensor of a model with a checkpoint's, strictly.
 
     Args:
         expected: shapes of our tensors.
         available: shapes of theirs.
         rules: the family's table.
         what: names the checkpoint in the error.
-        optional: ours that may be absent.
+        optional: ours that may be missing.
         unused: patterns of theirs that are dropped and reported.
-        ignored: patterns of theirs that are no parameters, or copies of ones that are.
+        ignored: patterns of theirs that are buffers, or copies of parameters.
 
     Raises:
         ConversionError: with every missing, unexpected and misshapen tensor at once.
@@ -144,7 +144,7 @@ def match(
         for name, theirs in zip(location.names, location.shapes(shape), strict=True):
             if tuple(available[name]) != theirs:
                 misshapen.append(
-                    f"{name} is {list(available[name])} where the config asks for {list(theirs)}"
+                    f"{name} is {list(available[name])} where the config has {list(theirs)}"
                 )
         found[ours] = location
     left = [name for name in available if name not in taken and not _any(name, ignored)]
@@ -155,7 +155,7 @@ def match(
 
 
 def to_ours(location: Location, tensors: "Sequence[Tensor]") -> "Tensor":
-    """Their tensors of one location as one of ours."""
+    """One of our tensors from theirs."""
     if location.leading_axis:
         tensors = [tensor.squeeze(0) for tensor in tensors]
     if location.transpose:
@@ -170,36 +170,36 @@ def to_ours(location: Location, tensors: "Sequence[Tensor]") -> "Tensor":
 
 
 def to_theirs(location: Location, tensor: "Tensor") -> "dict[str, Tensor]":
-    """One of our tensors as theirs: the inverse of `to_ours`."""
+    """Their tensors from one of ours: the inverse of `to_ours`."""
     rows = list(location.rows_of_each(tensor.shape[0]))
     if location.heads:
         tensor = _regrouped(tensor, 3, location.heads)
     pieces = tensor.split(rows)
     return {
-        name: _laid_out(location, piece).contiguous()
+        name: _in_their_layout(location, piece).contiguous()
         for name, piece in zip(location.names, pieces, strict=True)
     }
 
 
-def _laid_out(location: Location, piece: "Tensor") -> "Tensor":
+def _in_their_layout(location: Location, piece: "Tensor") -> "Tensor":
     if location.leading_axis:
         return piece[None]
     return piece.T if location.transpose else piece
 
 
 def _regrouped(tensor: "Tensor", outer: int, inner: int) -> "Tensor":
-    """Rows in `outer` groups of `inner` parts as rows in `inner` groups of `outer` parts."""
+    """Rows in `outer` groups of `inner` parts, regrouped into `inner` groups of `outer` parts."""
     parts: Tensor = tensor.unflatten(0, (outer, inner, -1))
     return parts.transpose(0, 1).flatten(0, 2)
 
 
 def _layer(pattern: str, name: str) -> str | None:
-    """The layer number with which a pattern gives a name ("" if it has none), or None."""
+    """The layer number in a name that matches a pattern ("" without one), or None."""
     if "{i}" not in pattern:
         return "" if pattern == name else None
     before, after = pattern.split("{i}", 1)
-    found = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
-    return found.group(1) if found else None
+    layer = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+    return layer.group(1) if layer else None
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:

@@ -20,8 +20,7 @@ def spelled_as_rules(checkpoint: Checkpoint, composition: Composition) -> Mappin
         modern = name
         for family, start in _halves(composition):
             if name.startswith(start):  # one half's old spelling may be the other's own
-                for old, new in family.aliases:
-                    modern = modern.replace(old, new)
+                modern = family.modernize(modern)
         spelled[modern] = name
     return spelled
 

@@ -28,7 +28,11 @@ from warmstart.composition.names import (
 )
 from warmstart.composition.pretrained_seq2seq import pretrained_config_json, read_pretrained
 from warmstart.errors import CheckpointError
-from warmstart.families.catalogue import family_of, seq2seq_family_of
+from warmstart.families.catalogue import (
+    family_of,
+    refuse_encoder_decoder,
+    seq2seq_family_of,
+)
 from warmstart.model.copies import materialize
 from warmstart.model.encoder_decoder import EncoderDecoder
 
@@ -101,6 +105,7 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
     ours = config.get(KEY)
     if config["model_type"] not in _ENCODER_DECODER:
         if not isinstance(ours, Mapping):
+            refuse_encoder_decoder(config, checkpoint.name)
             raise CheckpointError(
                 f"{checkpoint.name} is a single checkpoint ({config['model_type']}), not an "
                 "encoder-decoder. Compose it first: warmstart compose ENCODER DECODER -o DIR"

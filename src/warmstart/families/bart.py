@@ -1,4 +1,4 @@
-"""BART, and what Marian has in common with it."""
+"""BART, and the parts that Marian shares with it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -38,17 +38,17 @@ def bart_model(
 
     Args:
         config: config.json.
-        vocabulary: rows of the word embedding, where the config does not say.
+        vocabulary: rows of the word embedding, unless the config has them.
         positions: of either half.
         embedding_norm: over the sum of word and position vectors.
 
     Raises:
-        CheckpointError: if the config says that a part has an embedding of its own.
+        CheckpointError: if a part has its own embedding by the config.
     """
     if not field(config, "tie_word_embeddings", True):
         raise CheckpointError(
             f"The head of this {config.get('model_type')} checkpoint is not its word embedding "
-            "(tie_word_embeddings is false, or the files hold another tensor); only one that is "
+            "(tie_word_embeddings is false, or the files hold another tensor); only tied heads "
             "can be loaded."
         )
     embedding = EmbeddingConfig(
@@ -97,7 +97,7 @@ def _stack(
 
 
 def bart_rules(config: EncoderDecoderConfig) -> tuple[Rule, ...]:
-    """Names of the whole model."""
+    """Names of the full model."""
     return (
         Rule(WORDS, "encoder.embedding.word.weight"),
         Rule(WORDS, "decoder.embedding.word.weight"),
@@ -160,7 +160,7 @@ def _target_start(config: Config) -> tuple[int, ...]:
 
 BART = Seq2SeqFamily(
     name="bart",
-    description="BART: whole, byte-level BPE, 1024 positions",
+    description="BART: pre-trained encoder-decoder, byte-level BPE, 1024 positions",
     model_types=("bart",),
     configure=_configure,
     rules=bart_rules,

@@ -1,4 +1,4 @@
-"""BERT, and what the other BERT-like families have in common with it."""
+"""BERT, and the parts that its relatives share with it."""
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError
@@ -22,7 +22,7 @@ def bert_stack(config: Config, *, position_offset: int = 0, token_types: int = 2
     Args:
         config: config.json.
         position_offset: row of the first token in the position table.
-        token_types: rows of the type table where the config does not say.
+        token_types: rows of the type table, unless the config has them.
     """
     kind = field(config, "position_embedding_type", "absolute")
     if kind != "absolute":
@@ -71,7 +71,7 @@ def bert_head(config: Config) -> HeadConfig:
 
 
 def block_rules() -> tuple[Rule, ...]:
-    """Embeddings and blocks as BERT and its relatives name them."""
+    """Names of embeddings and blocks in BERT and its relatives."""
     layer = "encoder.layer.{i}"
     self_attention = f"{layer}.attention.self"
     cross_attention = f"{layer}.crossattention.self"
@@ -122,8 +122,6 @@ BERT = Family(
     head_prefix="cls.",
     unused=("pooler.*", "cls.seq_relationship.*"),
     ignored=("embeddings.position_ids", "embeddings.token_type_ids", "cls.predictions.decoder.*"),
-    # The first checkpoints name their norms as TensorFlow did.
-    aliases=(("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias")),
     encoder_class="BertModel",
     decoder_class="BertLMHeadModel",
 )

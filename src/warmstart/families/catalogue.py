@@ -1,6 +1,8 @@
-"""The families that can be composed, and those that are loaded whole."""
+"""The families that can be composed, and the encoder-decoders that can be loaded."""
 
-from warmstart.errors import CheckpointError, did_you_mean
+from difflib import get_close_matches
+
+from warmstart.errors import CheckpointError
 from warmstart.families.bart import BART
 from warmstart.families.bert import BERT
 from warmstart.families.bert_generation import BERT_GENERATION
@@ -23,7 +25,14 @@ from warmstart.families.seq2seq_family import Seq2SeqFamily
 from warmstart.families.t5 import MT5, T5
 from warmstart.families.t5gemma import T5GEMMA
 
-__all__ = ["FAMILIES", "SEQ2SEQ_FAMILIES", "family_of", "seq2seq_family_of"]
+__all__ = [
+    "FAMILIES",
+    "SEQ2SEQ_FAMILIES",
+    "family_of",
+    "is_encoder_decoder",
+    "refuse_encoder_decoder",
+    "seq2seq_family_of",
+]
 
 FAMILIES: tuple[Family, ...] = (
     BERT,
@@ -50,23 +59,77 @@ FAMILIES: tuple[Family, ...] = (
     MODERNBERT_DECODER,
 )
 SEQ2SEQ_FAMILIES: tuple[Seq2SeqFamily, ...] = (T5, MT5, BART, MARIAN, T5GEMMA)
+_MIXTURE = "its feed-forward layers are mixtures of experts, and the stack has one feed-forward"
+_STATE_SPACE = "some or all of its layers are recurrent (state-space or linear attention)"
 _DISENTANGLED = (
     "its attention multiplies queries and keys with relative positions, pair by pair, which no "
     "position kind of the stack does"
 )
-_ALIBI = "its positions are a penalty that grows with distance (ALiBi), which the stack has not"
-# Known and left out: (model_type, why).
-_LEFT_OUT: tuple[tuple[str, str], ...] = (
-    ("albert", "one layer's weights serve all of its layers"),
-    ("bloom", _ALIBI),
-    ("deberta", _DISENTANGLED),
-    ("deberta-v2", _DISENTANGLED),
-    ("gemma3", "it reads images too; one saved as 'gemma3_text', such as the 1B, can be composed"),
-    ("longformer", "its global tokens have projections of their own"),
-    ("mpt", _ALIBI),
-    ("xlnet", _DISENTANGLED),
+_ALIBI = "its positions are a penalty that grows with distance (ALiBi), which the stack lacks"
+# Known and left out: why, and the model types.
+_LEFT_OUT: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("one layer's weights serve all of its layers", ("albert",)),
+    (_ALIBI, ("bloom", "mpt")),
+    (_DISENTANGLED, ("deberta", "deberta-v2", "xlnet")),
+    (
+        "it reads images too; a text-only one, saved as 'gemma3_text', can be composed",
+        ("gemma3",),
+    ),
+    ("its global tokens have separate projections", ("longformer",)),
+    (
+        _MIXTURE,
+        (
+            "dbrx",
+            "deepseek_v2",
+            "deepseek_v3",
+            "deepseek_v32",
+            "dots1",
+            "ernie4_5_moe",
+            "flex_olmo",
+            "glm4_moe",
+            "gpt_oss",
+            "granitemoe",
+            "granitemoeshared",
+            "hunyuan_v1_moe",
+            "jetmoe",
+            "llama4",
+            "llama4_text",
+            "minimax_m2",
+            "mixtral",
+            "olmoe",
+            "phimoe",
+            "qwen2_moe",
+            "qwen3_moe",
+        ),
+    ),
+    (
+        _STATE_SPACE,
+        (
+            "bamba",
+            "falcon_h1",
+            "falcon_mamba",
+            "granitemoehybrid",
+            "jamba",
+            "kimi_linear",
+            "lfm2",
+            "mamba",
+            "mamba2",
+            "minimax",
+            "nemotron_h",
+            "olmo_hybrid",
+            "qwen3_5",
+            "qwen3_5_text",
+            "qwen3_next",
+            "recurrent_gemma",
+            "rwkv",
+            "xlstm",
+            "zamba",
+            "zamba2",
+        ),
+    ),
 )
 _PAGE = "docs/how-to/add-a-family.md"
+_TYPO = 0.8  # similarity of two model types, from which one is taken for a typo of the other
 
 
 def family_of(config: Config, name: str) -> Family:
@@ -74,32 +137,36 @@ def family_of(config: Config, name: str) -> Family:
 
     Args:
         config: config.json.
-        name: names the checkpoint in the error.
+        name: the checkpoint's, for the error.
 
     Raises:
-        CheckpointError: if no family has its model_type; names the nearest and all of them, and
-            says why it is left out where we know.
+        CheckpointError: if no family has its model_type; with the reason where it is known, the
+            nearest type for a typo, and all supported types.
     """
     model_type = str(config.get("model_type"))
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
     known = [known for family in FAMILIES for known in family.model_types]
+    allowed = f"Allowed: {', '.join(known)}."
     if seq2seq_family_of(config) is not None:
         raise CheckpointError(
-            f"{name} is of the family '{model_type}', an encoder-decoder already; it is loaded "
-            "whole, as a model. To compose, choose a checkpoint of another family. "
-            f"Allowed: {', '.join(known)}."
+            f"{name} is of the family '{model_type}', an encoder-decoder already; it is loaded as "
+            f"a model. To compose, choose a checkpoint of another family. {allowed}"
         )
-    reason = dict(_LEFT_OUT).get(model_type)
+    if is_encoder_decoder(config):
+        raise CheckpointError(f"{name} {_describe(model_type)} Choose another one. {allowed}")
+    reason = _reason(config, model_type)
     if reason is not None:
         raise CheckpointError(
             f"{name} is of the family '{model_type}', which cannot be composed: {reason}. "
-            f"Choose a checkpoint of another family. Allowed: {', '.join(known)}."
+            f"Choose a checkpoint of another family. {allowed}"
         )
+    near = () if _exists(model_type) else get_close_matches(model_type, known, 1, _TYPO)
+    hint = f"did you mean '{near[0]}'? " if near else ""
     raise CheckpointError(
         f"{name} is of the family '{model_type}', which cannot be composed; "
-        f"{did_you_mean(model_type, known)} How to add one: {_PAGE}."
+        f"{hint}{allowed} How to add one: {_PAGE}."
     )
 
 
@@ -107,3 +174,61 @@ def seq2seq_family_of(config: Config) -> Seq2SeqFamily | None:
     """The family of a pre-trained encoder-decoder's config, None for any other."""
     model_type = config.get("model_type")
     return next((family for family in SEQ2SEQ_FAMILIES if model_type in family.model_types), None)
+
+
+def is_encoder_decoder(config: Config) -> bool:
+    """Whether a config is of an encoder-decoder, supported or not."""
+    if config.get("is_encoder_decoder") is True:
+        return True
+    from transformers.models.auto import modeling_auto as auto
+
+    return any(
+        config.get("model_type") in types
+        for types in (
+            auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+            auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
+        )
+    )
+
+
+def refuse_encoder_decoder(config: Config, name: str) -> None:
+    """Rejects the config of an encoder-decoder that is not of `SEQ2SEQ_FAMILIES`.
+
+    Args:
+        config: config.json.
+        name: the checkpoint's, for the error.
+
+    Raises:
+        CheckpointError: if it is one.
+    """
+    if seq2seq_family_of(config) is None and is_encoder_decoder(config):
+        raise CheckpointError(
+            f"{name} {_describe(str(config.get('model_type')))} Choose one of these families, or "
+            "compose two checkpoints: warmstart compose ENCODER DECODER -o DIR"
+        )
+
+
+def _describe(model_type: str) -> str:
+    if model_type in ("encoder-decoder", "encoder_decoder") or model_type.startswith("warmstart-"):
+        return "is a composed model with two halves, not a checkpoint to compose."
+    loaded = [known for family in SEQ2SEQ_FAMILIES for known in family.model_types]
+    return (
+        f"is a pre-trained encoder-decoder of the family '{model_type}', which can be neither "
+        f"composed nor loaded; encoder-decoders that can be loaded: {', '.join(loaded)}."
+    )
+
+
+def _reason(config: Config, model_type: str) -> str | None:
+    """Why checkpoints of a type cannot be composed; None: not known."""
+    for reason, types in _LEFT_OUT:
+        if model_type in types:
+            return reason
+    experts = [config.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts")]
+    return _MIXTURE if any(isinstance(count, int) and count > 1 for count in experts) else None
+
+
+def _exists(model_type: str) -> bool:
+    """Whether transformers has such a type, so that it is not a typo of another."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return model_type in CONFIG_MAPPING_NAMES

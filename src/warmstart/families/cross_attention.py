@@ -1,4 +1,4 @@
-"""Names for cross-attention in families that have none of their own: T5Gemma's."""
+"""Names of cross-attention for families without it: T5Gemma's."""
 
 from warmstart.checkpoint.rename import Rule
 
@@ -9,7 +9,7 @@ def cross_attention_rules(layer: str) -> tuple[Rule, ...]:
     """Rules for every tensor that a cross-attention sublayer can have.
 
     Args:
-        layer: what the family puts before a layer's names, with ``{i}``.
+        layer: the family's prefix of a layer's names, with ``{i}``.
     """
     block, theirs = "blocks.{i}.cross_attention", f"{layer}.cross_attn"
     return (

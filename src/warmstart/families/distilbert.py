@@ -1,4 +1,4 @@
-"""DistilBERT: BERT with half the layers, no token types and names of its own."""
+"""DistilBERT: BERT with half the layers, no token types and other names."""
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.families.cross_attention import cross_attention_rules
@@ -15,7 +15,7 @@ from warmstart.model.config import (
 
 __all__ = ["DISTILBERT"]
 
-_NORM = NormConfig(eps=1e-12)  # its config does not say, and its code has this
+_NORM = NormConfig(eps=1e-12)  # constant in its code
 
 
 def _stack(config: Config) -> StackConfig:

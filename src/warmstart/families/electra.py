@@ -1,4 +1,4 @@
-"""ELECTRA: BERT's blocks under word vectors of a width of their own."""
+"""ELECTRA: BERT's blocks with word vectors of a separate width."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from warmstart.model.config import HeadConfig, NormConfig, StackConfig
 
 __all__ = ["ELECTRA"]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _DEFAULTS = {
     "vocab_size": 30522,
     "hidden_size": 256,
@@ -30,7 +30,7 @@ def _head(config: Config) -> HeadConfig:
     return HeadConfig(
         tied=field(config, "tie_word_embeddings", True),
         bias=True,
-        transform="gelu",  # whatever the blocks' activation is
+        transform="gelu",  # whatever the blocks' activation
         transform_norm=NormConfig(eps=field(config, "layer_norm_eps", 1e-12)),
     )
 

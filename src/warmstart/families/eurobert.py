@@ -9,7 +9,7 @@ from warmstart.model.config import HeadConfig, StackConfig
 
 __all__ = ["EUROBERT"]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _DEFAULTS = {
     "vocab_size": 128_256,
     "hidden_size": 768,

@@ -1,4 +1,4 @@
-"""What one family of checkpoints is: a mapping of its config, and a table of its names."""
+"""A family of checkpoints: a mapping of its config, and a table of its names."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError, did_you_mean
 from warmstart.model.config import Activation, HeadConfig, StackConfig
 
-__all__ = ["Config", "Family", "activation", "field"]
+__all__ = ["Config", "Family", "activation", "field", "modern_norm"]
 
-Config = Mapping[str, Any]  # what a config.json holds
+Config = Mapping[str, Any]  # the content of a config.json
 
 _ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
@@ -21,6 +21,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "swish": "silu",
     "relu": "relu",
 }
+_OF_TENSORFLOW = {"gamma": "weight", "beta": "bias"}  # a norm's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,20 +29,20 @@ class Family:
     """One family of checkpoints.
 
     Attributes:
-        name: how we call it.
+        name: our name of it.
         description: one line for ``warmstart list families``.
-        model_types: what config.json may say.
+        model_types: its values of model_type in config.json.
         pretrained_as: "encoder" (bidirectional) or "decoder" (causal).
         stack: config.json -> the stack as it was pre-trained.
         head: config.json -> the language-modelling head.
         rules: names, theirs and ours; theirs without the prefix.
-        prefix: what a model with a head puts before its base model's names.
-        head_prefix: what the names of the language-modelling head begin with; one or several.
-        unused: patterns of tensors that we drop, reported as unused.
+        prefix: of the base model's names in a model with a head.
+        head_prefix: one or several, of the names of the language-modelling head.
+        unused: patterns of tensors that are dropped and reported as unused.
         ignored: patterns of buffers, and of copies of tied tensors.
-        aliases: old spellings inside names, and what they are now.
-        encoder_class: the class that transformers takes for it as encoder, for config.json.
-        decoder_class: the same as decoder with cross-attention; None where it has none.
+        aliases: old spellings inside names, and the current ones.
+        encoder_class: transformers' class for it as encoder, for config.json.
+        decoder_class: the same as decoder with cross-attention; None if it has none.
         layers_key: the config's name of the number of layers.
         positions_skip_pad: whether transformers counts positions past tokens with the pad's id.
     """
@@ -69,22 +70,35 @@ class Family:
         prefixes = (self.head_prefix,) if isinstance(self.head_prefix, str) else self.head_prefix
         return tuple(f"{prefix}*" for prefix in prefixes)
 
-    def strip(self, name: str) -> str:
-        """A tensor's name as the rules spell it: no prefix, no old spelling."""
+    def modernize(self, name: str) -> str:
+        """A tensor's name without old spellings."""
         for old, new in self.aliases:
             name = name.replace(old, new)
-        return name.removeprefix(self.prefix)
+        return modern_norm(name)
+
+    def strip(self, name: str) -> str:
+        """A tensor's name as the rules spell it: no prefix, no old spelling."""
+        return self.modernize(name).removeprefix(self.prefix)
 
     def spell(self, name: str) -> str:
         """A rule's name as a model with a head spells it: the inverse of `strip`."""
         return name if name.startswith(self.head_prefix) else self.prefix + name
 
 
+def modern_norm(name: str) -> str:
+    """A tensor's name, with TensorFlow's names of a norm's weight and bias replaced.
+
+    The first releases of BERT and its relatives have them, whatever the family.
+    """
+    module, _, kind = name.rpartition(".")
+    return f"{module}.{_OF_TENSORFLOW[kind]}" if kind in _OF_TENSORFLOW else name
+
+
 def field(config: Config, key: str, *default: Any) -> Any:
     """A value of config.json.
 
     Raises:
-        CheckpointError: if it is not there and has no default.
+        CheckpointError: if it is missing and has no default.
     """
     value = config.get(key)
     if value is not None:
@@ -92,16 +106,16 @@ def field(config: Config, key: str, *default: Any) -> Any:
     if default:
         return default[0]
     raise CheckpointError(
-        f"The config of this {config.get('model_type')} checkpoint has no '{key}'; its "
-        "architecture cannot be told without it. Restore the config.json that it was saved with."
+        f"The config of this {config.get('model_type')} checkpoint has no '{key}', without which "
+        "its architecture is unknown. Restore the config.json that it was saved with."
     )
 
 
 def activation(config: Config, key: str, default: str) -> Activation:
-    """The activation that a config names.
+    """The activation named in a config.
 
     Raises:
-        CheckpointError: if we have no such activation.
+        CheckpointError: if the stack has no such activation.
     """
     name = field(config, key, default)
     if name not in _ACTIVATIONS:

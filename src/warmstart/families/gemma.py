@@ -5,14 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from warmstart.checkpoint.rename import Rule
-from warmstart.families.family import Config, Family, field
-from warmstart.families.llama import llama_rules, llama_stack
+from warmstart.families.family import Config, field
+from warmstart.families.llama import decoder_family, llama_rules, llama_stack
 from warmstart.families.rotary import rotary, windows
 from warmstart.model.config import HeadConfig, StackConfig
 
 __all__ = ["GEMMA", "GEMMA2", "GEMMA3"]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _GEMMA = {
     "vocab_size": 256_000,
     "hidden_size": 3072,
@@ -45,7 +45,7 @@ _GEMMA3 = {
 
 
 def _common(values: Config, activation: str) -> StackConfig:
-    """What all three have: norms by 1 + weight, and word vectors times the root of the width."""
+    """Common to all three: norms by 1 + weight, and word vectors times the root of the width."""
     stack = llama_stack({**values, "hidden_act": activation})
     return replace(
         stack,
@@ -62,7 +62,7 @@ def _gemma(config: Config) -> StackConfig:
 
 
 def _sandwiched(values: Config) -> StackConfig:
-    """What Gemma 2 and 3 have: norms after the sublayers too, and a scale of the scores."""
+    """Common to Gemma 2 and 3: norms after the sublayers too, and a scale of the scores."""
     stack = _common(values, field(values, "hidden_activation", "gelu_pytorch_tanh"))
     scale = field(values, "query_pre_attn_scalar") ** -0.5
     return replace(stack, norm_order="sandwich", attention=replace(stack.attention, scale=scale))
@@ -76,8 +76,8 @@ def _gemma2(config: Config) -> StackConfig:
     return replace(
         stack,
         attention=replace(stack.attention, soft_cap=soft_cap),
-        # As an encoder a token sees as far ahead as back. T5Gemma's encoder, made from Gemma 2,
-        # sees one token more on both sides: there the window's width is included.
+        # As an encoder a token sees equally far in both directions. T5Gemma's encoder, made from
+        # Gemma 2, sees one token more on both sides.
         windows=windows(values, stack.layers, span, lambda layer: layer % 2 == 0),
     )
 
@@ -88,7 +88,7 @@ def _gemma3(config: Config) -> StackConfig:
     bidirectional = bool(field(values, "use_bidirectional_attention", False))  # EmbeddingGemma
     span = values["sliding_window"]
     if bidirectional and span is not None:
-        span = span // 2 + 1  # there it is the width of both sides together
+        span = span // 2 + 1  # there it is the width of both sides
     pattern = field(values, "sliding_window_pattern")
     return replace(
         stack,
@@ -128,36 +128,20 @@ def _rules(stack: StackConfig) -> tuple[Rule, ...]:
     )
 
 
-def _family(
-    name: str,
-    description: str,
-    stack: Callable[[Config], StackConfig],
-    head: Callable[[Config], HeadConfig],
-) -> Family:
-    return Family(
-        name=name,
-        description=description,
-        model_types=(name,),
-        pretrained_as="decoder",
-        stack=stack,
-        head=head,
-        rules=_rules,
-        prefix="model.",
-        head_prefix="lm_head.",
-        ignored=("lm_head.weight", "layers.*.self_attn.rotary_emb.inv_freq"),
-    )
-
-
-GEMMA = _family("gemma", "Gemma 1: decoder-only, SentencePiece", _gemma, _head({}))
-GEMMA2 = _family(
+GEMMA = decoder_family(
+    "gemma", "Gemma 1: decoder-only, SentencePiece", _gemma, head=_head({}), rules=_rules
+)
+GEMMA2 = decoder_family(
     "gemma2",
     "Gemma 2: decoder-only, SentencePiece, every other layer with a window, capped logits",
     _gemma2,
-    _head(_GEMMA2),
+    head=_head(_GEMMA2),
+    rules=_rules,
 )
-GEMMA3 = _family(
+GEMMA3 = decoder_family(
     "gemma3_text",
     "Gemma 3, text only: decoder-only, SentencePiece, five layers of six with a window",
     _gemma3,
-    _head(_GEMMA3),
+    head=_head(_GEMMA3),
+    rules=_rules,
 )

@@ -1,4 +1,4 @@
-"""GPT-NeoX, and Pythia, which is it."""
+"""GPT-NeoX and Pythia."""
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.families.cross_attention import cross_attention_rules
@@ -15,7 +15,7 @@ from warmstart.model.config import (
 
 __all__ = ["GPT_NEOX"]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _DEFAULTS = {
     "vocab_size": 50432,
     "hidden_size": 6144,
@@ -85,7 +85,7 @@ def _rules(stack: StackConfig) -> tuple[Rule, ...]:
         Rule(f"{layer}.mlp.dense_h_to_4h", f"{block}.feed_forward.up"),
         Rule(f"{layer}.mlp.dense_4h_to_h", f"{block}.feed_forward.down"),
         Rule("final_layer_norm", "final_norm"),
-        # As files have it; transformers 5 calls it lm_head in memory and writes this name.
+        # The name in files; transformers 5 calls it lm_head in memory.
         Rule("embed_out.weight", "head.weight"),
     )
 

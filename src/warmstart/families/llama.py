@@ -1,4 +1,4 @@
-"""Llama, and Mistral and Qwen, which are it with other values."""
+"""Llama, and the same architecture with other values: Mistral and Qwen."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,9 +17,18 @@ from warmstart.model.config import (
     StackConfig,
 )
 
-__all__ = ["LLAMA", "MISTRAL", "QWEN2", "QWEN3", "llama_rules", "llama_stack"]
+__all__ = [
+    "LLAMA",
+    "MISTRAL",
+    "QWEN2",
+    "QWEN3",
+    "decoder_family",
+    "llama_head",
+    "llama_rules",
+    "llama_stack",
+]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _LLAMA = {
     "vocab_size": 32000,
     "hidden_size": 4096,
@@ -83,7 +92,7 @@ def llama_stack(config: Config) -> StackConfig:
 
 
 def llama_rules(stack: StackConfig) -> tuple[Rule, ...]:
-    """Llama's names, which nearly every decoder of today has."""
+    """Llama's names, which nearly all current decoders have."""
     layer, block = "layers.{i}", "blocks.{i}"
     attention = stack.attention
     queries, keys = (
@@ -143,26 +152,49 @@ def _qwen3(config: Config) -> StackConfig:
     return replace(stack, attention=replace(stack.attention, query_key_norm=stack.norm))
 
 
-def _head(config: Config) -> HeadConfig:
+def llama_head(config: Config) -> HeadConfig:
+    """Llama's head: a weight of its own unless the config ties it."""
     return HeadConfig(tied=field(config, "tie_word_embeddings", False))
 
 
-def _family(name: str, description: str, stack: Callable[[Config], StackConfig]) -> Family:
+def decoder_family(
+    name: str,
+    description: str,
+    stack: Callable[[Config], StackConfig],
+    *,
+    head: Callable[[Config], HeadConfig] = llama_head,
+    rules: Callable[[StackConfig], tuple[Rule, ...]] = llama_rules,
+) -> Family:
+    """A decoder-only family with Llama's prefixes.
+
+    Args:
+        name: its model_type, and our name of it.
+        description: see `Family`, as the other arguments.
+        stack: see `Family`.
+        head: see `Family`.
+        rules: see `Family`.
+    """
     return Family(
         name=name,
         description=description,
         model_types=(name,),
         pretrained_as="decoder",
         stack=stack,
-        head=_head,
-        rules=llama_rules,
+        head=head,
+        rules=rules,
         prefix="model.",
         head_prefix="lm_head.",
         ignored=("lm_head.weight", "layers.*.self_attn.rotary_emb.inv_freq"),
     )
 
 
-LLAMA = _family("llama", "Llama 1 to 3, SmolLM and others saved as it: decoder-only", _llama)
-MISTRAL = _family("mistral", "Mistral: decoder-only, with a window in its first version", _mistral)
-QWEN2 = _family("qwen2", "Qwen 2 and 2.5: decoder-only, byte-level BPE", _qwen2)
-QWEN3 = _family("qwen3", "Qwen 3: decoder-only, byte-level BPE, normed queries and keys", _qwen3)
+LLAMA = decoder_family(
+    "llama", "Llama 1 to 3, SmolLM and others saved as Llama: decoder-only", _llama
+)
+MISTRAL = decoder_family(
+    "mistral", "Mistral: decoder-only, with a window in its first version", _mistral
+)
+QWEN2 = decoder_family("qwen2", "Qwen 2 and 2.5: decoder-only, byte-level BPE", _qwen2)
+QWEN3 = decoder_family(
+    "qwen3", "Qwen 3: decoder-only, byte-level BPE, normed queries and keys", _qwen3
+)

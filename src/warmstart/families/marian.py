@@ -42,7 +42,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
 
 MARIAN = Seq2SeqFamily(
     name="marian",
-    description="Marian (OPUS-MT): whole, translation, SentencePiece, fixed positions",
+    description="Marian (OPUS-MT): pre-trained encoder-decoder for translation, fixed positions",
     model_types=("marian",),
     configure=_configure,
     rules=bart_rules,

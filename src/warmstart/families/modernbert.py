@@ -57,7 +57,7 @@ def _stack(config: Config) -> StackConfig:
         windows=windows(
             config,
             layers,
-            # local_attention counts both sides; ours is a distance that is too far.
+            # local_attention counts both sides; ours is the first distance out of reach.
             field(config, "local_attention", 128) // 2 + 1,
             sliding=lambda layer: layer % every != 0,
         ),
@@ -68,7 +68,7 @@ def _stack(config: Config) -> StackConfig:
 
 def _rotary(config: Config) -> Rotary:
     if "local_rope_theta" in config and config["local_rope_theta"] is None:
-        # Written by those who wanted one base for all layers.
+        # Null stands for one base for all layers.
         config = {**config, "local_rope_theta": field(config, "global_rope_theta", 160_000.0)}
     positions = rotary(
         config,

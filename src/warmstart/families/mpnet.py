@@ -11,7 +11,7 @@ from warmstart.model.config import HeadConfig, NormConfig, RelativeBias, StackCo
 
 __all__ = ["MPNET"]
 
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _DEFAULTS = {
     "vocab_size": 30527,
     "hidden_size": 768,
@@ -29,7 +29,7 @@ def _stack(config: Config) -> StackConfig:
     if buckets != _BUCKETS:
         raise CheckpointError(
             f"The config's relative_attention_num_buckets is {buckets}; an MPNet can be composed "
-            f"only with {_BUCKETS}, which is what it was published with."
+            f"only with {_BUCKETS}, as it was published."
         )
     stack = bert_stack({**_DEFAULTS, **config}, position_offset=_OFFSET, token_types=0)
     return replace(stack, relative_bias=RelativeBias(buckets=buckets))
@@ -39,7 +39,7 @@ def _head(config: Config) -> HeadConfig:
     return HeadConfig(
         tied=field(config, "tie_word_embeddings", True),
         bias=True,
-        transform="gelu",  # whatever the blocks' activation is
+        transform="gelu",  # whatever the blocks' activation
         transform_norm=NormConfig(eps=field(config, "layer_norm_eps", 1e-12)),
     )
 

@@ -1,7 +1,7 @@
 """NomicBERT: BERT's post-norm with rotary positions, gated feed-forwards and few biases.
 
 Its checkpoints have GPT-2's keys in config.json, those saved by transformers 5 have BERT's, and
-some have both; the tensors are named alike in all of them.
+some have both; tensors have the same names in all of them.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from warmstart.model.config import (
 
 __all__ = ["NOMIC_BERT"]
 
-# Its own code can do more; among what is published only the mixture of experts makes use of it.
+# Its own code has more; of the published checkpoints only the mixture of experts uses it.
 _ONLY = {
     "activation_function": "swiglu",
     "causal": False,
@@ -81,7 +81,7 @@ def _stack(config: Config) -> StackConfig:
         norm_order="post",
         rotary=rotary(
             config,
-            # Longer texts need another base, which their own code finds as it goes.
+            # Longer texts need another base, which their own code derives from the length.
             limit=_either(config, "max_position_embeddings", "max_trained_positions", 2048),
             theta_key="rotary_emb_base",
             default_theta=1_000.0,
@@ -92,7 +92,7 @@ def _stack(config: Config) -> StackConfig:
 
 
 def _head(config: Config) -> HeadConfig:
-    bias = field(config, "mlp_fc1_bias", True)  # by its own code; transformers has them always
+    bias = field(config, "mlp_fc1_bias", True)  # in its own code; transformers always has them
     return HeadConfig(
         tied=field(config, "tie_word_embeddings", True),
         bias=bias,

@@ -103,6 +103,6 @@ OPT = Family(
     rules=_rules,
     prefix="model.",
     head_prefix="lm_head.",
-    unused=("decoder.project_out.weight",),  # an encoder has no use for it
+    unused=("decoder.project_out.weight",),  # not used by an encoder
     ignored=("lm_head.weight",),
 )

@@ -1,16 +1,23 @@
-"""RoBERTa, and XLM-RoBERTa and CamemBERT, which are it in other languages."""
+"""RoBERTa, and the same architecture in other languages: XLM-RoBERTa and CamemBERT."""
+
+from dataclasses import replace
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.families.bert import bert_head, bert_stack, block_rules
 from warmstart.families.family import Config, Family, field
-from warmstart.model.config import StackConfig
+from warmstart.model.config import HeadConfig, StackConfig
 
 __all__ = ["CAMEMBERT", "ROBERTA", "XLM_ROBERTA"]
 
 
 def _stack(config: Config) -> StackConfig:
-    # Positions are counted on from the pad token's id: 514 rows serve 512 tokens.
+    # Positions start after the pad token's id: 514 rows serve 512 tokens.
     return bert_stack(config, position_offset=field(config, "pad_token_id", 1) + 1)
+
+
+def _head(config: Config) -> HeadConfig:
+    # GELU, whatever the activation of the blocks.
+    return replace(bert_head(config), transform="gelu")
 
 
 def _rules(stack: StackConfig) -> tuple[Rule, ...]:
@@ -30,7 +37,7 @@ def _family(name: str, title: str, class_name: str) -> Family:
         model_types=(name,),
         pretrained_as="encoder",
         stack=_stack,
-        head=bert_head,
+        head=_head,
         rules=_rules,
         prefix="roberta.",
         head_prefix="lm_head.",

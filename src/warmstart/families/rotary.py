@@ -1,7 +1,7 @@
-"""Rotary positions and layers with windows, as config.json files of all years spell them.
+"""Rotary positions and layers with windows, in the spellings of all config.json versions.
 
-transformers 5 writes ``rope_parameters``, flat or by kind of layer; older files have a base of
-their own (``rope_theta``) and ``rope_scaling``.
+transformers 5 writes ``rope_parameters``, flat or by kind of layer; older files have a separate
+base (``rope_theta``) and ``rope_scaling``.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,20 +26,20 @@ def rotary(
     local_theta_key: str | None = None,
     default_local_theta: float = 10_000.0,
 ) -> Rotary:
-    """The rotary positions that a config describes.
+    """The rotary positions of a config.
 
     Args:
         config: config.json.
         limit: the longest sequence in tokens.
-        size: leading values of a head that turn; None: all.
-        theta_key: what older files call the base of the frequencies.
-        default_theta: the base where the config does not say.
-        local_theta_key: what older files call the base in layers with a window, for a family
-            that has another there.
-        default_local_theta: that base where the config does not say.
+        size: rotated leading values of a head; None: all.
+        theta_key: key of the base of the frequencies in older files.
+        default_theta: the base, unless the config has it.
+        local_theta_key: key of the base of layers with a window in older files, for a family
+            with a different one.
+        default_local_theta: that base, unless the config has it.
 
     Raises:
-        CheckpointError: if the frequencies are scaled in a way that we cannot.
+        CheckpointError: if the scaling of the frequencies is not supported.
     """
     given = field(config, "rope_parameters", {})
     full: Mapping[str, Any] = given if _FULL not in given else given[_FULL] or {}
@@ -63,17 +63,17 @@ def rotary(
 def windows(
     config: Config, layers: int, span: int | None, sliding: Callable[[int], bool]
 ) -> tuple[int | None, ...] | None:
-    """The window of each layer; None where no layer has one.
+    """The window of each layer; None if no layer has one.
 
     Args:
-        config: config.json; its layer_types, where it has them, say which layers have a window.
-        layers: how many there are.
+        config: config.json; its layer_types, if any, name the layers with a window.
+        layers: number of layers.
         span: in a layer with a window a token sees tokens less than this away; None: no layer
             has a window.
-        sliding: whether a layer, counted from 0, has a window, where the config does not say.
+        sliding: whether a layer, counted from 0, has a window, unless the config has layer_types.
 
     Raises:
-        CheckpointError: if layer_types cannot be followed.
+        CheckpointError: if layer_types are invalid.
     """
     kinds = config.get("layer_types")
     if kinds is None:
@@ -95,7 +95,7 @@ def windows(
         return None
     if span is None:
         raise CheckpointError(
-            f"The config's layer_types have '{_SLIDING}', but no width is given for the window; "
+            f"The config's layer_types have '{_SLIDING}', but the window has no width; "
             "set sliding_window."
         )
     return tuple(span if kind == _SLIDING else None for kind in kinds)
@@ -104,11 +104,11 @@ def windows(
 def _local_theta(
     config: Config, sliding: Mapping[str, Any], limit: int, key: str | None
 ) -> float | None:
-    """What a config says of the base in layers with a window."""
+    """A config's base in layers with a window."""
     if _scaling(sliding, limit) is not None:
         raise CheckpointError(
-            f"The config's rope_parameters scale {_SLIDING} layers in a way of their own; only "
-            f"{_FULL} layers can be scaled, or both alike."
+            f"The config's rope_parameters scale {_SLIDING} layers differently; only "
+            f"{_FULL} layers can be scaled, or both in the same way."
         )
     theta: float | None = sliding.get("rope_theta")
     return config.get(key) if theta is None and key is not None else theta
@@ -120,7 +120,7 @@ def _scaling(parameters: Mapping[str, Any], limit: int) -> RotaryScaling | None:
     def value(key: str) -> float:
         if parameters.get(key) is None:
             raise CheckpointError(
-                f"The config scales rotary positions by '{kind}' and does not say '{key}'. "
+                f"The config scales rotary positions by '{kind}', but has no '{key}'. "
                 "Restore the config.json that the checkpoint was saved with."
             )
         return float(parameters[key])

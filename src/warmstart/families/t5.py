@@ -21,7 +21,7 @@ from warmstart.model.config import (
 __all__ = ["MT5", "T5"]
 
 _WORDS = "shared.weight"
-# What transformers takes for a value that config.json leaves out.
+# transformers' defaults of values missing from config.json.
 _T5 = {
     "vocab_size": 32_128,
     "d_model": 512,
@@ -42,7 +42,7 @@ _MT5 = {
 
 
 def _model(values: Config, *, scaled: bool) -> EncoderDecoderConfig:
-    """Two pre-norm stacks without biases that know places by a bias on their scores alone.
+    """Two pre-norm stacks without biases, with positions only as a bias on their scores.
 
     Args:
         values: config.json, its defaults filled in.
@@ -72,7 +72,7 @@ def _stack(values: Config) -> StackConfig:
     kind, _, gated_by = str(field(values, "feed_forward_proj")).partition("-")
     named = {"feed_forward_proj": gated_by or kind}
     if (kind, gated_by) == ("gated", "gelu"):
-        named = {"feed_forward_proj": "gelu_new"}  # as it was trained, whatever its name
+        named = {"feed_forward_proj": "gelu_new"}  # as it was trained, despite its name
     return StackConfig(
         hidden_size=width,
         layers=field(values, "num_layers"),
@@ -114,8 +114,8 @@ def _t5(config: Config) -> EncoderDecoderConfig:
 
 
 def _scaled(config: Config) -> bool:
-    # Version 1.0 has a tied head and scales. Of 1.1 transformers 5 writes that it is tied,
-    # whether it is or not, and beside it whether it scales.
+    # Version 1.0 has a tied head and scales. For 1.1 transformers 5 always writes that the head is
+    # tied, and separately whether it scales.
     tied = config.get("tie_word_embeddings") is not False
     return bool(field(config, "scale_decoder_outputs", tied))
 
@@ -184,10 +184,10 @@ def _family(
         head="lm_head.weight",
         settings=_settings,
         untied=_untied,
-        # The first releases have a bias towards the source, which no version adds.
+        # The first releases have a bias for cross-attention, which no version uses.
         ignored=("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",),
     )
 
 
-T5 = _family("t5", "T5, T5 v1.1 and Flan-T5: whole, SentencePiece, positions of any length", _t5)
-MT5 = _family("mt5", "mT5: whole, multilingual, SentencePiece, positions of any length", _mt5)
+T5 = _family("t5", "T5, T5 v1.1, Flan-T5: pre-trained encoder-decoder, any length", _t5)
+MT5 = _family("mt5", "mT5: pre-trained encoder-decoder, multilingual, any length", _mt5)

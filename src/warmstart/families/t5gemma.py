@@ -21,7 +21,7 @@ def _configure(config: Config) -> EncoderDecoderConfig:
     return EncoderDecoderConfig(
         encoder=replace(
             encoder,
-            # Its encoder sees to the window's width on both sides, that width included.
+            # In its encoder the window's width is inclusive, on both sides.
             windows=None
             if encoder.windows is None
             else tuple(None if window is None else window + 1 for window in encoder.windows),
@@ -38,7 +38,7 @@ def _configure(config: Config) -> EncoderDecoderConfig:
 
 
 def _stack(config: Config, half: str) -> StackConfig:
-    """Gemma 2's, with the dropouts of the whole."""
+    """Gemma 2's, with the dropout rates of the full model."""
     values = config.get(half)
     if not isinstance(values, Mapping):
         raise CheckpointError(
@@ -85,7 +85,7 @@ def _settings(config: Config) -> Mapping[str, Any]:
 
 T5GEMMA = Seq2SeqFamily(
     name="t5gemma",
-    description="T5Gemma: whole, Gemma 2 made into an encoder-decoder, SentencePiece",
+    description="T5Gemma: pre-trained encoder-decoder, made from Gemma 2, SentencePiece",
     model_types=("t5gemma",),
     configure=_configure,
     rules=_rules,

@@ -1,4 +1,4 @@
-"""How the C library's allocator treats what decoding frees."""
+"""The C library's policy for memory freed by decoding."""
 
 import ctypes
 import os
@@ -9,16 +9,16 @@ __all__ = ["keep_freed_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _KEPT = 256 << 20  # bytes, some matrices of logits
-_MAPPED = 32 << 20  # bytes: what the threshold may grow to by itself
+_MAPPED = 32 << 20  # bytes, up to which the threshold grows by itself
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Lets the process keep memory that it frees, up to 256 MB, for what is allocated next.
+    """Makes the process keep up to 256 MB of freed memory for the next allocations.
 
-    By itself glibc gives the system back what a step of decoding frees and fetches it anew at the
-    next, page by page: with 128 beams and a vocabulary of 30,522 a tenth to a fifth of the time.
-    What was set by an environment variable of glibc's stays.
+    By default glibc returns the memory freed by a decoding step to the system and obtains it again
+    for the next one, page by page: with 128 beams and a vocabulary of 30,522 a tenth to a fifth of
+    the time. Settings in glibc's environment variables take precedence.
     """
     chosen = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
     if chosen or platform.libc_ver()[0] != "glibc":

@@ -1,9 +1,9 @@
-"""A process that compiles one step of decoding, for `compiled_steps.py`.
+"""A process that compiles one decoding step, for `compiled_steps.py`.
 
     python -m warmstart.inference.compile_worker KEY < REQUEST
 
-A process of its own, for compilation takes a minute or more, most of it in Python, which would
-hold up the decoding that goes on meanwhile.
+It is a separate process because compilation takes a minute or more, most of it in Python, which
+would block decoding in the meantime.
 """
 
 import os
@@ -20,11 +20,11 @@ from warmstart.inference.traced_step import traced
 
 __all__ = ["KIND", "SUFFIX", "compile_step"]
 
-KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and what files in it are called
+KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and suffix of its files
 _OPTIONS: dict[str, Any] = {
-    "freezing": True,  # weights are constants, which kernels lay out as they like them
+    "freezing": True,  # weights are constants, which kernels store in their own layout
     "max_autotune_gemm": True,
-    # Inductor's own products, for a few rows more than twice as fast as the libraries' calls.
+    # Inductor's own products are more than twice as fast as the libraries' for a few rows.
     "max_autotune_gemm_backends": "CPP",
 }
 
@@ -32,13 +32,13 @@ _OPTIONS: dict[str, Any] = {
 def compile_step(
     program: torch.export.ExportedProgram, path: Path, *, few_rows: bool = False
 ) -> None:
-    """Writes a package that `torch._inductor.aoti_load_package` reads.
+    """Writes a package for `torch._inductor.aoti_load_package`.
 
     Args:
         program: the step.
-        path: of the package; the compiler insists on the suffix `SUFFIX`.
-        few_rows: whether its layers are those of `few_rows.py`, whose weights would be widened
-            once and for all, if they were taken for constants.
+        path: of the package; the compiler requires the suffix `SUFFIX`.
+        few_rows: whether its layers are those of `small_batch_kernels.py`, whose weights would be
+            widened at compile time if they were constants.
     """
     from torch._inductor import aoti_compile_and_package
 
@@ -47,13 +47,13 @@ def compile_step(
 
 
 def main() -> str | None:
-    """Compiles what standard input asks for, and returns why that cannot be."""
+    """Compiles the request on standard input, and returns the reason of a failure."""
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what is half written is taken away
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # removes the half-written file
     os.nice(5)  # decoding goes first
-    request = torch.load(sys.stdin.buffer, weights_only=False)  # from the process that started us
+    request = torch.load(sys.stdin.buffer, weights_only=False)  # from our parent process
     torch.set_num_threads(request["threads"])
     try:
         get_cpp_compiler()  # before the long part
@@ -69,7 +69,7 @@ def main() -> str | None:
         return "there is no C++ compiler; install g++ or clang, or set CXX to one"
     except WarmstartError as error:
         return str(error)
-    except Exception as error:  # whatever a compiler fails with; decoding does not need it
+    except Exception as error:  # any failure of a compiler; decoding works without it
         return f"the compiler failed ({type(error).__name__}: {str(error).strip().splitlines()[0]})"
     return None
 

@@ -1,6 +1,6 @@
-"""Compiled steps of decoding: made in the background, kept on disk, used when they are there.
+"""Compiled decoding steps: compiled in the background, cached on disk, used once they exist.
 
-Until then, and for forms that cannot be compiled, decoding goes on as it does without.
+Until then, and for forms that cannot be compiled, decoding uses the model itself.
 """
 
 import logging
@@ -27,25 +27,26 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = ["CompiledSteps"]
 
-# Tokens of a step, of all rows together. For more, products take most of the time, and the
-# libraries' are as fast: 128 rows took 1.15 times as long compiled, 32 rows 0.9 times.
+# Tokens of a step in all rows. For more, products take most of the time, and the libraries' are
+# as fast: 128 rows took 1.15 times as long compiled, 32 rows 0.9 times.
 _TOKENS = 64
 
-_GRACE = 5.0  # seconds for a process to take away what it was writing
+_GRACE = 5.0  # seconds for a process to remove its half-written file
 
 logger = logging.getLogger(__name__)
 
 
 class CompiledSteps:
-    """The compiled steps of one model. At most one is being made at a time."""
+    """The compiled steps of one model. At most one is compiled at a time."""
 
     def __init__(self, model: EncoderDecoder, *, wait: bool, few_rows: bool = False) -> None:
-        """None are there yet.
+        """Starts without any.
 
         Args:
-            model: on a CPU and in evaluation mode; its weights have to stay as they are.
-            wait: whether `step` returns only when the form that it needs is compiled.
-            few_rows: whether the model is a reduced one, see `few_rows.py`; else it is in float32.
+            model: on a CPU and in evaluation mode; its weights must not change.
+            wait: whether `step` waits until the form that it needs is compiled.
+            few_rows: whether the model is quantized, see `small_batch_kernels.py`; otherwise it is
+                in float32.
         """
         self._step, self._wait, self._few_rows = TracedStep(model), wait, few_rows
         self._ready: dict[StepForm, Callable[..., Tensor]] = {}
@@ -55,7 +56,7 @@ class CompiledSteps:
         self._lock = threading.Lock()  # of all of these
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
-        """What `EncoderDecoder.step` gives; None: not compiled. Shape: [R, N] -> [R, N, V]"""
+        """The output of `EncoderDecoder.step`; None: not compiled. Shape: [R, N] -> [R, N, V]"""
         rows, tokens = tokens_RN.shape
         if self._few_rows and (rows > FEW or cache.sources > 1 or tokens > 1):
             return None
@@ -66,7 +67,7 @@ class CompiledSteps:
         if compiled is None:
             with self._lock:
                 compiled = self._look(form)
-        # A source of one token is none of those sizes that compiled steps can have.
+        # Compiled steps need a source of at least two tokens.
         if compiled is None or (cache.cross and cache.cross[0][0].shape[2] < 2):
             return None
         logits = compiled(*arguments(tokens_RN, cache))
@@ -74,7 +75,7 @@ class CompiledSteps:
         return logits
 
     def _look(self, form: StepForm) -> Callable[..., Tensor] | None:
-        """The compiled step, if it is on disk by now; else it is asked for."""
+        """The compiled step, if it is on disk by now; otherwise it is requested."""
         while form not in self._ready and form not in self._impossible:
             if self._path(form).is_file():
                 self._load(form)
@@ -92,7 +93,7 @@ class CompiledSteps:
     def _finish(self, job: "_Job") -> None:
         why = job.failure()
         if why is None and not self._path(job.form).is_file():
-            why = f"the folder {self._path(job.form).parent} does not hold what was compiled"
+            why = f"the compiled step is missing from the folder {self._path(job.form).parent}"
         if why is not None:
             self._give_up(job.form, why)
 
@@ -107,7 +108,7 @@ class CompiledSteps:
 
     def _give_up(self, form: StepForm, why: str) -> None:
         if why not in self._impossible.values():
-            logger.warning("Decoding goes on without a compiled step: %s.", why)
+            logger.warning("Decoding continues without a compiled step: %s.", why)
         self._impossible[form] = why
 
     def _path(self, form: StepForm) -> Path:
@@ -125,12 +126,12 @@ class CompiledSteps:
         return self._paths[form]
 
     def _exportable(self) -> nn.Module:
-        """The step with layers that a compiler can take. Not kept: they may be copies."""
+        """The step with layers that a compiler supports. Not kept: they may be copies."""
         return for_few_rows(self._step) if self._few_rows else self._step
 
     @cached_property
     def _weights(self) -> str:
-        """A digest of the weights and what they are called."""
+        """A digest of the weights and their names."""
         state = self._exportable().state_dict()
         # One after the other, so that they are not all copied at once.
         return fingerprint([(name, fingerprint(_bytes(value))) for name, value in state.items()])
@@ -141,44 +142,44 @@ class _Job:
 
     def __init__(self, step: nn.Module, form: StepForm, key: str, *, few_rows: bool) -> None:
         self.form = form
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
         request = {
             "step": step,
             "form": form,
             "few_rows": few_rows,
             "threads": torch.get_num_threads(),
         }
-        with tempfile.TemporaryFile() as file:  # so that nothing is left, whatever happens
+        with tempfile.TemporaryFile() as file:  # leaves nothing after any failure
             torch.save(request, file)
             file.seek(0)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "warmstart.inference.compile_worker", key],
                 stdin=file,
                 stdout=subprocess.DEVNULL,
-                stderr=self._said,
+                stderr=self._errors,
             )
-        # It ends with us, or with whoever asked.
-        weakref.finalize(self, _end, self._process, self._said)
+        # It ends with this process, or with the model.
+        weakref.finalize(self, _end, self._process, self._errors)
 
     def ended(self, *, wait: bool) -> bool:
-        """Whether it has, or will have when this returns."""
+        """Whether it has ended, or once it has where `wait`."""
         if wait:
             self._process.wait()
         return self._process.poll() is not None
 
     def failure(self) -> str | None:
-        """Why it failed; None: it did not. To be asked once."""
-        with self._said as file:
+        """The reason of its failure; None: it succeeded. To be called once."""
+        with self._errors as file:
             file.seek(0)
             lines = file.read().decode(errors="replace").split("\n")
         if self._process.returncode == 0:
             return None
-        said = [line.strip() for line in lines if line.strip()]
-        return said[-1].rstrip(".") if said else f"exit status {self._process.returncode}"
+        messages = [line.strip() for line in lines if line.strip()]
+        return messages[-1].rstrip(".") if messages else f"exit status {self._process.returncode}"
 
 
-def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
-    said.close()
+def _end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
+    errors.close()
     if process.poll() is None:
         process.terminate()
         try:
@@ -190,7 +191,7 @@ def _end(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
 
 @cache
 def _code() -> str:
-    """A digest of what a step is made from."""
+    """A digest of the code that a step is compiled from."""
     package = Path(__file__).parents[1]
     files = [path for room in ("inference", "model") for path in (package / room).rglob("*.py")]
     return fingerprint(*(path.read_bytes() for path in sorted(files)))
@@ -198,7 +199,7 @@ def _code() -> str:
 
 @cache
 def _processor() -> str:
-    """Its instructions: compiled code has all that it may use."""
+    """A digest of its instruction sets, which compiled code uses."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     kinds = {line for line in lines if line.startswith(("flags", "Features"))}

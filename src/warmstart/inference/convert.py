@@ -1,12 +1,12 @@
-"""A model laid out for decoding.
+"""Models converted for decoding: prepared, moved to a device and type, quantized.
 
-On a CPU most of the time goes into a few rows' products. The modules stay what they are; their
-linear layers are replaced by ones that hold their weights as the kernels want them, which is up to
-twice as fast as a product that has to bring them there each time.
+On a CPU most of the time goes into products of a few rows. Linear layers are replaced by ones that
+store their weights in the kernels' own layout, up to twice as fast as converting them each time.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import get_args
 from weakref import WeakKeyDictionary
 
@@ -45,49 +45,57 @@ DTYPES = ("float32", "bfloat16", "float16", "int8", "float8")
 _TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
 _Words = Callable[[Tensor], nn.Module]
-# By model: what its weights were when they were laid out, and the result.
-_known: WeakKeyDictionary[EncoderDecoder, tuple[tuple[tuple[int, int], ...], EncoderDecoder]]
-_known = WeakKeyDictionary()
-_laying_out = threading.Lock()  # one thread lays a model out, and the others wait for the result
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A model ready for decoding, and the state of the weights that it was made from."""
+
+    model: EncoderDecoder
+    weights: tuple[tuple[int, int], ...]
+
+
+_prepared: WeakKeyDictionary[EncoderDecoder, _Prepared] = WeakKeyDictionary()  # by original
+_preparing = threading.Lock()  # one thread prepares a model, the others wait for the result
 
 
 def prepare_for_decoding(model: EncoderDecoder) -> EncoderDecoder:
-    """The same model with its decoder's weights as decoding wants them, and its steps.
+    """The model with its decoder's weights in the layout of the kernels, and its compiled steps.
 
-    It shares the encoder with the model, and all but the linear layers of decoder and head. Where
-    the model is in evaluation mode the result is kept until its weights change; in training mode it
-    is not, so that nobody pays for it between two evaluations.
+    The result shares everything with the model but the linear layers of decoder and head. In
+    evaluation mode it is kept until a weight changes; in training mode it is not, so that no copy
+    takes memory between two evaluations.
 
     Args:
-        model: in float32 on a CPU, or on a GPU with steps that are to be recorded; any other is
-            given back as it is, and so is a reduced one.
+        model: in float32 on a CPU, or on a GPU with steps to be recorded; any other model, and a
+            quantized one, is returned unchanged.
     """
     weights = list(model.parameters())
     devices = {weight.device.type for weight in weights}
     on_cpu = devices == {"cpu"} and all(weight.dtype == torch.float32 for weight in weights)
     recorded = devices == {"cuda"} and model.compile_steps != "no"
-    laid = on_cpu and not is_quantized(model) and torch.backends.mkldnn.is_available()
-    if not (recorded or laid):
+    packed = on_cpu and not is_quantized(model) and torch.backends.mkldnn.is_available()
+    if not (recorded or packed):
         return model
-    state = tuple((weight.data_ptr(), _version(weight)) for weight in weights)
-    with _laying_out:
-        kept = _known.get(model)
-        if kept is not None and kept[0] == state:
-            return kept[1]
-        _known.pop(model, None)  # before the new one is made, so that there are never three
-        made = _lay_out(model, recorded=recorded)
+    state = _state_of(weights)
+    with _preparing:
+        known = _prepared.get(model)
+        if known is not None and known.weights == state:
+            return known.model
+        _prepared.pop(model, None)  # before the new one is made, so that memory never holds three
+        made = _prepare(model, recorded=recorded)
         if not model.training:
-            _known[model] = state, made
+            _prepared[model] = _Prepared(made, state)
     return made
 
 
-def _lay_out(model: EncoderDecoder, *, recorded: bool) -> EncoderDecoder:
+def _prepare(model: EncoderDecoder, *, recorded: bool) -> EncoderDecoder:
     made = shallow_copy(model)
     if recorded:
         made.compiled_step = RecordedSteps(model).step
     else:
         for name in ("decoder", "head"):
-            part = _replaced(getattr(model, name), Float32Linear, None)
+            part = _Replacement(Float32Linear).of(getattr(model, name))
             setattr(made, name, part.eval())
         assert isinstance(made, EncoderDecoder)
         if model.compile_steps != "no":
@@ -106,18 +114,17 @@ def convert(
     """The model on a device, with weights of a type.
 
     Args:
-        model: in float32; not to be used any more.
-        device: where to.
-        dtype: one of `DTYPES`, or a type of torch of 16 to 64 bits. On a CPU "float16" and "int8"
-            are for decoding alone, see `quantize`, and on a GPU "float8", see `float8.py`.
+        model: in float32; not to be used afterwards.
+        device: the target.
+        dtype: one of `DTYPES`, or a torch type of 16 to 64 bits. "float16" and "int8" on a CPU,
+            see `quantize`, and "float8" on a GPU, see `float8.py`, are for decoding only.
         compile_steps: whether decoding compiles its steps, see `compiled_steps.py`.
-        value: what the parameters hold, where the model is on the meta device. Each is asked for
-            when it is needed, so that a model of fewer bits never has all of them in float32; it
-            is copied, not kept.
+        value: the value of a parameter, for a model on the meta device. It is read when needed,
+            so that a quantized model never holds all of them in float32, and copied.
 
     Raises:
-        UsageError: if there is no such type, or the machine has no kernels for it; or if steps of
-            such a model are not compiled.
+        UsageError: if the type does not exist or the machine has no kernels for it, or if steps
+            cannot be compiled for it.
     """
     device = torch.device(device)
     if compile_steps not in get_args(Compile):
@@ -134,8 +141,8 @@ def convert(
     if compile_steps != "no" and not compilable:
         raise UsageError(
             f"compile is '{compile_steps}', but steps are compiled on a GPU, or on a CPU in "
-            f"float32, float16 or int8, and this model is to be in "
-            f"{str(dtype).removeprefix('torch.')} on {device}; leave one of the two out."
+            f"float32, float16 or int8, and this model is loaded in "
+            f"{str(dtype).removeprefix('torch.')} on {device}; omit one of the two."
         )
     model.compile_steps = compile_steps
     if isinstance(dtype, str):
@@ -156,18 +163,18 @@ def convert(
 
 
 def with_float8(model: EncoderDecoder) -> EncoderDecoder:
-    """A model for decoding alone, whose linear layers are those of `float8.py`.
+    """A model for decoding only, with the linear layers of `float8.py`.
 
     Args:
         model: in bfloat16 or more.
     """
-    made = _replaced(model, Float8Linear, None)
+    made = _Replacement(Float8Linear).of(model)
     assert isinstance(made, EncoderDecoder)
     return made.eval()
 
 
 def _check_float8(device: torch.device) -> None:
-    """Refuses devices that have no products of such numbers."""
+    """Rejects devices without 8-bit floating-point products."""
     if device.type != "cuda":
         raise UsageError(
             f"dtype 'float8' is for GPUs, but the device is {device}; use 'int8' on a CPU."
@@ -181,7 +188,7 @@ def _check_float8(device: torch.device) -> None:
 
 
 def quantize(model: EncoderDecoder, kind: str, value: Value | None = None) -> EncoderDecoder:
-    """A model for decoding alone, whose matrices are held in fewer bits.
+    """A model for decoding only, with its matrices in fewer bits.
 
     Args:
         model: in float32 on a CPU.
@@ -189,7 +196,7 @@ def quantize(model: EncoderDecoder, kind: str, value: Value | None = None) -> En
         value: see `convert`.
 
     Raises:
-        UsageError: if the machine has no such kernels.
+        UsageError: if the machine has no kernels for it.
     """
     if not {"x86", "fbgemm"} & set(torch.backends.quantized.supported_engines):
         raise UsageError(
@@ -197,7 +204,7 @@ def quantize(model: EncoderDecoder, kind: str, value: Value | None = None) -> En
             "'float32' or 'bfloat16'."
         )
     linear, words = (Int8Linear, Int8Words) if kind == "int8" else (Float16Linear, Float16Words)
-    made = _replaced(model, linear, words, value)
+    made = _Replacement(linear, words, value or _own).of(model)
     assert isinstance(made, EncoderDecoder)
     made.eval()
     if made.compile_steps != "no":
@@ -207,88 +214,100 @@ def quantize(model: EncoderDecoder, kind: str, value: Value | None = None) -> En
 
 
 def is_quantized(model: EncoderDecoder) -> bool:
-    """Whether its weights were rounded, so that it can neither be trained nor saved."""
+    """Whether the weights were rounded, so that the model can be neither trained nor saved."""
     layers = (Int8Linear, Float16Linear, Float8Linear)
     return any(isinstance(module, layers) for module in model.decoder.modules())
 
 
 def rounds_inputs(model: EncoderDecoder) -> bool:
-    """Whether what a row gives depends on the rows beside it, by more than the order of sums."""
+    """Whether a row's output depends on the batch's other rows, beyond the order of sums."""
     return isinstance(model.decoder.embedding.word, Int8Words)
 
 
 def require_full_precision(model: EncoderDecoder, purpose: str) -> None:
-    """Says what a reduced model is not for.
+    """Rejects quantized models.
 
     Args:
         model: any.
-        purpose: what is to be done with it, as in "cannot be trained".
+        purpose: completes "cannot be ...", for example "trained".
 
     Raises:
-        UsageError: if the model is a reduced one.
+        UsageError: if the model is quantized.
     """
     if is_quantized(model):
         raise UsageError(
-            f"A model loaded with dtype 'int8', 'float16' or 'float8' cannot be {purpose}, for its "
-            "weights were rounded for decoding; load it with dtype 'float32'."
+            f"A model loaded with dtype 'int8', 'float16' or 'float8' cannot be {purpose}, because "
+            "its weights were rounded for decoding; load it with dtype 'float32'."
         )
 
 
-def _replaced(
-    module: nn.Module, linear: _Linear, words: _Words | None, value: Value | None = None
-) -> nn.Module:
-    """A copy of the tree with other linear layers and word vectors.
+def _own(parameter: Tensor) -> Tensor:
+    return parameter
 
-    Args:
-        module: the tree.
-        linear: makes a layer of weight and bias.
-        words: makes word vectors of their matrix; None: they are kept, and so is what the head
-            holds beside its layer.
+
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    """Other linear layers and word vectors for a tree of modules.
+
+    Attributes:
+        linear: makes a layer from weight and bias.
+        words: makes word vectors from their matrix; None: they are kept, and so are the head's
+            own parameters.
         value: see `convert`.
     """
-    tables = {id(part.word) for part in module.modules() if isinstance(part, Embedding)}
-    made_words: dict[int, nn.Module] = {}  # by the matrix's id: two embeddings may share it
 
-    def held(parameter: Tensor) -> Tensor:
-        return parameter if value is None else value(parameter)
+    linear: _Linear
+    words: _Words | None = None
+    value: Value = _own
 
-    def layer(module: nn.Linear | Head, rows: slice = slice(None)) -> nn.Module:
-        bias: Tensor | None = module.bias  # torch's types forget that it may be missing
-        # Layers lay out weights of their own, but keep the bias that they get.
-        own = None if bias is None else held(bias)[rows].clone()
+    def of(self, module: nn.Module) -> nn.Module:
+        """A copy of the tree with its layers replaced."""
+        tables = {id(part.word) for part in module.modules() if isinstance(part, Embedding)}
+        made: dict[int, nn.Module] = {}  # by the matrix's id: two embeddings may share it
+
+        def replacement(module: nn.Module) -> nn.Module | None:
+            if isinstance(module, nn.Linear):
+                return self._layer(module)
+            if self.words is not None and id(module) in tables:
+                assert isinstance(module, nn.Embedding)
+                if id(module.weight) not in made:
+                    made[id(module.weight)] = self.words(self.value(module.weight))
+                return made[id(module.weight)]
+            # An adapter around a layer reads its weight.
+            return module if hasattr(module, "base_layer") else None
+
+        return replace_modules(module, replacement, self._finish)
+
+    def _layer(self, module: nn.Linear | Head, rows: slice = slice(None)) -> nn.Module:
+        """A layer with some rows of another's weight and bias."""
+        bias: Tensor | None = module.bias  # torch's types do not say that it may be missing
+        # Layers pack weights of their own, but keep the bias that they get.
+        own = None if bias is None else self.value(bias)[rows].clone()
         # A file may hold them transposed.
-        return linear(held(module.weight)[rows].contiguous(), own)
+        return self.linear(self.value(module.weight)[rows].contiguous(), own)
 
-    def other(module: nn.Module) -> nn.Module | None:
-        if isinstance(module, nn.Linear):
-            return layer(module)
-        if isinstance(module, nn.Embedding) and id(module) in tables and words is not None:
-            if id(module.weight) not in made_words:
-                made_words[id(module.weight)] = words(held(module.weight))
-            return made_words[id(module.weight)]
-        # An adapter around a layer looks at its weight.
-        return module if hasattr(module, "base_layer") else None
-
-    def finish(module: nn.Module, made: nn.Module) -> None:
-        match module:
-            case CrossAttention(qkv=nn.Linear() as qkv):
+    def _finish(self, module: nn.Module, made: nn.Module) -> None:
+        """Replaces parameters and fused layers in a copy with its children replaced."""
+        match module, made:
+            case CrossAttention(qkv=nn.Linear() as qkv), CrossAttention():
                 # Of shared projections a step needs the queries alone.
                 queries = module.config.heads * module.config.head_size
-                setattr(made, "query", layer(qkv, slice(queries)))  # noqa: B010
-                setattr(made, "key_value", layer(qkv, slice(queries, None)))  # noqa: B010
-                setattr(made, "qkv", None)  # noqa: B010  # torch's types know no missing module
-            case Head():
-                made.product = layer(module)
-                if words is not None:
+                made.add_module("query", self._layer(qkv, slice(queries)))
+                made.add_module("key_value", self._layer(qkv, slice(queries, None)))
+                made.qkv = None
+            case Head(), Head():
+                made.product = self._layer(module)
+                if self.words is not None:
                     made._parameters.clear()
-        if value is not None:
+        if self.value is not _own:
             for name, parameter in made.named_parameters(recurse=False):
-                own = value(parameter).to(parameter.dtype, copy=True)
+                own = self.value(parameter).to(parameter.dtype, copy=True)
                 made.register_parameter(name, nn.Parameter(own, requires_grad=False))
 
-    return replace_modules(module, other, finish)
 
-
-def _version(weight: Tensor) -> int:
-    """Counts the changes in place. Tensors made for inference alone have no count."""
-    return 0 if weight.is_inference() else weight._version
+def _state_of(weights: Iterable[Tensor]) -> tuple[tuple[int, int], ...]:
+    """Address and number of changes in place of each: differs as soon as any was changed."""
+    # Tensors made in inference mode have no count.
+    return tuple(
+        (weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in weights
+    )

@@ -1,4 +1,4 @@
-"""Linear layers and word vectors that hold their weights as a CPU's kernels want them.
+"""Linear layers and word vectors with weights in the layout of a CPU's kernels.
 
 Shape legend: R rows (any leading shape), I and O the sizes of a linear layer's input and output,
 T tokens (any leading shape), V vocabulary, E embedding size.
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 __all__ = ["Float16Linear", "Float16Words", "Float32Linear", "Int8Linear", "Int8Words"]
 
-_PACKED_ROWS = 8  # rows that oneDNN lays weights out for; good from 1 row to some hundred
-_PIECE = 1024  # word vectors that are rounded at a time, for whole tables are large
+_PACKED_ROWS = 8  # rows that oneDNN optimizes the layout for; good from 1 to some hundred
+_PIECE = 1024  # word vectors rounded at a time, because tables are large
 
 
 class Float32Linear(nn.Module):
-    """A linear layer in oneDNN's layout. It holds a copy, beside the layer itself."""
+    """A linear layer in oneDNN's layout: a copy, in addition to the layer itself."""
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Float32Linear(nn.Module):
 
 
 class Float16Linear(nn.Module):
-    """A linear layer whose weights are held in float16, and whose sums are in float32."""
+    """A linear layer with weights in float16 and sums in float32."""
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
         super().__init__()
@@ -51,16 +51,16 @@ class Float16Linear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """A linear layer of 7-bit weights, scaled by output; inputs are rounded as they come."""
+    """A linear layer of 7-bit weights, scaled by output; inputs are rounded when computed."""
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None) -> None:
         super().__init__()
         weight = weight_OI.detach().float()
-        # Weights of 7 bits and inputs of 8: two products of 8 bits each overflow what AVX2 adds
-        # them up in, and inputs, which have one scale for all, lose more by a bit than weights.
+        # Weights of 7 bits and inputs of 8: two products of 8 bits each overflow AVX2's
+        # accumulator, and inputs, which share one scale, lose more by a bit than weights.
         scales_O = _scales(weight, 63).double()
         zeros_O = torch.zeros_like(scales_O, dtype=torch.long)
-        with warnings.catch_warnings():  # of names that move to another package
+        with warnings.catch_warnings():  # of names that will move to another package
             warnings.simplefilter("ignore")
             rounded = torch.quantize_per_channel(weight, scales_O, zeros_O, 0, torch.qint8)
             self._packed = torch.ops.quantized.linear_prepack(rounded, _float(bias_O))
@@ -71,7 +71,7 @@ class Int8Linear(nn.Module):
         return product
 
     def unpacked(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Weight in whole steps, what these are worth, and bias. Shape: [O, I], [O] and [O]"""
+        """Integer weight, its scales, and bias. Shape: [O, I], [O] and [O]"""
         weight_OI, bias_O = torch.ops.quantized.linear_unpack(self._packed)
         return weight_OI.int_repr(), weight_OI.q_per_channel_scales().float(), bias_O
 
@@ -97,7 +97,7 @@ class Int8Words(nn.Module):
 
 
 class Float16Words(nn.Module):
-    """Word vectors in float16, given out in float32."""
+    """Word vectors in float16, returned in float32."""
 
     rows_VE: Tensor
 
@@ -112,7 +112,7 @@ class Float16Words(nn.Module):
 
 
 def _scales(weight_OI: Tensor, steps: int) -> Tensor:
-    """What one step is worth, where so many of them make a row's greatest value. Shape: [O]"""
+    """Scales by which `steps` is a row's greatest value. Shape: [O]"""
     # A row of zeros has no scale of its own.
     greatest_O = torch.maximum(weight_OI.amax(1), -weight_OI.amin(1))
     return (greatest_O / steps).clamp_min(torch.finfo(torch.float32).tiny)

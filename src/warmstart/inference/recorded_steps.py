@@ -1,12 +1,12 @@
-"""Steps of decoding on a GPU, recorded once as a CUDA graph and then replayed by one call.
+"""Decoding steps on a GPU, recorded once as a CUDA graph and then replayed by one call.
 
-Without, the processor starts some hundred kernels a step one after the other, and a small step is
-over on the GPU before the next one is started.
+Without a graph, the processor launches some hundred kernels a step, and the GPU finishes a small
+one before the next is launched.
 
-A graph reads and writes the memory that it was recorded with. So it is of one cache, and is
-recorded anew where that grows or loses rows.
+A graph reads and writes the memory that it was recorded with. It therefore belongs to one cache,
+and is recorded again when that grows or loses rows.
 
-Shape legend: R rows decoded side by side, N new tokens a row, V vocabulary.
+Shape legend: R rows decoded together, N new tokens a row, V vocabulary.
 """
 
 import logging
@@ -24,8 +24,8 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = ["Record", "RecordedSteps", "cuda_graph"]
 
-# Makes of what launches kernels what launches them again, with what the memory holds by then. What
-# comes back is the same tensor each time.
+# From a function that launches kernels, makes one that launches them again with the memory's
+# current content. It returns the same tensor each time.
 Record: TypeAlias = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 _recording = threading.Lock()  # torch records on one stream at a time
@@ -37,16 +37,16 @@ def cuda_graph(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """Records a CUDA graph.
 
     Args:
-        run: launches kernels and waits for none; running it twice has to be no other than once.
+        run: launches kernels without waiting for them; running it twice must equal running it once.
     """
-    # Once beforehand on a stream of its own, for what libraries set up when they are first called.
+    # Once beforehand on another stream, because libraries initialise themselves in the first call.
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         run()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # Other threads, such as a server's, may use the GPU meanwhile.
+    # Other threads, such as a server's, may use the GPU at the same time.
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         output = run()
 
@@ -61,10 +61,10 @@ class RecordedSteps:
     """The recorded steps of one model."""
 
     def __init__(self, model: EncoderDecoder, record: Record = cuda_graph) -> None:
-        """None are there yet.
+        """Starts without any.
 
         Args:
-            model: in evaluation mode; its weights have to stay where they are.
+            model: in evaluation mode; its weights must not move.
             record: see `Record`.
         """
         self._step, self._record = TracedStep(model), record
@@ -74,10 +74,10 @@ class RecordedSteps:
         self._lock = threading.Lock()  # of the recordings; each is used by its cache's thread alone
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor | None:
-        """What `EncoderDecoder.step` gives, until the next call; None: not recorded.
+        """The output of `EncoderDecoder.step`, valid until the next call; None: not recorded.
 
-        A step of new sizes is recorded when it comes for the second time, so that sizes which come
-        once, as those of a prefix and of most drafts, cost nothing.
+        A step of new sizes is recorded when it occurs for the second time, so that sizes which
+        occur once, as those of a prefix and of most drafts, cost nothing.
 
         Shape: [R, N] -> [R, N, V]
         """
@@ -91,14 +91,14 @@ class RecordedSteps:
             return None
         recording = recordings[sizes]
         if recording is None or not recording.fits(cache):
-            recordings[sizes] = None  # before the new one is made, so that there are never two
+            recordings[sizes] = None  # before the new one is made, so that memory never holds two
             try:
                 with _recording:
                     recording = _Recording(self._step, tokens_RN, cache, self._record)
             except RuntimeError as error:
                 self._works = False
                 why = str(error).splitlines()[0].rstrip(".")
-                logger.warning("Decoding goes on without a CUDA graph: %s.", why)
+                logger.warning("Decoding continues without a CUDA graph: %s.", why)
                 return None
             recordings[sizes] = recording
         logits = recording.replay(tokens_RN, cache)
@@ -113,12 +113,12 @@ class _Recording:
         tokens_RN, positions_RN, keys, values, *source = arguments(tokens_RN, cache)
         self._tokens_RN, self._positions_RN = tokens_RN.clone(), positions_RN
         self._memory = _memory(cache, tokens_RN.shape[1])
-        # Lists of their own, for the cache puts others into its lists.
-        given = (self._tokens_RN, positions_RN, list(keys), list(values), *source)
-        self._replay = record(lambda: step(*given))
+        # Copies of the lists, because the cache replaces their elements.
+        inputs = (self._tokens_RN, positions_RN, list(keys), list(values), *source)
+        self._replay = record(lambda: step(*inputs))
 
     def fits(self, cache: Cache) -> bool:
-        """Whether the cache still lies where it did."""
+        """Whether the cache still uses the same memory."""
         now = _memory(cache, self._tokens_RN.shape[1])
         return len(now) == len(self._memory) and all(map(_same, now, self._memory))
 
@@ -130,7 +130,7 @@ class _Recording:
 
 
 def _memory(cache: Cache, tokens: int) -> list[Tensor | None]:
-    """All that a step reads or writes of a cache, but for what is copied."""
+    """The tensors of a cache that a step reads or writes, except those copied for it."""
     keys, values = cache.storage(tokens)
     cross = [tensor for pair in cache.cross for tensor in pair]
     return [*keys, *values, *cross, cache.source_mask_B1S]

@@ -1,10 +1,10 @@
-"""Linear layers of fewer bits, for compiled steps of a few rows.
+"""Quantized linear layers for compiled steps of a few rows.
 
-A compiler makes one loop over a layer's weights of what is written here. Each is widened as it is
-read, and meets all rows at once; the rows' number has to be known when it is compiled.
+A compiler turns this code into one loop over a layer's weights. Each weight is widened when it is
+read and used for all rows; the number of rows must be known at compile time.
 
 Shape legend: R rows (any leading shape), I and O the sizes of a linear layer's input and output,
-P the input's numbers by fours, rounded up.
+P a quarter of the inputs, rounded up.
 """
 
 import torch
@@ -16,7 +16,7 @@ from warmstart.model.copies import replace_modules
 
 __all__ = ["FEW", "for_few_rows"]
 
-# For more rows the kernels of `kernels.py` are as fast, and such loops take minutes to compile.
+# For more rows the kernels of `kernels.py` are as fast, and these loops take minutes to compile.
 FEW = 8
 
 _IN_A_WORD = 4  # weights of 8 bits in one of 32
@@ -47,8 +47,8 @@ class _Int8Rows(nn.Module):
         padded_OI = F.pad(weight_OI, (0, -weight_OI.shape[1] % _IN_A_WORD))
         self._padding = padded_OI.shape[1] - weight_OI.shape[1]
         by_word_OP4 = torch.stack(padded_OI.chunk(_IN_A_WORD, dim=1), dim=-1)
-        # Four weights in the memory of a float32, which compiled code reads eight at a time; it
-        # reads vectors of integers by way of a copy.
+        # Four weights in the memory of a float32, which compiled code reads eight at a time;
+        # vectors of integers it would copy first.
         self.words_OP = nn.Buffer(by_word_OP4.view(torch.float32)[..., 0])
         self.scales_O = nn.Buffer(scales_O)
         self.bias_O = None if bias_O is None else nn.Buffer(bias_O)
@@ -56,7 +56,7 @@ class _Int8Rows(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Shape: [R, I] -> [R, O]"""
         words_OP = self.words_OP.view(torch.int32)
-        # The lowest byte first: each is brought to the top, and down again with its sign.
+        # The lowest byte first: each is shifted to the top, and back with its sign.
         weights = [((words_OP << (24 - 8 * at)) >> 24).float() for at in range(_IN_A_WORD)]
         padded = F.pad(x, (0, self._padding)) if self._padding else x
         products = []
@@ -69,7 +69,7 @@ class _Int8Rows(nn.Module):
 
 
 def for_few_rows(module: nn.Module) -> nn.Module:
-    """A copy of a reduced tree, see `inference.py`, whose linear layers a compiler can take."""
+    """A copy of a quantized tree, see `convert.py`, with linear layers for a compiler."""
 
     def other(module: nn.Module) -> nn.Module | None:
         if isinstance(module, Int8Linear):
@@ -80,7 +80,7 @@ def for_few_rows(module: nn.Module) -> nn.Module:
 
 
 def _in_memory(x: Tensor) -> Tensor:
-    """A matrix that a compiler computes before the loop, and not again for each output.
+    """A matrix that a compiler computes once before the loop, not for each output.
 
     Shape: [R, I] -> [R, I], with one leading shape
     """
@@ -89,8 +89,6 @@ def _in_memory(x: Tensor) -> Tensor:
 
 
 def _rows(products: list[Tensor], bias_O: Tensor | None, x: Tensor) -> Tensor:
-    """What each row gave, as the rows lie in x. Shape: [O] each -> [R, O]"""
-    found: Tensor = torch.stack(products).unflatten(0, x.shape[:-1])
-    if bias_O is not None:
-        found = found + bias_O
-    return found
+    """The outputs of all rows, in the shape of x. Shape: [O] each -> [R, O]"""
+    output: Tensor = torch.stack(products).unflatten(0, x.shape[:-1])
+    return output if bias_O is None else output + bias_O

@@ -1,8 +1,8 @@
-"""One step of decoding as a function of tensors alone, which can be compiled or recorded.
+"""One decoding step as a function of tensors only, which can be compiled or recorded.
 
-What differs from call to call and changes what is computed is a `StepForm`; sizes are free.
+The properties of a call that change the computation are a `StepForm`; sizes are free.
 
-Shape legend: B sources, M beams of each, R = B * M rows decoded side by side, N new tokens a row,
+Shape legend: B sources, M beams of each, R = B * M rows decoded together, N new tokens a row,
 C slots of the cache, S source tokens, K key/value heads, D head size, V vocabulary.
 """
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["StepForm", "TracedStep", "arguments", "traced"]
 
-# Sizes to compile with: kernels are chosen for them, and work for others.
+# Sizes to compile with: kernels are chosen for them, and work for others too.
 _SOURCES, _TOKENS, _SLOTS, _SOURCE_TOKENS = 8, 5, 64, 48
 
 
 @dataclass(frozen=True, slots=True)
 class StepForm:
-    """What a compiled step is made for. Where there is one of a thing, kernels can be simpler."""
+    """What a compiled step is specialised for. Kernels for a single item are simpler."""
 
     beams: int  # rows of each source
     many_sources: bool  # two or more
@@ -56,15 +56,15 @@ class TracedStep(nn.Module):
         source_values: list[Tensor],
         source_mask_B1S: Tensor,
     ) -> Tensor:
-        """Logits of what follows each token; its keys and values are written into the cache.
+        """Logits of each token's successor; its keys and values are written into the cache.
 
         Args:
             tokens_RN: the next tokens. Shape: [R, N]
-            positions_RN: their places. Shape: [R, N]
+            positions_RN: their positions. Shape: [R, N]
             keys: the cache's, of every layer. Shape of each: [R, K, C, D]
-            values: likewise.
+            values: the same.
             source_keys: of every layer; none without cross-attention. Shape of each: [B, K, S, D]
-            source_values: likewise.
+            source_values: the same.
             source_mask_B1S: True where a source has a token. Shape: [B, 1, S]
 
         Returns:
@@ -77,7 +77,7 @@ class TracedStep(nn.Module):
 
 
 class _TracedSlots:
-    """`Cache`'s part in a step, the same for rows of any lengths."""
+    """A `CacheView` whose computation does not depend on the rows' lengths."""
 
     def __init__(
         self,
@@ -108,13 +108,13 @@ class _TracedSlots:
         return causal_mask(self._positions_RN, self.slots(tokens), window)
 
     def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
-        """The cache itself counts."""
+        """Done by the cache itself."""
 
 
 def arguments(
     tokens_RN: Tensor, cache: Cache
 ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor], list[Tensor], Tensor]:
-    """What `TracedStep` wants of a cache, which has to `advance` afterwards."""
+    """Arguments of `TracedStep` for a cache, which must `advance` afterwards."""
     tokens = tokens_RN.shape[1]
     positions_RN = cache.positions(tokens)
     keys, values = cache.storage(tokens)
@@ -125,17 +125,17 @@ def arguments(
         slots = source_keys[0].shape[2] if source_keys else 2
         shape = (cache.sources, 1, slots)
         mask_B1S = torch.ones(shape, dtype=torch.bool, device=tokens_RN.device)
-    # Compiled code reads memory as it was laid out when it was compiled.
+    # Compiled code expects the memory layout that it was compiled with.
     return tokens_RN.contiguous(), positions_RN, keys, values, source_keys, source_values, mask_B1S
 
 
 @torch.no_grad()
 def traced(step: TracedStep, form: StepForm) -> "ExportedProgram":
-    """The step for the compiler, with sizes that may vary as far as the form lets them.
+    """The step for the compiler, with sizes that vary as far as the form allows.
 
     Args:
         step: in evaluation mode.
-        form: which of the steps.
+        form: the form to specialise for.
     """
     from torch.export import Dim, export
 
@@ -148,7 +148,7 @@ def traced(step: TracedStep, form: StepForm) -> "ExportedProgram":
         like = next(step.parameters())
         pair = (like.new_zeros((*shape, config.attention.head_size)),) * 2
         cache.cross = [(pair[0].clone(), pair[1].clone()) for _ in range(config.layers)]
-    given = arguments(torch.zeros((rows, tokens), dtype=torch.long), cache)
+    inputs = arguments(torch.zeros((rows, tokens), dtype=torch.long), cache)
     source = Dim("sources", min=2) if form.many_sources else None
     row = None if source is None else source * form.beams if form.beams > 1 else source
     token = Dim("tokens", min=2) if form.many_tokens else None
@@ -159,7 +159,7 @@ def traced(step: TracedStep, form: StepForm) -> "ExportedProgram":
     of_source = [_free({0: source, 2: source_token})] * len(cache.cross)
     of_mask = _free({0: source, 2: source_token if cache.cross else None})
     shapes = (of_tokens, of_tokens, of_cache, of_cache, of_source, of_source, of_mask)
-    return export(step, given, dynamic_shapes=shapes, strict=False)
+    return export(step, inputs, dynamic_shapes=shapes, strict=False)
 
 
 def _free(sizes: "dict[int, Dim | None]") -> "dict[int, Dim]":

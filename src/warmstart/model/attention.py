@@ -29,7 +29,7 @@ __all__ = ["CrossAttention", "SelfAttention"]
 
 
 class SelfAttention(Sublayer):
-    """Attention within a sequence. `qkv` holds query, key and value rows, in this order."""
+    """Attention within a sequence. The rows of `qkv` are query, key and value, in this order."""
 
     def __init__(self, config: StackConfig, layer: int) -> None:
         super().__init__(config, normed=layer > 0 or config.first_attention_norm)
@@ -58,9 +58,9 @@ class SelfAttention(Sublayer):
         states_SH: Tensor | None = None,
         source_lengths: Sequence[int] = (),
     ) -> Tensor:
-        """Over whole sequences. Shape: [T, H] -> [T, H]
+        """Over full sequences. Shape: [T, H] -> [T, H]
 
-        ``causal`` is the caller's, so that an encoder and a decoder can share this module.
+        ``causal`` is an argument, so that an encoder and a decoder can share this module.
         ``bias_HLL`` is added to the scores, see `attend.py`.
         ``states_SH`` are encoder states to attend to as well: merged attention.
         """
@@ -114,7 +114,7 @@ class SelfAttention(Sublayer):
     def source_keys_values(self, states_SH: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of encoder states, for merged attention. Shape: [S, H] -> two [S, K, D]
 
-        They are not turned: places in the source are the encoder's matter.
+        They are not rotated: the encoder has its own positions.
         """
         kv = _linear_rows(
             self.qkv, states_SH, slice(self.config.heads * self.config.head_size, None)
@@ -123,7 +123,7 @@ class SelfAttention(Sublayer):
         return keys if self.config.query_key_norm is None else self.key_norm(keys), values
 
     def project(self, x: Tensor, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of what `enter` gives. Shape: [..., H] -> [..., heads, D]"""
+        """Queries, keys and values of the output of `enter`. Shape: [..., H] -> [..., heads, D]"""
         heads, kv_heads = self.config.heads, self.config.key_value_heads
         qkv = self.qkv(x).unflatten(-1, (-1, self.config.head_size))
         q, k, v = qkv.split((heads, kv_heads, kv_heads), dim=-2)
@@ -135,9 +135,9 @@ class SelfAttention(Sublayer):
 
 
 class CrossAttention(Sublayer):
-    """Attention of the target to the source. `key_value` holds key rows, then value rows.
+    """Attention of the target to the source. The rows of `key_value` are keys, then values.
 
-    One that shares its projections with self-attention has `qkv` instead of `query` and
+    If it shares its projections with self-attention, it has `qkv` instead of `query` and
     `key_value`.
     """
 
@@ -159,7 +159,7 @@ class CrossAttention(Sublayer):
             self.key_norm = norm(self.config.query_key_norm, size)
 
     def share_projections(self, attention: SelfAttention) -> None:
-        """Takes self-attention's very projections for its own."""
+        """Uses the projections of self-attention."""
         del self.query, self.key_value
         self.qkv, self.output = attention.qkv, attention.output
         if self.config.query_key_norm is not None:
@@ -172,7 +172,7 @@ class CrossAttention(Sublayer):
         states_SH: Tensor,
         source_lengths: Sequence[int],
     ) -> Tensor:
-        """Over whole sequences. Shape: [T, H], [S, H] -> [T, H]"""
+        """Over full sequences. Shape: [T, H], [S, H] -> [T, H]"""
         k, v = self.keys_values(states_SH)
         mixed = attend_packed(
             self.queries(self.enter(hidden_TH)),
@@ -189,8 +189,8 @@ class CrossAttention(Sublayer):
     ) -> Tensor:
         """Over the next tokens of each row. Shape: [R, N, H] -> [R, N, H]
 
-        Rows of one source (its beams) stand side by side and meet its keys as one set of queries,
-        so keys and values are held once per source.
+        Rows of one source (its beams) are adjacent and form one set of queries, so that keys and
+        values exist once per source.
         """
         keys, values = keys_values
         q = self.queries(self.enter(hidden_RNH))
@@ -209,7 +209,7 @@ class CrossAttention(Sublayer):
         return keys if self.config.query_key_norm is None else self.key_norm(keys), values
 
     def queries(self, x: Tensor) -> Tensor:
-        """Queries of what `enter` gives. Shape: [..., H] -> [..., heads, D]"""
+        """Queries of the output of `enter`. Shape: [..., H] -> [..., heads, D]"""
         if self.qkv is None:
             q = self.query(x)
         else:
@@ -219,9 +219,9 @@ class CrossAttention(Sublayer):
 
 
 def _linear_rows(linear: nn.Module, x: Tensor, rows: slice) -> Tensor:
-    """What some rows of a linear layer make of x."""
-    if type(linear) is not nn.Linear:  # with an adapter, or laid out for decoding
+    """The output of some rows of a linear layer."""
+    if type(linear) is not nn.Linear:  # with an adapter, or replaced for decoding
         output: Tensor = linear(x)
         return output[..., rows]
-    bias: Tensor | None = linear.bias  # torch's types forget that it may be missing
+    bias: Tensor | None = linear.bias  # torch's types do not say that it may be missing
     return F.linear(x, linear.weight[rows], None if bias is None else bias[rows])

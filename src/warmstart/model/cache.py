@@ -1,4 +1,4 @@
-"""Keys and values of the tokens decoded so far, with room ahead.
+"""Keys and values of the tokens decoded so far, with reserve.
 
 Shape legend: B sources, R rows being decoded (B times the beams), N new tokens a row, S slots,
 K key/value heads, D head size.
@@ -13,11 +13,11 @@ from warmstart.model.config import StackConfig
 
 __all__ = ["Cache", "CacheView", "causal_mask"]
 
-_GROWTH = 64  # slots that a cache is made longer by, at least
+_GROWTH = 64  # slots by which a cache grows, at least
 
 
 class CacheView(Protocol):
-    """What a step asks of the keys and values that there are, see `Cache`."""
+    """The part of a `Cache` that a step uses."""
 
     cross: list[tuple[Tensor, Tensor]]
     source_mask_B1S: Tensor | None
@@ -39,7 +39,7 @@ class CacheView(Protocol):
 
 
 def causal_mask(positions_RN: Tensor, slots: int, window: int | None) -> Tensor:
-    """Which slots tokens at some places may look at. Shape: [R, N] -> [R, N, S]"""
+    """True where a token at a position sees a slot. Shape: [R, N] -> [R, N, S]"""
     distance = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
     mask = distance >= 0
     return mask if window is None else mask & (distance < window)
@@ -49,11 +49,11 @@ class Cache:
     """Keys and values of one decoder, for every layer.
 
     Attributes:
-        lengths_R: tokens that each row holds. Shape: [R]
-        cross: keys and values of the source, a pair a layer, once per source and not per beam.
-            Shape of each: [B, K, S, D]
+        lengths_R: tokens of each row. Shape: [R]
+        cross: keys and values of the source, one pair for each layer, once per source, not per
+            beam. Shape of each: [B, K, S, D]
         sources: B.
-        source_mask_B1S: True where a source has a token; None where all are equally long.
+        source_mask_B1S: True where a source has a token; None if all are of equal length.
             Shape: [B, 1, S]
     """
 
@@ -65,19 +65,19 @@ class Cache:
         like: Tensor,
         sources: int | None = None,
     ) -> None:
-        """Reserves room, and more when it is needed.
+        """Reserves slots, and more of them when needed.
 
         Args:
             config: the decoder's.
-            rows: sequences decoded side by side.
-            capacity: the most tokens that a row will hold.
+            rows: sequences decoded together.
+            capacity: maximum number of tokens of a row.
             like: a tensor of the device and type to use.
-            sources: sources of the rows, each with as many; default: one a row.
+            sources: sources of the rows, each with the same number of them; default: one a row.
         """
         attention = config.attention
         self._capacity = capacity
         shape = (rows, attention.key_value_heads, min(capacity, _GROWTH), attention.head_size)
-        # Zeros, for slots that are not seen may still be multiplied by zero.
+        # Zeros, because invisible slots may still be multiplied by zero.
         self._keys = [like.new_zeros(shape) for _ in range(config.layers)]
         self._values = [like.new_zeros(shape) for _ in range(config.layers)]
         self.lengths_R = torch.zeros(rows, dtype=torch.long, device=like.device)
@@ -85,14 +85,14 @@ class Cache:
         self.cross: list[tuple[Tensor, Tensor]] = []
         self.source_mask_B1S: Tensor | None = None
         self._longest = 0  # a Python integer, so that no step waits for the device
-        self._even = True  # whether all rows are equally long
+        self._even = True  # whether all rows are of equal length
 
     def positions(self, tokens: int) -> Tensor:
-        """Places of the next tokens. Shape: [R, N]"""
+        """Positions of the next tokens. Shape: [R, N]"""
         return self.lengths_R[:, None] + torch.arange(tokens, device=self.lengths_R.device)
 
     def slots(self, tokens: int) -> int:
-        """How many there are to look at, the next tokens' own included."""
+        """Number of visible slots, including those of the next tokens."""
         return self._longest + tokens
 
     def extend(self, layer: int, k_RNKD: Tensor, v_RNKD: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,16 +115,16 @@ class Cache:
         return keys[:, :, :end], values[:, :, :end]
 
     def mask(self, tokens: int, window: int | None) -> Tensor | None:
-        """What each new token may see; None: every slot. Shape: [R, N, S]"""
+        """Slots that each new token sees; None: all. Shape: [R, N, S]"""
         slots = self.slots(tokens)
         if self._even and tokens == 1 and (window is None or slots <= window):
             return None
         return causal_mask(self.positions(tokens), slots, window)
 
     def storage(self, tokens: int) -> tuple[list[Tensor], list[Tensor]]:
-        """Keys and values of every layer as they lie in memory, with room for the next tokens.
+        """The memory of every layer's keys and values, with slots for the next tokens.
 
-        Shape of each: [R, K, S, D], with more slots than are seen
+        Shape of each: [R, K, S, D], with more slots than are visible
         """
         self._make_room(tokens)
         return self._keys, self._values
@@ -141,12 +141,12 @@ class Cache:
                 tensors[layer][:, :, : self._longest] = old[:, :, : self._longest]
 
     def advance(self, tokens: int, lengths: tuple[int, ...] | None = None) -> None:
-        """Counts the new tokens as held.
+        """Counts the new tokens.
 
         Args:
             tokens: new tokens a row.
-            lengths: how many of them are real, where rows differ. The slots behind are not seen
-                and are written over later. Shape: [R]
+            lengths: number of real tokens, where rows differ. The slots after them are invisible
+                and overwritten later. Shape: [R]
         """
         self._longest += tokens
         if lengths is None:
@@ -156,19 +156,19 @@ class Cache:
             self._even = self._even and min(lengths) == tokens
 
     def take_back(self, tokens_R: Tensor) -> None:
-        """Forgets each row's newest tokens, such as a draft's wrong ones. Shape: [R]"""
+        """Removes each row's last tokens, such as rejected ones of a draft. Shape: [R]"""
         self.lengths_R = self.lengths_R - tokens_R
         lengths = self.lengths_R.tolist()
         self._longest, self._even = max(lengths), min(lengths) == max(lengths)
 
     def reorder(self, rows_R: Tensor, newest: int | None = None) -> None:
-        """Row r continues what row ``rows_R[r]`` was. Rows stay with their source.
+        """Row r becomes a copy of row ``rows_R[r]``. Rows keep their source.
 
         Args:
-            rows_R: which row each one continues. Shape: [R]
-            newest: how many of a row's last tokens may be others than those of the row that it
-                continues; default: all. Beams of a source have most of their tokens in common,
-                and what is equal stays in place.
+            rows_R: the row that each one copies. Shape: [R]
+            newest: maximum number of last tokens in which a row may differ from the one that it
+                copies; default: all. Beams of a source share most of their tokens, which are not
+                copied then.
         """
         moved = (rows_R != torch.arange(len(rows_R), device=rows_R.device)).nonzero()[:, 0]
         if not len(moved):
@@ -181,7 +181,7 @@ class Cache:
             part[moved] = part[from_rows]
 
     def keep(self, sources_B: Tensor) -> None:
-        """Goes on with some of the sources, and the rows of each. Shape: [B], rising"""
+        """Keeps some of the sources, and the rows of each. Shape: [B], ascending"""
         beams = len(self.lengths_R) // self.sources
         rows_R = (
             sources_B[:, None] * beams + torch.arange(beams, device=sources_B.device)

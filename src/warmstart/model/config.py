@@ -1,7 +1,7 @@
-"""What a transformer is made of, as frozen values: never whose it is.
+"""The architecture of a transformer as frozen values, which name no family.
 
-A family fills these from its ``config.json``; the modules of this package read nothing else. A
-changed copy is made with `dataclasses.replace`.
+A family fills them from its ``config.json``; the modules of this package read nothing else. Use
+`dataclasses.replace` for a changed copy.
 """
 
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class RelativeBias:
     """A learned bias on self-attention's scores by distance, one table for all layers (T5)."""
 
     buckets: int = 32  # rows of the table; see `model/relative_bias.py`
-    max_distance: int = 128  # tokens; all beyond are in one bucket
+    max_distance: int = 128  # tokens; one bucket for all beyond
     bidirectional: bool = True  # whether keys ahead have buckets of their own
 
 
@@ -99,13 +99,13 @@ class EmbeddingConfig:
     """Token ids to vectors."""
 
     vocabulary: int  # rows of the word embedding
-    size: int  # width of the rows; a stack of another width gets a projection (ELECTRA)
-    # None: the position is elsewhere (rotary)
+    size: int  # width of the rows; if not the stack's, a projection follows (ELECTRA)
+    # None: positions enter elsewhere (rotary)
     positions: LearnedPositions | SinusoidalPositions | None = None
-    token_types: int = 0  # rows; every token is of type 0
+    token_types: int = 0  # rows; all tokens are of type 0
     norm: NormConfig | None = None
     scale: float = 1.0  # on the word vectors (Gemma: sqrt of the width)
-    projection_bias: bool = True  # of the projection, where there is one (OPT has none)
+    projection_bias: bool = True  # of the projection (OPT: False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ class AttentionConfig:
 
     @property
     def score_scale(self) -> float:
-        """What scores are multiplied with."""
+        """Factor of the scores."""
         return self.head_size**-0.5 if self.scale is None else self.scale
 
 
@@ -158,28 +158,28 @@ class StackConfig:
     norm: NormConfig
     norm_order: NormOrder = "post"
     first_attention_norm: bool = True  # False: none before the first layer's (ModernBERT)
-    parallel_feed_forward: bool = False  # it reads what self-attention reads (GPT-NeoX)
+    parallel_feed_forward: bool = False  # its input is self-attention's input (GPT-NeoX)
     final_norm: bool = False  # after the last layer
     rotary: Rotary | None = None
     relative_bias: RelativeBias | None = None
     windows: tuple[int | None, ...] | None = None  # by layer: see `window`; None: all global
     causal: bool = False
     cross_attention: CrossAttentionKind | None = None  # see `model/attention.py`
-    pooler: bool = False  # BERT's pooler, carried for the format's sake and never computed
-    source_size: int | None = None  # width of the encoder states it reads; None: its own
+    pooler: bool = False  # BERT's pooler, kept for the format and never computed
+    source_size: int | None = None  # width of the encoder states; None: hidden_size
     dropout: float = 0.0  # on embeddings and on each sublayer's output, in training
-    final_dropout: bool = False  # as much after the final norm (T5)
+    final_dropout: bool = False  # the same rate after the final norm (T5)
     initializer_range: float = 0.02  # std of new weights
 
     def __post_init__(self) -> None:
         if self.windows is not None and len(self.windows) != self.layers:
             raise CheckpointError(
-                f"The config describes {self.layers} layers, but the kind of {len(self.windows)}; "
-                "restore the config.json that the checkpoint was saved with."
+                f"The config has {self.layers} layers, but layer_types for {len(self.windows)}; "
+                "restore the checkpoint's original config.json."
             )
 
     def window(self, layer: int) -> int | None:
-        """How far a layer sees: a token attends to tokens less than this away; None: to all."""
+        """Attention span: a token attends to tokens less than this away; None: to all."""
         return None if self.windows is None else self.windows[layer]
 
     @property
@@ -197,11 +197,11 @@ class HeadConfig:
     tied: bool = True  # the weight is the decoder's word embedding
     scale: float = 1.0  # on the decoder states (T5: width ** -0.5)
     bias: bool = False
-    bias_trained: bool = True  # False: it stays as it was loaded (BART)
+    bias_trained: bool = True  # False: frozen (BART)
     transform: Activation | None = None  # BERT's dense, activation and norm before the weight
     transform_norm: NormConfig | None = None
     transform_bias: bool = True  # of the transform's dense layer
-    projection: bool = False  # a plain linear layer to the word vectors' width instead (OPT)
+    projection: bool = False  # instead, a linear layer to the word vectors' width (OPT)
     soft_cap: float | None = None  # logits become soft_cap * tanh(logits / soft_cap) (Gemma 2)
 
 
@@ -215,7 +215,7 @@ class EncoderDecoderConfig:
     encoder: StackConfig | None
     decoder: StackConfig
     head: HeadConfig
-    shared_words: bool = False  # one word embedding for both, whatever else they have (BART)
+    shared_words: bool = False  # one word embedding for both stacks (BART)
 
     @property
     def bridge(self) -> bool:

@@ -1,4 +1,4 @@
-"""Copies of modules that share what they hold, and other values for the same modules."""
+"""Copies of modules that share parameters, and new values for existing modules."""
 
 import copy
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 __all__ = ["Value", "materialize", "replace_modules", "shallow_copy"]
 
-# What a parameter holds. One on the meta device stands for what is not read yet.
+# The value of a parameter, which may be on the meta device until it is read.
 Value: TypeAlias = Callable[[Tensor], Tensor]
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def materialize(model: nn.Module, value: Value) -> None:
-    """Gives each parameter of a model another value; shared ones stay shared."""
+    """Replaces the value of each parameter of a model; shared ones stay shared."""
     filled: dict[int, nn.Parameter] = {}  # by the parameter's id
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
@@ -25,7 +25,7 @@ def materialize(model: nn.Module, value: Value) -> None:
 
 
 def shallow_copy(module: _Module) -> _Module:
-    """A copy that holds the same tensors and modules, until it is given others."""
+    """A copy with the same tensors and modules, which can be replaced one by one."""
     made = copy.copy(module)
     for name in ("_modules", "_parameters", "_buffers"):
         made.__dict__[name] = dict(made.__dict__[name])
@@ -37,12 +37,12 @@ def replace_modules(
     other: Callable[[nn.Module], nn.Module | None],
     finish: Callable[[nn.Module, nn.Module], None] | None = None,
 ) -> nn.Module:
-    """A copy of a tree in which other modules stand for some. What is shared stays so.
+    """A copy of a tree with some modules replaced. Shared modules stay shared.
 
     Args:
         module: the tree.
-        other: what stands for a module; None: a copy of it.
-        finish: changes such a copy, given the original and the copy, whose children are done.
+        other: the replacement of a module; None: a copy of it.
+        finish: changes a copy, given the original and the copy with its children replaced.
     """
     seen: dict[int, nn.Module] = {}  # by the original's id
 

@@ -11,7 +11,7 @@ __all__ = ["Embedding"]
 
 
 class Embedding(nn.Module):
-    """Word, position and type vectors, summed, normed, and projected where the widths differ."""
+    """Word, position and type vectors, summed, normed, and projected if the widths differ."""
 
     def __init__(self, config: StackConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The whole model: encoder, bridge, decoder, head.
+"""The full model: encoder, bridge, decoder, head.
 
 Shape legend: B sources, S source tokens and T target tokens of all of them together, R rows
 decoded side by side (B times the beams), N new tokens a row, H decoder width, V vocabulary.
@@ -77,10 +77,10 @@ class EncoderDecoder(nn.Module):
         """Logits, or the loss where labels are given.
 
         Args:
-            source: what to read.
-            target: what the decoder has written so far, beginning with the start token.
+            source: source tokens.
+            target: target tokens, beginning with the start token.
             labels_T: the token that should follow each target token. Shape: [T]
-            label_count: what the summed loss is divided by: the labels of the whole effective
+            label_count: divisor of the summed loss: the labels of the whole effective
                 batch, or the sum of their weights, so that it does not matter how a batch is cut.
                 Default: those of this batch.
             weights: how much each label counts, or each target with all of its labels.
@@ -102,7 +102,7 @@ class EncoderDecoder(nn.Module):
         return self.head.loss(hidden_TH, labels_T, weights, label_smoothing) / label_count
 
     def states(self, source: Sequences, target: Sequences) -> Tensor:
-        """Decoder states of whole targets, of which the head makes logits. Shape: [T, H]"""
+        """Decoder states of full targets, the head's input. Shape: [T, H]"""
         if self.encoder is None:
             return self._continue_prefix(source, target)
         hidden_TH: Tensor = self.decoder(target, self.encode(source), source.lengths)
@@ -120,7 +120,7 @@ class EncoderDecoder(nn.Module):
         Args:
             source: B sources.
             capacity: the most target tokens of a row.
-            beams: rows a source; the rows of a source stand side by side.
+            beams: rows of each source; the rows of a source are adjacent.
         """
         rows = len(source.lengths) * beams
         if self.encoder is not None:
@@ -133,7 +133,7 @@ class EncoderDecoder(nn.Module):
         return cache
 
     def step(self, tokens_RN: Tensor, cache: Cache) -> Tensor:
-        """Logits of what follows each of the next tokens. Shape: [R, N] -> [R, N, V]"""
+        """Logits of the successor of each of the next tokens. Shape: [R, N] -> [R, N, V]"""
         if self.compiled_step is not None:
             compiled = self.compiled_step(tokens_RN, cache)
             if compiled is not None:

@@ -33,18 +33,18 @@ class FeedForward(Sublayer):
         size, bias = self.config.size, self.config.bias
         self.up = nn.Linear(config.hidden_size, 2 * size if self.config.gated else size, bias)
         self.down = nn.Linear(size, config.hidden_size, bias)
-        # No module where there is none: a rate that is set for training is for those that are.
+        # No Dropout at rate 0: training sets the rate of existing ones.
         rate = self.config.dropout
         self.inner_dropout = nn.Dropout(rate) if rate else nn.Identity()
 
     def forward(self, hidden_TH: Tensor, read_TH: Tensor) -> Tensor:
-        """Adds to one what it makes of the other, mostly the same. Shape: [T, H] -> [T, H]"""
+        """Adds the output for `read_TH`, usually `hidden_TH` too. Shape: [T, H] -> [T, H]"""
         inner = self.up(self.enter(read_TH))
         if inner.requires_grad and not torch.compiler.is_compiling():
-            # Of all that a layer keeps for its backward the activated values are the most, and
-            # they are quickly computed again. A compiler decides by itself.
+            # The activated values are most of the memory kept for the backward pass, and cheap to
+            # compute again. A compiler decides for itself.
             output = checkpoint(
-                # An adapter in `down` may drop some of what it reads: again the same.
+                # An adapter in `down` may have dropout, which must repeat.
                 self._down,
                 inner,
                 use_reentrant=False,

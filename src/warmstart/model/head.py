@@ -16,7 +16,7 @@ from warmstart.model.norm import norm
 __all__ = ["Head"]
 
 CHUNK_TOKENS = 256  # tokens of float32 logits held at a time: 31 MB with 30,522 words
-_CACHED_TOKENS = 16  # of them that are read again and again: 2 MB, which a processor's cache holds
+_CACHED_TOKENS = 16  # of them read repeatedly: 2 MB, which fit a processor's cache
 
 
 class Head(nn.Module):
@@ -39,7 +39,7 @@ class Head(nn.Module):
         if config.bias:
             empty = torch.empty(word.num_embeddings)
             self.bias = nn.Parameter(empty, requires_grad=config.bias_trained)
-        self.product: nn.Module | None = None  # the same, laid out for decoding: `inference.py`
+        self.product: nn.Module | None = None  # the product for decoding, see `inference/`
 
     def forward(self, hidden_TH: Tensor) -> Tensor:
         """Logits. Shape: [T, H] -> [T, V]"""
@@ -59,8 +59,8 @@ class Head(nn.Module):
 
         Args:
             hidden_TH: decoder states. Shape: [T, H]
-            labels_T: the token that each should give. Shape: [T]
-            weights_T: what each token's loss is multiplied by; default: 1. Shape: [T]
+            labels_T: the correct token of each. Shape: [T]
+            weights_T: factor of each token's loss; default: 1. Shape: [T]
             label_smoothing: the share of the target distribution that is spread evenly over the
                 vocabulary, the label's own entry included, as `torch.nn.functional.cross_entropy`
                 has it (Szegedy et al. 2016, section 7). At least 0, at most 1.
@@ -74,7 +74,7 @@ class Head(nn.Module):
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
         if not torch.is_grad_enabled():
-            # Inside the function below a parameter would still ask for its gradient.
+            # Inside the function below a parameter would still require its gradient.
             weight, bias = weight.detach(), None if bias is None else bias.detach()
         loss: Tensor = _LinearCrossEntropy.apply(  # type: ignore[no-untyped-call]
             x_TE, weight, bias, labels_T, weights_T, self.config.soft_cap, label_smoothing
@@ -88,7 +88,7 @@ class Head(nn.Module):
         weights_T: Tensor | None,
         label_smoothing: float,
     ) -> Tensor:
-        """The loss where there are no gradients."""
+        """The loss of a model without gradients."""
         losses_T = torch.cat(
             [
                 F.cross_entropy(
@@ -102,7 +102,7 @@ class Head(nn.Module):
         return losses_T.sum() if weights_T is None else losses_T.dot(weights_T)
 
     def transform(self, hidden_TH: Tensor) -> Tensor:
-        """What the word vectors are multiplied with. Shape: [T, H] -> [T, E]"""
+        """Decoder states in the space of the word vectors. Shape: [T, H] -> [T, E]"""
         if self.config.projection:
             projected: Tensor = self.dense(hidden_TH)
             return projected
@@ -112,7 +112,7 @@ class Head(nn.Module):
         return x
 
     def cap(self, logits: Tensor) -> Tensor:
-        """Logits as the family bounds them. Shape: unchanged."""
+        """Logits with the soft cap, if the config has one. Shape: unchanged."""
         cap = self.config.soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -127,7 +127,7 @@ def _add_product(sum_VE: Tensor, a_VC: Tensor, b_CE: Tensor) -> None:
 
 def _losses_and_gradients(scores_CV: Tensor, labels_C: Tensor, smoothing: float) -> Tensor:
     """Cross-entropies of scores, which become their gradients in place. Shape: [C]"""
-    # Block by block on a CPU, whose cache each of these passes then finds the scores in.
+    # Block by block on a CPU, so that each of these passes finds the scores in its cache.
     size = _CACHED_TOKENS if scores_CV.device.type == "cpu" else len(scores_CV)
     losses = []
     for block_CV, labels in zip(scores_CV.split(size), labels_C.split(size), strict=True):
@@ -145,7 +145,7 @@ def _losses_and_gradients(scores_CV: Tensor, labels_C: Tensor, smoothing: float)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Sum of cross-entropies of ``x @ weight.T + bias``, its gradients computed on the way.
+    """Sum of cross-entropies of ``x @ weight.T + bias``, with gradients computed on the way.
 
     A chunk's logits are turned into their gradient in place and multiplied out at once, so that
     no more than one chunk's logits ever exist.

@@ -28,7 +28,7 @@ class RMSNorm(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """torch's LayerNorm, its input brought to the weight's type under autocast."""
+    """torch's LayerNorm, with its input cast to the weight's type under autocast."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(

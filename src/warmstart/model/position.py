@@ -1,6 +1,6 @@
 """Rotary and sinusoidal positions. (Learned positions are a table, in `embedding.py`.)
 
-Shape legend: T tokens (any leading shape), D head size, R values of it that turn, in R/2
+Shape legend: T tokens (any leading shape), D head size, R rotated values of it, in R/2
 frequencies, E embedding.
 """
 
@@ -31,7 +31,7 @@ def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool
 
 
 def rotate(x: Tensor, angles: Rotation) -> Tensor:
-    """Turns each head's vector by its token's angles. Shape: [T, heads, D] -> [T, heads, D]"""
+    """Rotates each head's vector by its token's angles. Shape: [T, heads, D] -> [T, heads, D]"""
     cosines, sines = (part.to(x.dtype) for part in angles)
     size = cosines.shape[-1]
     turning, rest = x[..., :size], x[..., size:]
@@ -41,9 +41,9 @@ def rotate(x: Tensor, angles: Rotation) -> Tensor:
 
 
 def sinusoids(positions_T: Tensor, size: int) -> Tensor:
-    """Vectors of positions, their sines before their cosines. Shape: [T] -> [T, E]
+    """Vectors of positions, sines before cosines. Shape: [T] -> [T, E]
 
-    Vaswani et al. (2017), section 3.5, has them in turns; Marian does not.
+    Vaswani et al. (2017), section 3.5, interleaves them; Marian does not.
     """
     # In double precision: angles are large, and the models were trained with exact ones.
     exponents = torch.arange(0, size, 2, device=positions_T.device).double() / size
@@ -54,7 +54,7 @@ def sinusoids(positions_T: Tensor, size: int) -> Tensor:
 def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:
     if scaling.kind == "linear":
         return frequencies / scaling.factor
-    # llama3: long waves are stretched, short ones kept, with a ramp between.
+    # llama3: long waves are stretched, short ones kept, with a ramp in between.
     wavelengths = 2 * math.pi / frequencies
     turns = scaling.original_limit / wavelengths
     low, high = scaling.low_frequency_factor, scaling.high_frequency_factor

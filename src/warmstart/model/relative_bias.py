@@ -15,7 +15,7 @@ __all__ = ["RelativeBiasTable", "buckets"]
 
 
 class RelativeBiasTable(nn.Module):
-    """One bias a bucket of distances and head, for all layers of a stack."""
+    """One bias for each bucket of distances and head, for all layers of a stack."""
 
     def __init__(self, config: RelativeBias, heads: int) -> None:
         super().__init__()
@@ -23,13 +23,13 @@ class RelativeBiasTable(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.buckets, heads))
 
     def forward(self, longest: int, *, causal: bool) -> Tensor:
-        """Biases between all places of a sequence, by query and key; no future where causal.
+        """Biases between all positions of a sequence, by query and key; no future if causal.
 
         Shape: [H, L, L]
         """
         far = longest - 1
-        # From the farthest key behind to the farthest ahead, then one window of it a query: a
-        # look-up of every pair would be slower, and much slower backwards.
+        # From the farthest key before the query to the farthest ahead, then one window for each
+        # query: a look-up for every pair would be slower, and much slower in the backward pass.
         distances = torch.arange(far, -longest, -1, device=self.weight.device)
         by_distance_HD = self.weight[buckets(distances, self.config)].T
         if causal:
@@ -37,7 +37,7 @@ class RelativeBiasTable(nn.Module):
         return by_distance_HD.unfold(1, longest, 1).flip(1)
 
     def step(self, positions_RN: Tensor, slots: int) -> Tensor:
-        """Biases between tokens at some places and the first places of their row.
+        """Biases between tokens at some positions and the first positions of their row.
 
         Shape: [R, N] -> [R, H, N, S]
         """
@@ -46,12 +46,12 @@ class RelativeBiasTable(nn.Module):
 
 
 def buckets(distances: Tensor, config: RelativeBias) -> Tensor:
-    """Bucket of each distance, query's place minus key's. Shape: unchanged.
+    """Bucket of each distance, query's position minus key's. Shape: unchanged.
 
     Half of the buckets are for one distance each, the other half for ranges that grow with the
     logarithm up to the greatest distance, and the last for all beyond (Raffel et al. 2020, T5,
-    section 2.1). A bidirectional table has two such sets; its second is for keys ahead. In one
-    that is not, keys ahead count as at the query's own place.
+    section 2.1). A bidirectional table has two such sets, the second for keys ahead. In any other
+    table keys ahead count as at the query's own position.
     """
     count = config.buckets
     if config.bidirectional:
@@ -62,7 +62,7 @@ def buckets(distances: Tensor, config: RelativeBias) -> Tensor:
         first = torch.zeros_like(distances)
         distances = distances.clamp(min=0)
     exact = count // 2
-    # The order of the operations decides how the borders of the ranges are rounded.
+    # The order of operations determines how the borders of the ranges are rounded.
     growth = torch.log(distances.clamp(min=1).float() / exact) / math.log(
         config.max_distance / exact
     )

@@ -36,12 +36,12 @@ class Sequences:
         return cls(tokens.to(device), tuple(len(row) for row in rows))
 
     def positions(self) -> Tensor:
-        """Each token's place in its own sequence, from 0. Shape: [T]"""
+        """Each token's position in its own sequence, from 0. Shape: [T]"""
         return torch.cat([torch.arange(n) for n in self.lengths]).to(self.tokens.device)
 
 
 def pad(packed_TX: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Lays packed rows out as a rectangle with zeros behind the shorter sequences.
+    """Packed rows as a rectangle, with zeros after the shorter sequences.
 
     Shape: [T, ...] -> [B, L, ...]
     """
@@ -56,7 +56,7 @@ def unpad(padded_BLX: Tensor, lengths: Sequence[int]) -> Tensor:
 def join(
     first_SX: Tensor, first_lengths: Sequence[int], second_TX: Tensor, second_lengths: Sequence[int]
 ) -> Tensor:
-    """Packed sequences, each followed by another's of the same place.
+    """Packed sequences, each followed by the other's sequence of the same index.
 
     Shape: [S, ...], [T, ...] -> [S + T, ...]
     """

@@ -15,7 +15,7 @@ from warmstart.model.head import Head
 
 __all__ = ["TeacherStates", "soft_loss"]
 
-_CHUNK_TOKENS: Final = 128  # a handful of float32 matrices with so many rows are held at a time
+_CHUNK_TOKENS: Final = 128  # rows of the few float32 matrices held at a time
 
 # A slice of the tokens, and the student's logits for them -> their loss.
 _LossOfChunk = Callable[[slice, Sequence[Tensor]], Tensor]
@@ -29,7 +29,7 @@ class TeacherStates:
         head: of the same vocabulary; nothing in it is trained.
         hidden: its decoder's states. Shape: [T, its H]
         share: of the loss, from 0 to 1.
-        temperature: what the logits of both are divided by, > 0.
+        temperature: divisor of both models' logits, > 0.
     """
 
     head: Head
@@ -60,7 +60,7 @@ def soft_loss(
         passes_TH: the student's decoder states; with `r_drop` those of two passes that differ by
             dropout. Shape of each: [T, H]
         labels_T: the token that each should give. Shape: [T]
-        weights_T: what each token's loss is multiplied by; default: 1. Shape: [T]
+        weights_T: factor of each token's loss; default: 1. Shape: [T]
         label_smoothing: see `Head.loss`.
         teacher: default: none.
         r_drop: how much the difference of two passes counts, >= 0.
@@ -157,12 +157,10 @@ class _Chunked(torch.autograd.Function):
                 logits = [head.cap(F.linear(x, weight, bias).float()) for x in pieces]
                 loss = loss_of(chunk, logits)
             total += loss.detach()
-            places = [None, None, *(chunk for _ in pieces)]
+            parts = [None, None, *(chunk for _ in pieces)]
             wanted = [
-                (x, gradient if place is None else gradient[place])
-                for x, gradient, place in zip(
-                    (weight, bias, *pieces), gradients, places, strict=True
-                )
+                (x, gradient if part is None else gradient[part])
+                for x, gradient, part in zip((weight, bias, *pieces), gradients, parts, strict=True)
                 if x is not None and gradient is not None
             ]
             if wanted:

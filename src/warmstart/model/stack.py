@@ -47,7 +47,7 @@ class Block(nn.Module):
         *,
         causal: bool,
     ) -> Tensor:
-        """Over whole sequences, see `Stack.forward`. Shape: [T, H] -> [T, H]"""
+        """Over full sequences, see `Stack.forward`. Shape: [T, H] -> [T, H]"""
         hidden = self.self_attention(
             hidden_TH,
             lengths,
@@ -65,11 +65,11 @@ class Block(nn.Module):
 
 
 class Stack(nn.Module):
-    """Embeddings, blocks and the final norm that a `StackConfig` describes.
+    """Embeddings, blocks and final norm of a `StackConfig`.
 
     Attributes:
-        recomputes: whether a block keeps only its input for the backward pass, which computes the
-            rest once more (activation checkpointing, Chen et al. 2016).
+        recomputes: whether a block keeps only its input for the backward pass and computes the
+            rest again (activation checkpointing, Chen et al. 2016).
     """
 
     def __init__(self, config: StackConfig) -> None:
@@ -93,11 +93,11 @@ class Stack(nn.Module):
         states_SH: Tensor | None = None,
         source_lengths: Sequence[int] = (),
     ) -> Tensor:
-        """Last hidden states of whole sequences.
+        """Last hidden states of full sequences.
 
         Args:
-            sequences: B sequences of T tokens together.
-            states_SH: encoder states for cross-attention, one after the other. Shape: [S, H]
+            sequences: B sequences, T tokens in total.
+            states_SH: encoder states for cross-attention, packed. Shape: [S, H]
             source_lengths: states of each source. Shape: [B]
 
         Returns:
@@ -112,7 +112,7 @@ class Stack(nn.Module):
         hidden = self.embedding(sequences.tokens, positions_T)
         recomputes = self.recomputes and torch.is_grad_enabled()
         for block in self._blocks():
-            given = (
+            inputs = (
                 hidden,
                 sequences.lengths,
                 rotations.get(block.self_attention.window is not None),
@@ -121,9 +121,9 @@ class Stack(nn.Module):
                 source_lengths,
             )
             if recomputes:
-                hidden = checkpoint(block, *given, causal=self.config.causal, use_reentrant=False)
+                hidden = checkpoint(block, *inputs, causal=self.config.causal, use_reentrant=False)
             else:
-                hidden = block(*given, causal=self.config.causal)
+                hidden = block(*inputs, causal=self.config.causal)
         return self._finish(hidden)
 
     def start_cache(
@@ -133,11 +133,11 @@ class Stack(nn.Module):
         states_SH: Tensor | None = None,
         source_lengths: Sequence[int] = (),
     ) -> Cache:
-        """A cache for decoding, with the source's keys and values computed once.
+        """A cache for decoding, with the source's keys and values.
 
         Args:
-            rows: sequences to decode side by side: the sources times the beams.
-            capacity: the most tokens that a row will hold.
+            rows: sequences to decode together: the sources times the beams.
+            capacity: maximum number of tokens of a row.
             states_SH: encoder states. Shape: [S, H]
             source_lengths: states of each source. Shape: [B]
         """
@@ -165,12 +165,12 @@ class Stack(nn.Module):
     def step(
         self, tokens_RN: Tensor, cache: CacheView, lengths: tuple[int, ...] | None = None
     ) -> Tensor:
-        """Hidden states of the next tokens of each row, which the cache then holds.
+        """Hidden states of the next tokens of each row, which are added to the cache.
 
         Args:
-            tokens_RN: the next tokens; several at once are a prefix or a draft. Shape: [R, N]
+            tokens_RN: the next tokens; several are a prefix or a draft. Shape: [R, N]
             cache: from `start_cache`.
-            lengths: how many of the tokens are real, where rows differ. Shape: [R]
+            lengths: number of real tokens, where rows differ. Shape: [R]
 
         Returns:
             Shape: [R, N, H]
@@ -198,7 +198,7 @@ class Stack(nn.Module):
         return self._finish(hidden)
 
     def _blocks(self) -> list[Block]:
-        return list(self.blocks)  # type: ignore[arg-type]  # a ModuleList forgets its type
+        return list(self.blocks)  # type: ignore[arg-type]  # a ModuleList has no element type
 
     def _finish(self, hidden: Tensor) -> Tensor:
         finished = hidden if self.final_norm is None else self.final_norm(hidden)

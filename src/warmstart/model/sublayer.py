@@ -1,4 +1,4 @@
-"""What attention and feed-forward have in common: the residual and where the norms sit."""
+"""The residual connection and the norms of attention and feed-forward."""
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ __all__ = ["Sublayer"]
 
 
 class Sublayer(nn.Module):
-    """Computes ``x + f(x)``, with norms by the stack's order.
+    """Computes ``x + f(x)``, with norms in the stack's order.
 
     post: ``norm(x + f(x))``; pre: ``x + f(norm(x))``; sandwich: ``x + output_norm(f(norm(x)))``.
-    A gated sublayer adds ``tanh(gate)`` times as much, and is never post-norm: where the gate is
-    zero it leaves x exactly as it is.
+    A gated sublayer scales its output by ``tanh(gate)``, and is never post-norm: with a gate of
+    zero it leaves x unchanged.
     """
 
     def __init__(self, config: StackConfig, *, normed: bool = True, gated: bool = False) -> None:
@@ -27,7 +27,7 @@ class Sublayer(nn.Module):
         self.gate = nn.Parameter(torch.empty(1)) if gated else None
 
     def enter(self, hidden: Tensor) -> Tensor:
-        """What f sees. Shape: unchanged."""
+        """The input of f. Shape: unchanged."""
         return hidden if self.order == "post" else self._normed(hidden)
 
     def leave(self, hidden: Tensor, output: Tensor) -> Tensor:
