@@ -23,6 +23,7 @@ TORCH_FREE = (
     "cli",
     "generation/config.py",
     "generation/literals.py",
+    "model/literals.py",
     "decoding/request.py",
     "evaluation/options.py",
     "errors.py",

@@ -65,13 +65,15 @@ class TextError(UsageError):
     """An unusable text among several.
 
     Attributes:
-        place: its number, from 1.
+        what: "Text", "Prefix" or "Choice".
+        number: its number among them, from 1.
         problem: the message without its subject.
     """
 
-    def __init__(self, what: str, place: int, problem: str) -> None:
-        super().__init__(f"{what} {place} {problem}")
-        self.place = place
+    def __init__(self, what: str, number: int, problem: str) -> None:
+        super().__init__(f"{what} {number} {problem}")
+        self.what = what
+        self.number = number
         self.problem = problem
 
 

@@ -38,13 +38,11 @@ from warmstart.hub.card import CardFacts, base_of, read_card, write_card
 from warmstart.hub.push import check_push, push_folder
 from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes, options
-from warmstart.model.encoder_decoder import Compile, EncoderDecoder
+from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.literals import Compile, Dtype
 from warmstart.text.checks import check_ids
 from warmstart.text.long_sources import tighter_limit
-from warmstart.text.tokenizer_pair import (
-    TokenizerPair,
-    tokens_beyond,
-)
+from warmstart.text.tokenizer_pair import TokenizerPair, tokens_beyond
 
 __all__ = ["Seq2Seq"]
 
@@ -154,7 +152,7 @@ class Seq2Seq:
         name: str | os.PathLike[str],
         *,
         device: str | torch.device | None = None,
-        dtype: str | torch.dtype = "float32",
+        dtype: Dtype | torch.dtype = "float32",
         compile: Compile = "no",
         weights: bool = True,
     ) -> "Seq2Seq":

@@ -34,7 +34,7 @@ def test_each_line_knows_its_file_and_number(tmp_path: Path) -> None:
     blocks = list(read_blocks([tmp_path / name for name in "abc"], 2))
     for block in blocks:
         for number, line in enumerate(block.lines):
-            file, at = block.place(number)
+            file, at = block.origin(number)
             assert line.decode() == f"{Path(file).name}{at}\n"
     assert str(blocks[0]) == f"{tmp_path / 'a'}, line 1 to line 2"
     assert str(blocks[1]) == f"{tmp_path / 'a'}, line 3 to {tmp_path / 'c'}, line 2"
@@ -55,7 +55,7 @@ def test_packed_files_and_files_without_lines(tmp_path: Path) -> None:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfa\nb\n")))
     (block,) = read_blocks([], 9)
-    assert (block.lines, block.place(1)) == ((b"a\n", b"b\n"), ("standard input", 2))
+    assert (block.lines, block.origin(1)) == ((b"a\n", b"b\n"), ("standard input", 2))
     assert total_bytes([]) is None
 
 
@@ -79,7 +79,10 @@ def test_a_pause_of_standard_input_ends_a_block(monkeypatch: pytest.MonkeyPatch)
         more.close()
         rest = list(blocks)
         assert lines(rest) == [b"half\n", *[b"x\n"] * 20, b"last"]
-        assert [block.place(0) for block in rest] == [("standard input", 3), ("standard input", 19)]
+        assert [block.origin(0) for block in rest] == [
+            ("standard input", 3),
+            ("standard input", 19),
+        ]
 
 
 def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ def test_weights_are_kept(model: Seq2Seq, tmp_path: Path) -> None:
 def test_an_interrupted_run_continues(
     model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pseudo_labels, "_BATCHES", 1)
+    monkeypatch.setattr(pseudo_labels, "BATCHES_AHEAD", 1)
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
     write_pseudo_labels(model, EXAMPLES, whole, {"batch_size": 4, "max_length": 9})
 
@@ -98,7 +98,7 @@ def test_a_run_of_something_else_is_not_gone_on_with(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pseudo_labels, "_BATCHES", 1)
+    monkeypatch.setattr(pseudo_labels, "BATCHES_AHEAD", 1)
 
     def interrupt(done: int) -> None:
         raise KeyboardInterrupt
@@ -116,8 +116,24 @@ def test_a_run_of_something_else_is_not_gone_on_with(
     assert made.examples == len(examples)
 
 
+def test_what_version_0_1_left_is_started_anew(
+    model: Seq2Seq, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its rows have a note of another name and form."""
+    (tmp_path / ".a.jsonl.partial").write_text('{"source": "the cat"}\n')
+    (tmp_path / ".a.jsonl.progress").write_text('{"key": "x", "examples": 1, "bytes": 22}')
+    made = write_pseudo_labels(model, EXAMPLES, tmp_path / "a.jsonl", {"max_length": 9})
+    assert made.resumed == 0
+    assert "starting anew" in caplog.text
+    write_pseudo_labels(model, EXAMPLES, tmp_path / "b.jsonl", {"max_length": 9})
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl"]
+
+
 def test_what_is_refused(model: Seq2Seq, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"give a name that ends in .jsonl"):
         write_pseudo_labels(model, EXAMPLES, tmp_path / "a.tsv")
     with pytest.raises(OutputError, match="cannot be written: No such file or directory"):
         write_pseudo_labels(model, EXAMPLES, tmp_path / "nowhere" / "a.jsonl", {"max_length": 3})
+    with pytest.raises(UsageError, match="has no option 'num_beam'; did you mean 'num_beams'"):
+        write_pseudo_labels(model, EXAMPLES, tmp_path / "a.jsonl", {"num_beam": 3})

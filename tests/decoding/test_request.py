@@ -314,7 +314,7 @@ def test_any_text_gets_an_output(family: str, checkpoints: Checkpoints) -> None:
     ("texts", "reason"),
     [
         (["the cat", "a \udfff b"], "Text 2 has the lone surrogate U+DFFF at character 3"),
-        (["the cat", None], "Text 2 is None, which is no text"),
+        (["the cat", None], "Text 2 is None, which is not a text"),
         ("the cat", "takes a list of texts"),
     ],
 )

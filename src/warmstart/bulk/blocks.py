@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final, cast
 
 from warmstart.data.compressed import compression, open_bytes, read_problems
+from warmstart.decoding.request import BATCHES_AHEAD
 from warmstart.errors import DataError
 
 __all__ = ["STANDARD_INPUT", "Block", "read_blocks", "total_bytes"]
 
 STANDARD_INPUT: Final = "standard input"
-_BATCHES: Final = 32  # of a block, so that texts of similar length share batches
 _BLOCK_BYTES: Final = 4_000_000  # a block ends after the line that reaches them
 _PAUSE: Final = 0.1  # seconds without input, after which a block ends
 _READ_BYTES: Final = 2**16  # at a time, where pauses end blocks
@@ -47,13 +47,13 @@ class Block:
     digest: str
     whole: bool
 
-    def place(self, line: int) -> tuple[str, int]:
+    def origin(self, line: int) -> tuple[str, int]:
         """The file of one of the lines, and its number there, from 1."""
         first, file, number = next(o for o in reversed(self.origins) if o[0] <= line)
         return file, number + line - first
 
     def __str__(self) -> str:
-        (file, first), (last_file, last) = self.place(0), self.place(len(self.lines) - 1)
+        (file, first), (last_file, last) = self.origin(0), self.origin(len(self.lines) - 1)
         return f"{file}, line {first} to {'' if file == last_file else f'{last_file}, '}line {last}"
 
 
@@ -105,7 +105,7 @@ def read_blocks(
 
 def _lines_of(index: int, batch_lines: int) -> int:
     """Number of lines of a block, by its index."""
-    return batch_lines * min(_BATCHES, 1 << min(index, _BATCHES))
+    return batch_lines * min(BATCHES_AHEAD, 1 << min(index, BATCHES_AHEAD))
 
 
 def total_bytes(files: Sequence[Path]) -> int | None:

@@ -75,22 +75,23 @@ def decode_block(
     filled = [number for number, source in enumerate(lines) if source.text]
     outputs: dict[int, list[Generated]] = {}
     try:
-        for index, found in _outputs(model, job, [lines[number].text for number in filled]):
-            outputs[filled[index]] = found
+        texts = [lines[number].text for number in filled]
+        for index, of_text in _outputs(model, job, texts):
+            outputs[filled[index]] = of_text
             if advance is not None:
                 advance()
     except TextError as error:
-        if not str(error).startswith("Text "):
+        if error.what != "Text":
             raise  # a prefix or a choice, which belongs to no line
-        file, number = block.place(filled[error.place - 1])
+        file, number = block.origin(filled[error.number - 1])
         raise DataError(f"{file}, line {number} {error.problem}") from None
     config = job.decoding.get("config") or model.generation
-    several = job.decoding.get("num_return_sequences", config.num_return_sequences)
+    returned = job.decoding.get("num_return_sequences", config.num_return_sequences)
     written = [
-        _line(job, source, outputs.get(number), several, block, number)
+        _line(job, source, outputs.get(number), returned, block, number)
         for number, source in enumerate(lines)
     ]
-    best = [found[0] for found in outputs.values()]
+    best = [of_text[0] for of_text in outputs.values()]
     counts = Counts(
         lines=len(lines),
         cut=sum(output.source_cut for output in best),
@@ -109,21 +110,21 @@ def _outputs(
 def _line(
     job: Job,
     source: Source,
-    found: "Sequence[Generated] | None",
-    several: int,
+    outputs: "Sequence[Generated] | None",
+    returned: int,
     block: Block,
     number: int,
 ) -> str:
     if job.output_format == "text":
         # All line ends of Unicode, since a reader may split at any of them.
-        return "" if found is None else " ".join(found[0].text.splitlines())
+        return "" if outputs is None else " ".join(outputs[0].text.splitlines())
     if job.input_format == "jsonl" and source.values is None:
         return ""  # an empty line between objects stays empty
     values = {"source": source.text} if source.values is None else source.values
-    added = _fields(job, source.text, found or [], several)
+    added = _fields(job, source.text, outputs or [], returned)
     taken = [name for name in added if name in values]
     if taken:
-        file, at = block.place(number)
+        file, at = block.origin(number)
         raise DataError(
             f"{file}, line {at} has a field '{taken[0]}' already, which the output would replace; "
             "give the output another name: --output-column NAME."
@@ -131,25 +132,27 @@ def _line(
     return _json({**values, **added})
 
 
-def _fields(job: Job, text: str, found: "Sequence[Generated]", several: int) -> dict[str, object]:
+def _fields(
+    job: Job, text: str, outputs: "Sequence[Generated]", returned: int
+) -> dict[str, object]:
     """The fields added to an object: lists for several outputs."""
     columns: dict[str, list[object]] = {
-        job.output_column: [output.text for output in found] or [""] * several,
-        "at_limit": [output.at_limit for output in found] or [False] * several,
+        job.output_column: [output.text for output in outputs] or [""] * returned,
+        "at_limit": [output.at_limit for output in outputs] or [False] * returned,
     }
     if job.option("scores"):
-        columns["score"] = [_finite(output.score) for output in found] or [None] * several
+        columns["score"] = [_finite(output.score) for output in outputs] or [None] * returned
     if job.option("alignments") is not None:
         columns["alignment"] = [
-            [] if output.alignment is None else output.alignment.words(text) for output in found
-        ] or [[]] * several
+            [] if output.alignment is None else output.alignment.words(text) for output in outputs
+        ] or [[]] * returned
     added: dict[str, object] = {
-        _name(job, name): values[0] if several == 1 else values for name, values in columns.items()
+        _name(job, name): values[0] if returned == 1 else values for name, values in columns.items()
     }
-    if any(output.source_cut for output in found):
+    if any(output.source_cut for output in outputs):
         added[_name(job, "source_cut")] = True
-    if any(output.chunks > 1 for output in found):
-        added[_name(job, "chunks")] = found[0].chunks
+    if any(output.chunks > 1 for output in outputs):
+        added[_name(job, "chunks")] = outputs[0].chunks
     return added
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from warmstart.decoding.request import RequestOptions
+from warmstart.decoding.request import RequestOptions, option
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
 from warmstart.keywords import changes, check_names
+from warmstart.model.literals import Compile, Dtype
 from warmstart.validation import UNCHECKED, checked_values, validate
 
 __all__ = ["Job", "JobOptions", "TextErrors", "TextFormat"]
@@ -22,9 +23,9 @@ class JobOptions:
 
     model: str
     """Model folder or hub id."""
-    dtype: Literal["float32", "bfloat16", "float16", "int8", "float8"] = "float32"
+    dtype: Dtype = "float32"
     """Type of the weights: fewer bits take less memory, and mostly less time."""
-    compile: Literal["no", "background", "wait"] = "no"
+    compile: Compile = "no"
     """Compile the steps of decoding: not, while decoding without, or before. On a GPU, background
     and wait record the steps as a CUDA graph."""
     input_format: TextFormat = "text"
@@ -74,7 +75,7 @@ class Job(JobOptions):
 
     def option(self, name: str) -> Any:
         """An option of decoding; where it is not given, the default of `RequestOptions`."""
-        return self.decoding.get(name, RequestOptions.__dataclass_fields__[name].default)
+        return option(self.decoding, name)
 
     def _check(self) -> None:
         validate(self)
@@ -120,11 +121,11 @@ class Job(JobOptions):
         return values
 
 
-_OWN = tuple(option.name for option in fields(JobOptions))
+_OWN = tuple(own.name for own in fields(JobOptions))
+_SAVED = {setting.name for setting in fields(GenerationConfig)}
 # Options of requests that no model saves.
 _REQUEST = tuple(
-    option.name
-    for option in fields(RequestOptions)
-    if option.name not in {setting.name for setting in fields(GenerationConfig)}
-    and option.name not in ("config", "constraints")
+    requested.name
+    for requested in fields(RequestOptions)
+    if requested.name not in (*_SAVED, "config", "constraints")
 )

@@ -138,15 +138,27 @@ class FileOutput:
 
     def write(self, block: Block, written: Written) -> None:
         """Appends a block."""
+        # One that is not whole is the last, and may be longer in the next run.
+        self.append(written, block.end, block.digest, noted=block.whole)
+
+    def append(self, written: Written, lines: int, digest: str = "", *, noted: bool = True) -> None:
+        """Appends outputs.
+
+        Args:
+            written: the outputs.
+            lines: of the whole input that are done with them.
+            digest: of the input up to there.
+            noted: whether a resumed run may continue after them.
+        """
         data = _packed(written.data, self.packing)
         with _write_problems(self.path):
             if not self.begun:
                 self._begin()
             self.file.write(data)
-            if block.whole:  # else it is the last, and may be longer in the next run
+            if noted:
                 self.now = Progress(
-                    lines=block.end,
-                    digest=block.digest,
+                    lines=lines,
+                    digest=digest,
                     bytes=self.now.bytes + len(data),
                     counts=self.now.counts + written.counts,
                 )

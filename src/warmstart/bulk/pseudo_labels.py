@@ -1,4 +1,4 @@
-"""Outputs of a model for training sources, as the targets of a smaller one.
+"""A model's outputs for training sources, as the targets of a smaller model.
 
 Sequence-level distillation (Kim and Rush 2016, section 3.2): a student that learns its teacher's
 best outputs has one likely answer for each source, rather than many human ones.
@@ -7,18 +7,21 @@ best outputs has one likely answer for each source, rather than many human ones.
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from warmstart.bulk.decode import Counts, Written
+from warmstart.bulk.output import FileOutput, progress_file
 from warmstart.cache import fingerprint
 from warmstart.data.example import Example
 from warmstart.data.stored import content_of
+from warmstart.decoding.request import BATCHES_AHEAD, RequestOptions, option
 from warmstart.errors import OutputError, UsageError
-from warmstart.writing import atomic_file
+from warmstart.keywords import check_names
+from warmstart.validation import checked_values
+from warmstart.writing import write_error
 
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
@@ -27,17 +30,15 @@ __all__ = ["PseudoLabels", "write_pseudo_labels"]
 
 logger = logging.getLogger(__name__)
 
-_BATCHES: Final = 32  # of a block, so that texts of similar length share batches
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PseudoLabels:
-    """Numbers of examples.
+    """The counts of a run.
 
     Attributes:
         examples: read.
-        written: pairs in the file; the rest are empty outputs.
-        resumed: examples finished by an earlier run.
+        written: pairs in the file; the rest are outputs without a text.
+        resumed: examples done by an earlier run.
         cut: sources that were truncated.
     """
 
@@ -45,17 +46,6 @@ class PseudoLabels:
     written: int
     resumed: int
     cut: int
-
-
-@dataclass(slots=True)
-class _Progress:
-    """Progress of a run: finished examples; pairs and bytes in the temporary file."""
-
-    key: str
-    examples: int = 0
-    written: int = 0
-    cut: int = 0
-    bytes: int = 0
 
 
 def write_pseudo_labels(
@@ -68,73 +58,54 @@ def write_pseudo_labels(
 ) -> PseudoLabels:
     """Writes JSON Lines to train on: source, the model's output as target, and the first target.
 
-    Finished examples are kept in ``.NAME.partial`` in the same folder; after an interruption the
-    same call continues from there, and only a complete file gets the name. An example keeps its
-    weight.
+    The same call resumes after an interruption, from ``.NAME.partial`` and its progress file; the
+    name is given to a complete file. An example keeps its weight.
 
     Args:
         model: the teacher.
         examples: at least one.
-        output: a ``.jsonl`` file; an existing one is replaced.
-        decoding: options of `Seq2Seq.generate_each`, except `config` and `constraints`.
-        on_progress: called with the number of finished examples.
+        output: a file in ``.jsonl``; an existing one is replaced.
+        decoding: options of `RequestOptions`, but for `config` and `constraints`.
+        on_progress: called with the number of examples that are done.
 
     Raises:
-        OutputError: if the file cannot be written.
-        UsageError: if a setting is not allowed, or the output's name ends in something else.
+        OutputError: if it cannot be written.
+        UsageError: if an option is not allowed, or the output's name ends in something else.
     """
     if output.suffix != ".jsonl":
         raise UsageError(f"{output} is JSON Lines; give a name that ends in .jsonl.")
-    options = dict(decoding or {})
-    changed = {name: value for name, value in options.items() if name != "batch_size"}
-    max_source_length = changed.pop("max_source_length", None)
+    check_names(decoding or {}, RequestOptions, "write_pseudo_labels")
+    options = checked_values(RequestOptions, decoding or {})
+    batch_size = int(option(options, "batch_size"))
+    options.pop("batch_size", None)
     key = fingerprint(
-        _digest(model), content_of(examples), repr(model.generation), max_source_length, changed
+        _digest(model), content_of(examples), repr(model.generation), repr(sorted(options.items()))
     )
-    rows = output.with_name(f".{output.name}.partial")
-    note = output.with_name(f".{output.name}.progress")
-    progress = _resumed(rows, note, key)
-    resumed = progress.examples
+    partial = output.with_name(f".{output.name}.partial")
+    target = _resumed(partial, key)
+    resumed = target.start.lines
+    if resumed:
+        logger.info("resuming after %d examples", resumed)
+    size = BATCHES_AHEAD * batch_size
     try:
-        with rows.open("r+b" if rows.exists() else "w+b") as file:
-            file.truncate(progress.bytes)
-            file.seek(progress.bytes)
-            block = _BATCHES * options.get("batch_size", 32)
-            for start in range(resumed, len(examples), block):
-                part = examples[start : start + block]
-                outputs = [""] * len(part)
-                for index, found in model.generate_each(
-                    [example.source for example in part], **options
-                ):
-                    outputs[index] = found[0].text
-                    progress.cut += found[0].source_cut
-                pairs = [pair for pair in zip(part, outputs, strict=True) if pair[1].strip()]
-                file.writelines(_line(example, text) for example, text in pairs)
-                file.flush()
-                os.fsync(file.fileno())
-                progress.examples += len(part)
-                progress.written += len(pairs)
-                progress.bytes = file.tell()
-                with atomic_file(note) as partial:
-                    partial.write_text(json.dumps(asdict(progress)), encoding="utf-8")
-                on_progress(progress.examples)
-        rows.replace(output)
-        note.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{output} cannot be written: {error.strerror}. Make room or check the folder, then "
-            "run the same command again; it continues from the finished examples."
-        ) from None
-    if progress.cut:
-        logger.warning(
-            "%d of %d sources were too long and were truncated.", progress.cut, progress.examples
-        )
-    return PseudoLabels(
-        examples=progress.examples,
-        written=progress.written,
-        resumed=resumed,
-        cut=progress.cut,
-    )
+        for start in range(resumed, len(examples), size):
+            part = examples[start : start + size]
+            written = _decoded(model, part, {**options, "batch_size": batch_size})
+            target.append(written, start + len(part))
+            on_progress(start + len(part))
+    finally:
+        target.close(done=False)
+    return _finished(target, output, len(examples), resumed)
+
+
+def _decoded(model: "Seq2Seq", examples: Sequence[Example], options: Mapping[str, Any]) -> Written:
+    texts, cut = [""] * len(examples), 0
+    for index, outputs in model.generate_each([example.source for example in examples], **options):
+        texts[index] = outputs[0].text
+        cut += outputs[0].source_cut
+    pairs = [pair for pair in zip(examples, texts, strict=True) if pair[1].strip()]
+    data = b"".join(_line(example, text) for example, text in pairs)
+    return Written(data, Counts(lines=len(examples), cut=cut))
 
 
 def _line(example: Example, output: str) -> bytes:
@@ -148,19 +119,38 @@ def _line(example: Example, output: str) -> bytes:
     return (json.dumps(row, ensure_ascii=False) + "\n").encode()
 
 
-def _resumed(rows: Path, note: Path, key: str) -> _Progress:
-    """The progress of an interrupted call, or none."""
-    with suppress(OSError, ValueError, TypeError):
-        found = _Progress(**json.loads(note.read_text(encoding="utf-8")))
-        if found.key == key and rows.stat().st_size >= found.bytes:
-            logger.info("continuing after %d finished examples", found.examples)
-            return found
-        logger.warning("%s is of another model, data or settings; starting over", rows)
-    return _Progress(key)
+def _resumed(partial: Path, key: str) -> FileOutput:
+    """The file of the same call, or an empty one."""
+    noted = progress_file(partial).exists()
+    if noted:
+        try:
+            return FileOutput(partial, {"key": key}, resume=True, overwrite=False)
+        except (UsageError, OutputError):
+            pass  # of another call, or damaged
+    if noted or partial.exists():
+        logger.warning("%s is of another model, data, settings or version; starting anew", partial)
+    return FileOutput(partial, {"key": key}, resume=False, overwrite=True)
+
+
+def _finished(target: FileOutput, output: Path, examples: int, resumed: int) -> PseudoLabels:
+    """Gives a complete file its name."""
+    try:
+        with target.path.open("rb") as file:
+            written = sum(1 for _ in file)
+        target.path.replace(output)
+        progress_file(target.path).unlink()
+        # Version 0.1 named its progress so.
+        output.with_name(f".{output.name}.progress").unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(output, error) from None
+    cut = target.now.counts.cut
+    if cut:
+        logger.warning("%d of %d sources were too long and were truncated.", cut, examples)
+    return PseudoLabels(examples=examples, written=written, resumed=resumed, cut=cut)
 
 
 def _digest(model: "Seq2Seq") -> str:
-    """Hash of all weights: a folder may hold another model under the same name."""
+    """Of all weights: a folder may hold another model under the same name."""
     import torch
 
     digest = hashlib.blake2b(digest_size=16)

@@ -71,7 +71,7 @@ def choose_column(blocks: Iterator[Block], errors: TextErrors) -> tuple[str, Ite
             line, _ = _line(block, number, errors)
             if line.strip():
                 row = _row(block, number, line)
-                return _known_column(row, block.place(number)[0]), chain(seen, blocks)
+                return _known_column(row, block.origin(number)[0]), chain(seen, blocks)
     return "source", iter(seen)  # there is no object at all
 
 
@@ -89,7 +89,7 @@ def _known_column(row: Row, file: str) -> str:
 
 def _line(block: Block, number: int, errors: TextErrors) -> tuple[str, bool]:
     raw = block.lines[number]
-    file, at = block.place(number)
+    file, at = block.origin(number)
     try:
         return decode_line(raw, Path(file), at), False
     except NotUtf8Error as error:
@@ -102,12 +102,12 @@ def _line(block: Block, number: int, errors: TextErrors) -> tuple[str, bool]:
 
 
 def _row(block: Block, number: int, line: str) -> Row:
-    file, at = block.place(number)
+    file, at = block.origin(number)
     return parse_json_line(line, Path(file), at)
 
 
 def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> Source:
-    file, _ = block.place(number)
+    file, _ = block.origin(number)
     assert job.source_column is not None
     read = row
     if job.errors == "replace":

@@ -22,6 +22,7 @@ __all__ = [
     "RequestOptions",
     "check_model",
     "check_streamable",
+    "option",
     "resolve_config",
     "resolve_request",
 ]
@@ -91,6 +92,11 @@ class RequestOptions(GenerationConfig):
                     f"{name} is given and long is 'chunk', but it is of a text as a whole. Set "
                     f"long to 'truncate' or 'error', or leave {name} out."
                 )
+
+
+def option(changes: Mapping[str, Any], name: str) -> Any:
+    """An option as given, or its default in `RequestOptions`."""
+    return changes.get(name, RequestOptions.__dataclass_fields__[name].default)
 
 
 def resolve_request(

@@ -27,8 +27,9 @@ from warmstart.inference.recorded_steps import RecordedSteps
 from warmstart.model.attention import CrossAttention
 from warmstart.model.copies import Value, materialize, replace_modules, shallow_copy
 from warmstart.model.embedding import Embedding
-from warmstart.model.encoder_decoder import Compile, EncoderDecoder
+from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.head import Head
+from warmstart.model.literals import Compile, Dtype
 
 __all__ = [
     "DTYPES",
@@ -41,7 +42,7 @@ __all__ = [
     "with_float8",
 ]
 
-DTYPES = ("float32", "bfloat16", "float16", "int8", "float8")
+DTYPES: tuple[str, ...] = get_args(Dtype)
 _TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _Linear = Callable[[Tensor, Tensor | None], nn.Module]
 _Words = Callable[[Tensor], nn.Module]

@@ -5,7 +5,6 @@ decoded side by side (B times the beams), N new tokens a row, H decoder width, V
 """
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +12,11 @@ from torch import Tensor, nn
 from warmstart.model.cache import Cache
 from warmstart.model.config import EncoderDecoderConfig
 from warmstart.model.head import Head
+from warmstart.model.literals import Compile
 from warmstart.model.sequences import Sequences, join, pad
 from warmstart.model.stack import Stack
 
-__all__ = ["Compile", "EncoderDecoder"]
-
-# no: never; background: decode as without meanwhile; wait: do not decode before it is done.
-Compile: TypeAlias = Literal["no", "background", "wait"]
+__all__ = ["EncoderDecoder"]
 
 
 class EncoderDecoder(nn.Module):
