@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from warmstart.cli.output import write_json
 from warmstart.errors import OutputError
 from warmstart.evaluation.system_files import write_json_lines
-from warmstart.writing import atomic_file, atomic_folder
+from warmstart.writing import _exchange, _machine, atomic_file, atomic_folder, remove_leftovers
 
 LARGE = 1 << 20  # bytes, more than a limit of 4096 lets be written
 
@@ -140,3 +141,134 @@ def test_what_is_written_for_machines(tmp_path: Path) -> None:
     assert (tmp_path / "a.json").read_bytes() == '{\n  "é": 1\n}\n'.encode()
     write_json_lines(tmp_path / "a.jsonl", [{"é": 1}, {"b": None}])
     assert (tmp_path / "a.jsonl").read_bytes() == '{"é": 1}\n{"b": null}\n'.encode()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from warmstart import writing
+path, when = Path(sys.argv[1]), sys.argv[2]
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if when == "while writing a file":
+    with writing.atomic_file(path) as partial:
+        partial.write_text("half")
+        die()
+if when == "between renames":
+    writing._exchange = lambda *_: False
+    rename = Path.rename
+    def moved(self, target):
+        done = rename(self, target)
+        if self == path: die()
+        return done
+    Path.rename = moved
+with writing.atomic_folder(path) as partial:
+    (partial / "config.json").write_text("new")
+    if when == "while writing": die()
+    if when == "after the exchange": writing.shutil.rmtree = die
+"""
+
+
+def held(path: Path) -> str | None:
+    file = path / "config.json" if path.is_dir() else path
+    return file.read_text() if file.exists() else None
+
+
+@pytest.mark.parametrize(
+    ("when", "at_once", "later"),
+    [
+        ("while writing", "old", "old"),
+        ("after the exchange", "new", "new"),
+        ("between renames", None, "old"),
+        ("while writing a file", "old", "old"),
+    ],
+)
+def test_a_killed_write_leaves_one_or_the_other_and_the_next_tidies_up(
+    when: str, at_once: str | None, later: str, tmp_path: Path
+) -> None:
+    path, file = tmp_path / "final", when == "while writing a file"
+    if file:
+        write(path, "old")
+    else:
+        path.mkdir()
+        write(path / "config.json", "old")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path), when])
+    assert killed.returncode == -9
+    assert held(path) == at_once
+    assert [*tmp_path.iterdir()] != [path], "something is left"
+    remove_leftovers(path)
+    assert held(path) == later
+    assert [*tmp_path.iterdir()] == [path]
+    with atomic_file(path) if file else atomic_folder(path) as partial:
+        write(partial if file else partial / "config.json", "newest")
+    assert held(path) == "newest"
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_what_others_are_writing_stays(tmp_path: Path) -> None:
+    ours = f".final.partial-{_machine()}-{os.getpid()}-abc"
+    names = [ours, f".final.partial-{_machine()}-1-abc", ".final.partial-01234567-99999-abc",
+             ".other.partial-x", "final.partial-x"]  # fmt: skip
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / ".final.old-01234567-1-long-ago").mkdir()
+    os.utime(tmp_path / ".final.old-01234567-1-long-ago", (0, 0))
+    remove_leftovers(tmp_path / "final")
+    assert {path.name for path in tmp_path.iterdir()} == {*names}
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EIO, "a broken disk")])
+def test_an_error_while_folders_change_places_leaves_one_of_them(
+    exchanges: bool, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "final"
+    for text in ("old", "new"):
+        with atomic_folder(path) as partial:
+            write(partial / "config.json", text)
+    assert held(path) == "new", "a folder is replaced"
+    rename = Path.rename
+    if not exchanges:
+        monkeypatch.setattr("warmstart.writing._exchange", lambda *_: False)
+
+    def broken(self: Path, target: Path) -> Path:
+        if target == path and ".partial-" in self.name:
+            raise error
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", broken)
+    expected = "new" if not exchanges else "newest"
+    try:
+        with atomic_folder(path) as partial:
+            write(partial / "config.json", "newest")
+    except (KeyboardInterrupt, OutputError):
+        assert not exchanges
+    assert held(path) == expected
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_a_folder_is_there_all_the_time(tmp_path: Path) -> None:
+    path = tmp_path / "final"
+    stop, missing = threading.Event(), []
+
+    def watch() -> None:
+        while not stop.is_set():
+            if not (path / "config.json").is_file():
+                missing.append(True)
+
+    with atomic_folder(path) as partial:
+        write(partial / "config.json", "0")
+    other = tmp_path / "other"
+    other.mkdir()
+    if not _exchange(path, path):
+        pytest.skip("this file system cannot exchange folders")
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for number in range(200):
+        with atomic_folder(path) as partial:
+            write(partial / "config.json", str(number))
+    stop.set()
+    watcher.join()
+    assert not missing

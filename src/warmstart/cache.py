@@ -7,6 +7,8 @@ gives another key. Files may be removed at any time.
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ __all__ = [
     "cache_folder",
     "cache_path",
     "cached_file",
+    "distrust",
     "file_digest",
     "fingerprint",
     "lock_path",
@@ -29,6 +32,7 @@ CACHE_VARIABLE: Final = "WARMSTART_CACHE"
 CACHE_HINT: Final = f"Set {CACHE_VARIABLE} to a folder with enough space."
 
 _CHUNK: Final = 2**20  # bytes
+_DIGEST: Final = re.compile("[0-9a-f]{32}")
 
 
 def cache_folder() -> Path:
@@ -56,12 +60,13 @@ def file_digest(path: Path) -> str:
         str(path.resolve()), state.st_size, state.st_mtime_ns, state.st_ino, state.st_dev
     )
     note = cache_folder() / "files" / where
-    try:
-        return note.read_text(encoding="ascii")
-    except OSError:
-        digest = _digest_of_bytes(path)
+    with suppress(OSError, UnicodeDecodeError):
+        noted = note.read_text(encoding="ascii")
+        if _DIGEST.fullmatch(noted) and distrust(note) is None:
+            return noted
+    digest = _digest_of_bytes(path)
     with suppress(OSError, OutputError):  # without a note it is read again the next time
-        note.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(note.parent)
         with atomic_file(note) as partial:
             partial.write_text(digest, encoding="ascii")
     return digest
@@ -73,6 +78,42 @@ def _digest_of_bytes(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def distrust(path: Path) -> str | None:
+    """Why a file of the cache may be somebody else's work; None: nobody else could write it.
+
+    Args:
+        path: of an existing file of the cache.
+
+    Raises:
+        OSError: if it cannot be looked at.
+    """
+    if not hasattr(os, "geteuid"):
+        return None  # Windows, where a user's folder is the user's
+    folder = cache_folder()
+    for each in (path, path.parent, folder, *folder.absolute().parents):
+        state = each.stat() if each != path else each.lstat()
+        if each == path and not stat.S_ISREG(state.st_mode):
+            return f"{each} is not a file"
+        if state.st_uid not in (os.geteuid(), 0):
+            return f"{each} belongs to another user"
+        ours = each in (path, path.parent, folder)
+        # Above the cache, a group is often the user's own, and sticky folders keep names apart.
+        writers = stat.S_IWGRP | stat.S_IWOTH if ours else stat.S_IWOTH
+        if state.st_mode & writers and (ours or not state.st_mode & stat.S_ISVTX):
+            return f"{each} can be written by other users"
+    return None
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder of the cache, which other users cannot write to."""
+    for each in (cache_folder(), folder):
+        each.mkdir(parents=True, exist_ok=True)
+        if hasattr(os, "geteuid") and each.stat().st_uid == os.geteuid():
+            mode = stat.S_IMODE(each.stat().st_mode)
+            if mode & (stat.S_IWGRP | stat.S_IWOTH):
+                each.chmod(mode & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
 def cache_path(kind: str, key: str, suffix: str = ".arrow") -> Path:
@@ -101,7 +142,7 @@ def cached_file(
         _mark_as_used(path)
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
     except OSError as error:
         raise OutputError(
             f"The cache folder {path.parent} cannot be made: {error.strerror}. {CACHE_HINT}"

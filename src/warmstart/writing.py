@@ -1,19 +1,31 @@
 """Atomic writes: a file or folder is complete under its name, or not there at all.
 
-It is written under a temporary name in the same folder, flushed to disk and renamed.
+It is written under a temporary name in the same folder, flushed to disk and renamed. A temporary
+name holds the process that writes, so that what a killed one has left can be removed by the next.
 """
 
+import ctypes
 import errno
+import hashlib
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from warmstart.errors import OutputError
 
-__all__ = ["atomic_file", "atomic_folder", "sync", "write_error"]
+__all__ = ["atomic_file", "atomic_folder", "remove_leftovers", "sync", "write_error"]
+
+_PARTIAL: Final = ".partial-"
+_OLD: Final = ".old-"
+_REPLACED: Final = "replaced"  # what a folder was, within the one for old contents
+_STALE: Final = 7 * 24 * 3600  # seconds until the leftovers of another machine are removed
 
 
 @contextmanager
@@ -31,9 +43,10 @@ def atomic_file(path: Path, *, hint: str = "") -> Iterator[Path]:
         OutputError: if it cannot be written: the folder is missing, the disk is full, and so on.
     """
     temporary: Path | None = None
+    remove_leftovers(path)
     try:
         handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.partial-", suffix=path.suffix
+            dir=path.parent, prefix=_prefix(path, _PARTIAL), suffix=path.suffix
         )
         os.close(handle)
         temporary = Path(name)
@@ -54,7 +67,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder to fill, which replaces `folder` when the block succeeds.
 
     When the block fails or is interrupted, the temporary folder is removed and `folder` is
-    unchanged.
+    unchanged. Where the system can exchange two folders there is a folder of that name all the
+    time; elsewhere it is missing between two renames, and what it held is put back by the next
+    write after a process that was killed there.
 
     Args:
         folder: the folder to write; its parents are made.
@@ -65,7 +80,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.partial-"))
+        remove_leftovers(folder)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder, _PARTIAL)))
         yield temporary
         temporary.chmod(0o755)  # a temporary folder is private
         for path in temporary.rglob("*"):
@@ -103,14 +119,88 @@ def _fsync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Removes what killed processes have left of a file or folder, and puts back what they moved.
+
+    Args:
+        path: the file or folder that they were writing.
+    """
+    partial, old = f".{path.name}{_PARTIAL}", f".{path.name}{_OLD}"
+    with suppress(OSError):  # no such folder, or none of ours
+        for each in [*path.parent.iterdir()]:
+            kind = next((kind for kind in (partial, old) if each.name.startswith(kind)), None)
+            if kind is None or not _is_abandoned(each, each.name.removeprefix(kind)):
+                continue
+            if kind == old and not path.exists() and (each / _REPLACED).exists():
+                (each / _REPLACED).rename(path)
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+
+
+def _prefix(path: Path, kind: str) -> str:
+    return f".{path.name}{kind}{_machine()}-{os.getpid()}-"
+
+
+def _is_abandoned(path: Path, writer: str) -> bool:
+    """Whether the process that was writing has ended."""
+    machine, _, rest = writer.partition("-")
+    number = rest.partition("-")[0]
+    if machine != _machine() or not number.isdecimal():
+        # Another machine's, or a restarted one's, whose processes cannot be asked for.
+        return time.time() - path.stat().st_mtime > _STALE
+    if os.name == "nt" or int(number) == os.getpid():
+        return False  # there, asking for a process would end it
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass  # somebody else's
+    return False
+
+
+@cache
+def _machine() -> str:
+    """A name for this machine since it was started, as far as processes see each other."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
+
+
 def _swap(temporary: Path, folder: Path) -> None:
+    """Gives `temporary` the name `folder`. Afterwards `temporary` may be what was there before."""
     if not folder.exists():
         temporary.rename(folder)
         return
-    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.old-"))
-    folder.rename(old / "replaced")
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    if _exchange(temporary, folder):
+        return
+    old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder, _OLD)))
+    try:
+        folder.rename(old / _REPLACED)
+        temporary.rename(folder)
+    finally:
+        if not folder.exists():
+            (old / _REPLACED).rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Exchanges two folders in one step; False: the system or the file system cannot."""
+    paths = os.fsencode(a), os.fsencode(b)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if platform.system() == "Linux":
+            at_cwd, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+            return bool(library.renameat2(at_cwd, paths[0], at_cwd, paths[1], exchange) == 0)
+        if platform.system() == "Darwin":
+            return bool(library.renamex_np(*paths, 2) == 0)  # RENAME_SWAP
+    except (AttributeError, OSError, TypeError):  # no such function, or no C library to ask
+        pass
+    return False
 
 
 def write_error(name: object, error: OSError, hint: str = "") -> OutputError:

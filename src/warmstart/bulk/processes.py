@@ -125,7 +125,7 @@ class ProcessWorkers:
         process = context.Process(
             target=_run, args=(theirs, self.job, number, self.threads), daemon=True
         )
-        with _interrupts_ignored():
+        with _interrupts_ignored(), _safe_path():
             process.start()
         theirs.close()  # so that the pipe closes with the child
         return _Child(process, ours, number)
@@ -177,6 +177,20 @@ def _interrupts_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Keeps the modules of the working folder out of the processes that are started."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _run(pipe: Connection, job: Job, number: int, threads: int) -> None:

@@ -105,7 +105,7 @@ def _arrow_batches(path: Path) -> Iterator["pyarrow.RecordBatch"]:
         for piece in _pieces(batch):
             yield piece
             passed += piece.nbytes
-            if passed > _RELEASE_EVERY:
+            if passed > _RELEASE_EVERY and hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
                 mapped.madvise(mmap.MADV_DONTNEED)
                 passed = 0
 

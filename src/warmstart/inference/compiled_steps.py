@@ -4,6 +4,7 @@ Until then, and for forms that cannot be compiled, decoding uses the model itsel
 """
 
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -18,14 +19,14 @@ from typing import IO
 import torch
 from torch import Tensor, nn
 
-from warmstart.cache import cache_path, fingerprint
+from warmstart.cache import cache_folder, cache_path, distrust, fingerprint
 from warmstart.inference.compile_worker import KIND, SUFFIX
 from warmstart.inference.small_batch_kernels import FEW, for_few_rows
 from warmstart.inference.traced_step import StepForm, TracedStep, arguments
 from warmstart.model.cache import Cache
 from warmstart.model.encoder_decoder import EncoderDecoder
 
-__all__ = ["CompiledSteps"]
+__all__ = ["CompiledSteps", "worker_command", "worker_environment"]
 
 # Tokens of a step in all rows. For more, products take most of the time, and the libraries' are
 # as fast: 128 rows took 1.15 times as long compiled, 32 rows 0.9 times.
@@ -101,6 +102,10 @@ class CompiledSteps:
         from torch._inductor import aoti_load_package
 
         try:
+            why = distrust(self._path(form))  # it is native code
+            if why is not None:
+                self._give_up(form, f"{why}, and a compiled step is a program; delete it")
+                return
             self._ready[form] = aoti_load_package(str(self._path(form)))
         except (RuntimeError, OSError) as error:
             why = str(error).splitlines()[0].rstrip(".")
@@ -153,7 +158,8 @@ class _Job:
             torch.save(request, file)
             file.seek(0)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "warmstart.inference.compile_worker", key],
+                worker_command(key),
+                env=worker_environment(),
                 stdin=file,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -176,6 +182,21 @@ class _Job:
             return None
         messages = [line.strip() for line in lines if line.strip()]
         return messages[-1].rstrip(".") if messages else f"exit status {self._process.returncode}"
+
+
+def worker_command(key: str) -> list[str]:
+    """Starts the process that compiles, without the modules of the working folder."""
+    return [sys.executable, "-P", "-m", "warmstart.inference.compile_worker", key]
+
+
+def worker_environment() -> dict[str, str]:
+    """The same for the processes that it starts, and the compiler's files where we keep ours.
+
+    Without a folder of its own the compiler takes one of a known name in the system's folder for
+    temporary files, where others may have put theirs.
+    """
+    own = {"PYTHONSAFEPATH": "1", "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor")}
+    return {**own, **os.environ, "PYTHONSAFEPATH": "1"}
 
 
 def _end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:

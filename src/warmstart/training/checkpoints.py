@@ -128,6 +128,14 @@ def damage(checkpoint: Path) -> str | None:
         lines = (checkpoint / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return f"{SUMS} is missing or cannot be read"
+    if not lines:
+        return f"{SUMS} is empty"
+    listed = {line.partition("  ")[2] for line in lines}
+    for path in sorted(checkpoint.rglob("*")):
+        name = path.relative_to(checkpoint).as_posix()
+        hidden = any(part.startswith(".") for part in path.relative_to(checkpoint).parts)
+        if path.is_file() and name not in listed | {SUMS} and not hidden:
+            return f"{SUMS} has no line for {name}"
     for line in lines:
         expected, _, name = line.partition("  ")
         try:
@@ -135,7 +143,7 @@ def damage(checkpoint: Path) -> str | None:
                 return f"{name} is not what was written"
         except OSError:
             return f"{name} is missing or cannot be read"
-    return None if lines else f"{SUMS} is empty"
+    return None
 
 
 def newest_whole(run: Path) -> Path:

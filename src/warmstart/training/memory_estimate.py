@@ -1,6 +1,5 @@
 """An estimate of the memory of a run, from a pass over tensors without values."""
 
-import resource
 import sys
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -188,6 +187,10 @@ def _without_values(model: nn.Module) -> Iterator[None]:
 
 
 def _process_bytes() -> int:
-    """The peak memory of this process so far."""
+    """The peak memory of this process so far; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
