@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UNCHECKED",
     "Check",
+    "Flags",
     "Hint",
     "Metavar",
     "Settings",
@@ -68,6 +69,13 @@ class Hint:
 @dataclass(frozen=True, slots=True)
 class Metavar:
     """Names the value of a field in a command's help: ``Annotated[int, Metavar("TOKENS")]``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Names the option of a field: ``Annotated[bool, Flags("--lowercase/--cased")]``."""
 
     text: str
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
@@ -9,8 +10,10 @@ from sacrebleu.metrics.bleu import BLEU
 from tests.support.scoring import scored
 
 from warmstart.errors import UsageError
-from warmstart.evaluation.score import choose_metrics, with_options
+from warmstart.evaluation.score import choose_metrics
 from warmstart.metrics.all_metrics import get_metric
+from warmstart.metrics.metric import Metric
+from warmstart.metrics.metric_options import MetricOptions
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.tokenization import tokenization_of_language, unicode_words
 from warmstart.tasks.all_tasks import get_task_definition
@@ -29,9 +32,14 @@ SCRIPTS = {
 ENGLISH = "The cat sat on the mat with Zoë. A dog barked, didn't it? They slept."
 
 
+def changed(metric: str, **options: Any) -> Metric:
+    (made,) = MetricOptions(**options).apply([get_metric(metric)])
+    return made
+
+
 def warnings(metric: str, texts: list[str], **options: str) -> list[str]:
     system = SystemOutputs(outputs=texts, references=[[text] for text in texts], sources=texts)
-    (chosen,) = with_options([get_metric(metric)], **options)  # type: ignore[arg-type]
+    chosen = changed(metric, **options)
     return list(chosen.warnings(system))
 
 
@@ -42,7 +50,7 @@ def test_rouge_of_words_outside_a_to_z(script: str) -> None:
     assert "--tokenize unicode" in sentence
     assert warnings("rouge1", [text], tokenize="unicode") == []
     for name in ("rouge1", "rouge2", "rougeL"):
-        (metric,) = with_options([get_metric(name)], tokenize="unicode")
+        metric = changed(name, tokenize="unicode")
         assert scored(metric, None, [text], [[text]]).value == 100
         assert scored(metric, None, [text], [["x y z"]]).value == 0
 
@@ -52,7 +60,7 @@ def test_rouge_of_english_is_silent() -> None:
 
 
 def test_rouge_of_all_scripts_separates_words_that_rouge_score_does_not() -> None:
-    (metric,) = with_options([get_metric("rouge1")], tokenize="unicode")
+    metric = changed("rouge1", tokenize="unicode")
     assert scored(get_metric("rouge1"), None, ["résumé"], [["r sum"]]).value == 100
     assert scored(metric, None, ["résumé"], [["r sum"]]).value == 0
 
@@ -62,7 +70,7 @@ def test_unicode_words_of_ascii_texts_are_those_of_rouge_score(stemmer: bool) ->
     output, reference = "Running dogs, they ran_fast; didn't they? 3.5 km", "the dogs run 3 km fast"
     theirs = RougeScorer(["rouge2", "rougeL"], use_stemmer=stemmer).score(reference, output)
     for name in ("rouge2", "rougeL"):
-        (metric,) = with_options([get_metric(name)], tokenize="unicode", stemmer=stemmer)
+        metric = changed(name, tokenize="unicode", stemmer=stemmer)
         ours = scored(metric, None, [output], [[reference]])
         assert ours.value == pytest.approx(100 * theirs[name].fmeasure)
         assert "tok:unicode" in ours.signature
@@ -115,7 +123,7 @@ def test_a_tokenizer_that_is_not_installed_is_named_with_its_extra(
 def test_a_misspelt_tokenizer_is_refused_by_every_metric() -> None:
     for name in ("bleu", "rougeL"):
         with pytest.raises(UsageError, match="no tokenization 'unicod'"):
-            with_options([get_metric(name)], tokenize="unicod")
+            changed(name, tokenize="unicod")
 
 
 def test_rouge_keeps_its_words_where_a_task_names_a_tokenizer_of_others() -> None:
@@ -130,13 +138,13 @@ def test_summaries_on_one_line() -> None:
     assert warnings("rougeLsum", [text.replace(". ", ".\n")]) == []
     assert warnings("rougeLsum", ["No sentence ends here"]) == []
     assert warnings("rougeL", [text]) == []
-    (by_rule,) = with_options([get_metric("rougeLsum")], split_sentences="rule")
+    by_rule = changed("rougeLsum", split_sentences="rule")
     assert scored(by_rule, None, [text], [[other]]).value == pytest.approx(100)
     lines = [t.replace(". ", ".\n") for t in (text, other)]
     expected = RougeScorer(["rougeLsum"], use_stemmer=True).score(lines[1][:-9], lines[0])
     got = scored(by_rule, None, [text], [[other[:-9]]])
     assert got.value == pytest.approx(100 * expected["rougeLsum"].fmeasure)
-    (by_mark,) = with_options([get_metric("rougeLsum")], split_sentences="<q>")
+    by_mark = changed("rougeLsum", split_sentences="<q>")
     marked = scored(by_mark, None, [text.replace(". ", ".<q>")], [[other.replace(". ", ".<q>")]])
     assert marked.value == pytest.approx(100)
     assert "sentences:<q>" in marked.signature

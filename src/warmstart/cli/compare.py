@@ -1,5 +1,6 @@
 """`warmstart compare`: two systems' outputs, and whether their difference is more than chance."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 from warmstart.cli.derived import derived
 from warmstart.cli.flags import Json
 from warmstart.cli.output import print_json, print_table
-from warmstart.cli.scoring import MetricOptions, TextFiles
+from warmstart.cli.scoring import ChosenMetrics, TextFiles
 
 if TYPE_CHECKING:
     from warmstart.metrics.significance import Comparison
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 
-@derived(metrics=MetricOptions, texts=TextFiles)
+@derived(metrics=ChosenMetrics, texts=TextFiles)
 def compare(
     first: Annotated[
         Path,
@@ -29,7 +30,7 @@ def compare(
         Path, typer.Argument(metavar="B", help="Another system's, for the same examples.")
     ],
     *,
-    metrics: MetricOptions,
+    metrics: ChosenMetrics,
     texts: TextFiles,
     as_json: Json = False,
 ) -> None:
@@ -41,9 +42,15 @@ def compare(
     from warmstart.evaluation.compare import compare as compare_systems
     from warmstart.evaluation.compare import read_pair
     from warmstart.evaluation.score import choose_metrics
+    from warmstart.evaluation.system_files import read_scores
+    from warmstart.metrics.given_scores import GivenScores
 
     a, b = read_pair(first, second, sources=texts.sources, references=texts.references)
-    chosen = metrics.applied(choose_metrics(metrics.metric, a))
+    scored = metrics.score_files(2)
+    a = replace(a, scores={name: read_scores(files[0]) for name, files in scored.items()})
+    b = replace(b, scores={name: read_scores(files[1]) for name, files in scored.items()})
+    chosen = metrics.apply(choose_metrics(metrics.metric, a))
+    chosen += [GivenScores(name=name) for name in scored]
     comparisons = compare_systems(a, b, metrics=chosen)
     if as_json:
         print_json(

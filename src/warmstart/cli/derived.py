@@ -29,7 +29,7 @@ from typing import (
 import typer
 from typer.models import OptionInfo
 
-from warmstart.validation import Metavar, field_docs, marks, requirement
+from warmstart.validation import Flags, Metavar, field_docs, marks, requirement
 
 __all__ = ["Fields", "derived", "own_fields"]
 
@@ -153,6 +153,8 @@ def _option(field: Field[Any], hint: object, doc: str, default: str) -> object:
     for mark in marks(hint):
         if isinstance(mark, Metavar):
             option.metavar = mark.text
+        if isinstance(mark, Flags):
+            option.param_decls = (mark.text,)
         if isinstance(mark, OptionInfo):
             option = copy(mark)
     inner = get_args(kind)[0] if get_origin(kind) is list else kind

@@ -12,7 +12,7 @@ from annotated_types import Ge
 from warmstart.cli.derived import Fields, derived
 from warmstart.cli.flags import Json, parse_columns
 from warmstart.cli.output import print_json, print_scores, scores_json
-from warmstart.cli.scoring import MetricOptions, TextFiles
+from warmstart.cli.scoring import ChosenMetrics, TextFiles
 from warmstart.data.splits import SplitName
 from warmstart.decoding.request import RequestOptions
 from warmstart.errors import DataError, OutputError, UsageError
@@ -72,7 +72,7 @@ class _Outputs:
 
 @derived(
     examples=_Examples,
-    metrics=MetricOptions,
+    metrics=ChosenMetrics,
     texts=TextFiles,
     files=_Outputs,
     options=Fields(RequestOptions, only=("batch_size",)),
@@ -89,7 +89,7 @@ def evaluate(
     ] = None,
     *,
     examples: _Examples,
-    metrics: MetricOptions,
+    metrics: ChosenMetrics,
     texts: TextFiles,
     files: _Outputs,
     options: Mapping[str, Any],
@@ -102,12 +102,13 @@ def evaluate(
     --predictions with --sources and --references, or with --data.
     """
     if files.predictions is None:
-        _check_model(model, texts)
+        _check_model(model, texts, metrics.scores)
     else:
         _check_finished(model, examples, texts, files, decoding=bool(decoding))
 
     from warmstart.evaluation.score import score
-    from warmstart.evaluation.system_files import read_system, write_per_example
+    from warmstart.evaluation.system_files import read_scores, read_system, write_per_example
+    from warmstart.metrics.given_scores import GivenScores
     from warmstart.tasks.all_tasks import get_task_definition
 
     definition = get_task_definition(examples.task or "pairs")
@@ -124,8 +125,14 @@ def evaluate(
         )
         if split is not None:
             system = _on_data(system, split, files.predictions)
+        scored = {
+            name: read_scores(path, examples.limit)
+            for name, (path,) in metrics.score_files(1).items()
+        }
+        system = replace(system, scores=scored)
     known = definition if examples.task or split is not None else None
-    chosen = metrics.applied(_choose(metrics.metric, system, known))
+    chosen = metrics.apply(_choose(metrics.metric, system, known))
+    chosen += [GivenScores(name=name) for name in system.scores] if system is not None else []
     if system is not None and not files.round_trip:
         scores = score(system, chosen, per_example=files.per_example is not None)
     else:
@@ -184,14 +191,14 @@ def _with_model(
     )
 
 
-def _check_model(model: str | None, texts: TextFiles) -> None:
+def _check_model(model: str | None, texts: TextFiles, scores: Sequence[str]) -> None:
     """Refuses options that do not go with a model."""
     if model is None:
         raise UsageError("Give a MODEL, or --predictions FILE with outputs to score.")
-    if texts.sources is not None or texts.references:
+    if texts.sources is not None or texts.references or scores:
         raise UsageError(
-            "--sources and --references belong to --predictions FILE; a model is evaluated on "
-            "--data."
+            "--sources, --references and --scores belong to --predictions FILE; a model is "
+            "evaluated on --data."
         )
 
 

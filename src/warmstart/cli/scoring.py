@@ -3,39 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
-import typer
 from typer.core import TyperCommand
 
+from warmstart.errors import UsageError
+from warmstart.metrics.metric_options import MetricOptions
 from warmstart.validation import Metavar
 
-if TYPE_CHECKING:
-    from warmstart.metrics.metric import Metric
-
-__all__ = ["MetricOptions", "ScoringCommand", "TextFiles"]
+__all__ = ["ChosenMetrics", "ScoringCommand", "TextFiles"]
 
 _SEVERAL: Final = "--references"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricOptions:
+class ChosenMetrics(MetricOptions):
     """Which metrics, and with which options."""
 
     metric: Annotated[Sequence[str] | None, Metavar("NAME")] = None
     """One of `warmstart list metrics`, or all that can be computed: all. Repeatable. Default: the
     task's, or for finished outputs the usual ones."""
-    lowercase: Annotated[bool | None, typer.Option("--lowercase/--cased")] = None
-    """Whether metrics lower-case texts first. Default: each metric's own."""
-    tokenize: Annotated[str | None, Metavar("NAME")] = None
-    """How metrics split texts: none (at white space), 13a, intl, char or zh. Default: the task's,
-    or each metric's own."""
-    stemmer: bool | None = None
-    """Whether ROUGE compares stems. Default: it does."""
-    bertscore_model: Annotated[str | None, Metavar("FOLDER")] = None
-    """An encoder for the metric bertscore. Default: none, and no bertscore."""
+    scores: Annotated[Sequence[str], Metavar("NAME=FILE")] = ()
+    """Scores of the predictions by a metric of another program, such as comet=FILE: a number a
+    line, or JSON Lines with a field score. Repeatable; for compare, NAME=FILE,FILE. Default:
+    none."""
 
     def __post_init__(self) -> None:
+        MetricOptions.__post_init__(self)
         # Unknown names, before files are read.
         from warmstart.metrics.all_metrics import get_metric
 
@@ -43,17 +37,28 @@ class MetricOptions:
             if name != "all":
                 get_metric(name)
 
-    def applied(self, metrics: "Sequence[Metric]") -> "list[Metric]":
-        """The metrics with these options."""
-        from warmstart.evaluation.score import with_options
+    def score_files(self, count: int) -> dict[str, list[Path]]:
+        """The files of `scores`, by name.
 
-        return with_options(
-            metrics,
-            lowercase=self.lowercase,
-            tokenize=self.tokenize,
-            stemmer=self.stemmer,
-            bertscore_model=self.bertscore_model,
-        )
+        Args:
+            count: files of each: one, or two of a comparison.
+
+        Raises:
+            UsageError: if an option is not of this form, or a name is a metric's.
+        """
+        from warmstart.metrics.all_metrics import METRICS
+
+        files: dict[str, list[Path]] = {}
+        for option in self.scores:
+            name, _, value = option.partition("=")
+            paths = [Path(path) for path in value.split(",") if path]
+            if not name or len(paths) != count:
+                form = ",".join(["FILE"] * count)
+                raise UsageError(f"--scores is {option!r}; give NAME={form}.")
+            if name in files or any(metric.name == name for metric in METRICS):
+                raise UsageError(f"--scores names {name!r} twice or like a metric; rename it.")
+            files[name] = paths
+        return files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

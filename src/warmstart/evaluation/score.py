@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from warmstart.errors import UsageError
 from warmstart.metrics.all_metrics import METRICS, get_metric
@@ -11,7 +11,7 @@ from warmstart.metrics.bootstrap import corpus_score
 from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["ALL", "check_inputs", "choose_metrics", "score", "with_options"]
+__all__ = ["ALL", "check_inputs", "choose_metrics", "score"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,54 +52,6 @@ def choose_metrics(
             f"metrics that need none: {', '.join(without)}."
         )
     return chosen
-
-
-def with_options(
-    metrics: Sequence[Metric],
-    *,
-    lowercase: bool | None = None,
-    tokenize: str | None = None,
-    stemmer: bool | None = None,
-    split_sentences: str | None = None,
-    bertscore_model: str | None = None,
-) -> list[Metric]:
-    """The metrics with these options, where they have them; None leaves each metric's own.
-
-    Raises:
-        UsageError: if none of the metrics has an option, or its value is invalid.
-    """
-    changed = list(metrics)
-    for option, value in (
-        ("lowercase", lowercase),
-        ("tokenize", tokenize),
-        ("stemmer", stemmer),
-        ("split_sentences", split_sentences),
-        ("model", bertscore_model),
-    ):
-        if value is None:
-            continue
-        have = [metric.has_option(option, value) for metric in changed]
-        if not any(have):
-            raise UsageError(
-                f"{', '.join(metric.name for metric in metrics)} has no option for "
-                f"{_CALLED[option]}; omit "
-                "it, or choose a metric that has it."
-            )
-        change: dict[str, Any] = {option: value}
-        changed = [
-            replace(metric, **change) if has else metric
-            for metric, has in zip(changed, have, strict=True)
-        ]
-    return changed
-
-
-_CALLED: Final = {
-    "lowercase": "the casing",
-    "tokenize": "a tokenization",
-    "stemmer": "whether to stem",
-    "split_sentences": "where sentences end",
-    "model": "a model of BERTScore",
-}
 
 
 def score(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from warmstart.metrics.metric import Score
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.writing import atomic_file
 
-__all__ = ["read_system", "read_texts", "write_json_lines", "write_per_example"]
+__all__ = ["read_scores", "read_system", "read_texts", "write_json_lines", "write_per_example"]
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,32 @@ def read_texts(path: Path, fields: Sequence[str] = _OUTPUT, limit: int | None = 
         DataError: as `read_system`.
     """
     return _texts(path, _rows(path, limit) if _is_json_lines(path) else None, fields, limit)
+
+
+def read_scores(path: Path, limit: int | None = None) -> list[float]:
+    """Scores of each example by another program: a number a line, or JSON Lines with `score`.
+
+    Raises:
+        DataError: if a file is missing or a score is not a finite number.
+    """
+    if _is_json_lines(path):
+        values: list[object] = []
+        for row in _rows(path, limit):
+            if "score" not in row.values:
+                raise DataError(f"{path}, {row.place} has no field 'score'.")
+            values.append(row.values["score"])
+    else:
+        values = list(islice(read_lines(path), limit))
+    scores = []
+    for number, value in enumerate(values, start=1):
+        try:
+            score = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            score = math.nan
+        if not math.isfinite(score):
+            raise DataError(f"{path}, line {number}: the score is {value!r:.80}; give a number.")
+        scores.append(score)
+    return scores
 
 
 def write_per_example(path: Path, scores: Mapping[str, Score]) -> None:

@@ -19,6 +19,7 @@ from warmstart.metrics.repetition_rate import RepetitionRate
 from warmstart.metrics.rouge import Rouge
 from warmstart.metrics.sari import Sari
 from warmstart.metrics.sari_easse import SariEasse
+from warmstart.metrics.simplification_ratios import SimplificationRatio
 from warmstart.metrics.ter import Ter
 
 __all__ = ["METRICS", "get_metric"]
@@ -82,6 +83,18 @@ METRICS: Final[tuple[Metric, ...]] = (
     Rouge(name="rougeLsum", description="ROUGE-Lsum F1: ROUGE-L by lines"),
     GleuCorrection(),
     LengthRatio(),
+    SimplificationRatio(
+        name="compression_ratio",
+        description="characters of outputs in percent of their sources', mean over examples",
+        source="EASSE (Alva-Manchego et al. 2019)",
+        measure="characters",
+    ),
+    SimplificationRatio(
+        name="sentence_splits",
+        description="sentences of outputs in percent of their sources', mean over examples",
+        source="EASSE (Alva-Manchego et al. 2019); sentences by rule",
+        measure="sentences",
+    ),
     LongerOutputs(),
     RepetitionRate(),
     CopyRate(),

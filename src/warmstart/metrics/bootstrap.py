@@ -51,7 +51,7 @@ def corpus_score(metric: Metric, system: SystemOutputs, *, per_example: bool = F
         ci = interval(values_R, value)
     values = None
     if per_example:
-        values = np.clip(metric.example_values(statistics_NK), 0, metric.highest)
+        values = np.clip(metric.example_values(statistics_NK), metric.lowest, metric.highest)
     return Score(
         value=value,
         ci=ci,
@@ -76,7 +76,7 @@ def corpus_value(metric: Metric, statistics_NK: FloatArray) -> float:
     """The metric over all examples, whatever their order."""
     # Exact sums: floating-point addition alone would depend on the order.
     sums_K = np.array([math.fsum(column) for column in statistics_NK.T.tolist()])
-    return float(np.clip(metric.value(sums_K), 0, metric.highest))
+    return float(np.clip(metric.value(sums_K), metric.lowest, metric.highest))
 
 
 def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray]:
@@ -93,7 +93,9 @@ def resampled_values(metric: Metric, *systems_NK: FloatArray) -> list[FloatArray
     values: list[list[FloatArray]] = [[] for _ in systems_NK]
     for weights_RN in _weights(len(systems_NK[0])):
         for of_system, statistics_NK in zip(values, systems_NK, strict=True):
-            of_system.append(np.clip(metric.value(weights_RN @ statistics_NK), 0, metric.highest))
+            of_system.append(
+                np.clip(metric.value(weights_RN @ statistics_NK), metric.lowest, metric.highest)
+            )
     return [np.concatenate(of_system) for of_system in values]
 
 

@@ -41,6 +41,7 @@ class Metric(ABC):
     source: str  # paper or program of the definition
     needs: tuple[Need, ...] = ("references",)  # inputs in addition to outputs
     better: Better = "higher"  # direction of better systems; "neither" only describes
+    lowest: float = 0.0
     highest: float = 100.0  # the highest value; inf for rates without a limit
     by_name_only: bool = False  # not among "all": it needs a model that has to be fetched
 

@@ -1,6 +1,6 @@
 """A system's outputs, with their sources and references."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from warmstart.errors import UsageError
@@ -21,6 +21,8 @@ class SystemOutputs:
     sources: Sequence[str] | None = field(default=None, repr=False)
     # Whether decoding truncated an output at the maximum length.
     at_limit: Sequence[bool] | None = field(default=None, repr=False)
+    # Scores of each output by other programs, by name.
+    scores: Mapping[str, Sequence[float]] = field(default_factory=dict, repr=False)
     note: str | None = None  # how the texts were changed before, for the signatures
 
     def __post_init__(self) -> None:
@@ -31,6 +33,7 @@ class SystemOutputs:
             "outputs": self.outputs,
             "lists of references": self.references,
             "at_limit": self.at_limit,
+            **{f"scores of {name}": values for name, values in self.scores.items()},
         }
         given = {what: len(texts) for what, texts in counts.items() if texts is not None}
         if len(set(given.values())) > 1:
