@@ -42,7 +42,7 @@ _STEPS = 12  # of the longest runs that are compared
 def copying_examples(
     count: int, seed: int = 0, *, words: int = len(WORDS), longest: int = 6
 ) -> tuple[Example, ...]:
-    """Texts of one to some words, to be written again."""
+    """Texts of one to `longest` words, to be copied."""
     dice = random.Random(seed)
     texts = [
         " ".join(dice.choices(WORDS[:words], k=dice.randint(1, longest))) for _ in range(count)
@@ -101,7 +101,7 @@ def seq2seq(folder: Path, seed: int = 0, share: Share = "none") -> Seq2Seq:
 
 
 def log_of(folder: Path, key: str) -> dict[int, float]:
-    """What was logged under a key, by step."""
+    """Logged values of a key, by step."""
     events = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return {event["step"]: event[key] for event in events if key in event}
 
@@ -136,7 +136,7 @@ def assert_same_update(a: Path, b: Path) -> None:
 
 
 def forward_limit(limit: int, error: BaseException) -> Callable[..., Any]:
-    """`Stack.forward`, but for an encoder more tokens are too many."""
+    """`Stack.forward` with an error for more tokens than a limit in an encoder."""
     original = Stack.forward
 
     def forward(self: Stack, sequences: Any, *others: Any) -> Any:
@@ -150,7 +150,7 @@ def forward_limit(limit: int, error: BaseException) -> Callable[..., Any]:
 def launch(
     checkpoint: Path, folder: Path, *runs: Mapping[str, Any], processes: int = 2, code: int = 0
 ) -> str:
-    """Runs `two_processes.py` under torchrun; what it wrote to stderr."""
+    """Runs `two_processes.py` under torchrun, and returns its stderr."""
     script = Path(__file__).with_name("two_processes.py")
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
     command += ["--master-port=0", "--standalone", str(script), str(checkpoint), str(folder)]

@@ -32,7 +32,7 @@ EXAMPLES = 16  # of the step
 def step_gradients(
     encoder: str | Path | None, decoder: str | Path, folder: Path, changes: dict[str, Any]
 ) -> dict[str, Tensor]:
-    """What the optimizer gets, by parameter.
+    """The gradients that the optimizer gets, by parameter.
 
     Args:
         encoder: a checkpoint; None: the decoder reads the source as its prefix.
@@ -51,7 +51,7 @@ def step_gradients(
 
 
 def _weighted_task() -> Task:
-    """Copies of texts with a word behind, which count differently."""
+    """Copies of texts with a word after them, with different weights."""
     task = copy_task(EXAMPLES)
     split = task.split("train")
     examples = [
@@ -63,7 +63,7 @@ def _weighted_task() -> Task:
 
 @contextmanager
 def _watched(model: nn.Module, found: dict[str, Tensor]) -> Iterator[None]:
-    """Within the block gradients are kept as they are right before the step."""
+    """Within the block gradients are recorded right before the step."""
 
     def kept(*arguments: Any) -> Any:
         for name, parameter in model.named_parameters():

@@ -47,7 +47,7 @@ def test_an_end_token_is_never_masked(checkpoints: Checkpoints) -> None:
     assert (batch["labels"] >= 0).all()
 
 
-def test_long_examples_are_cut_with_a_counted_warning(
+def test_truncated_examples_are_counted_in_a_warning(
     model: Seq2Seq, caplog: pytest.LogCaptureFixture
 ) -> None:
     examples = copying_examples(50)

@@ -16,7 +16,7 @@ from warmstart.training.config import TrainConfig
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_a_text_is_a_folder_too() -> None:
+def test_a_string_is_a_folder() -> None:
     config = TrainConfig(output_dir="out/run")  # type: ignore[arg-type]
     assert config.output_dir == Path("out/run")
 
@@ -64,16 +64,16 @@ def test_a_text_is_a_folder_too() -> None:
         ("lora", 16, "lora is 16; "),
     ],
 )
-def test_what_is_not_allowed(name: str, value: object, reason: str) -> None:
+def test_rejected_values(name: str, value: object, reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         TrainConfig(output_dir=Path("out"), **{name: value})  # type: ignore[arg-type]
     assert reason in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [{"learning_rate": 1e-3}, {"warmup_steps": 7}])
-def test_the_papers_schedule_has_a_rate_of_its_own(given: dict[str, float]) -> None:
+@pytest.mark.parametrize("changes", [{"learning_rate": 1e-3}, {"warmup_steps": 7}])
+def test_the_papers_schedule_has_its_own_rate(changes: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="leave both out, or use schedule 'inverse_sqrt'"):
-        TrainConfig(output_dir=Path("out"), schedule="paper", **given)
+        TrainConfig(output_dir=Path("out"), schedule="paper", **changes)
     assert TrainConfig(output_dir=Path("out"), schedule="paper").schedule == "paper"
 
 
@@ -87,7 +87,7 @@ def test_a_teacher_may_be_a_path() -> None:
     assert config.teacher == "runs/large"
 
 
-def test_parts_may_come_as_a_list() -> None:
+def test_parts_may_be_a_list() -> None:
     config = TrainConfig(output_dir=Path("out"), freeze=["encoder"])
     assert config.freeze == ("encoder",)
 
@@ -118,7 +118,7 @@ def test_the_table_of_caches_is_that_of_the_benchmark() -> None:
 def test_few_shapes_are_kept_by_default(name: str, own: str | None, expected: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != name}
     environment |= {} if own is None else {name: own}
-    told = subprocess.run(
+    finished = subprocess.run(
         [
             sys.executable,
             "-c",
@@ -129,4 +129,4 @@ def test_few_shapes_are_kept_by_default(name: str, own: str | None, expected: st
         text=True,
         check=True,
     )
-    assert told.stdout.strip() == expected
+    assert finished.stdout.strip() == expected

@@ -1,4 +1,4 @@
-"""A student comes to say what its teacher says, and refuses one that speaks otherwise."""
+"""Distillation: a student approaches its teacher, and rejects one with other tokens."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def student(checkpoints: Checkpoints) -> Seq2Seq:
 
 @pytest.fixture
 def teacher(checkpoints: Checkpoints, tmp_path: Path) -> Seq2Seq:
-    """Of another size, with the same tokenizer; saved, too."""
+    """A saved model of another size, with the same tokenizer."""
     wide = checkpoints("bert", hidden_size=48, layers=1)
     model = Seq2Seq.warm_start(encoder=wide, decoder=wide, seed=3)
     model.save_pretrained(tmp_path / "teacher")
@@ -39,7 +39,7 @@ def divergence(teacher: Seq2Seq, student: Seq2Seq) -> float:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
-def test_a_student_comes_to_say_what_its_teacher_says(
+def test_a_student_approaches_its_teacher(
     temperature: float, student: Seq2Seq, teacher: Seq2Seq, tmp_path: Path
 ) -> None:
     before = divergence(teacher, student)
@@ -62,7 +62,7 @@ def test_a_student_comes_to_say_what_its_teacher_says(
 def test_a_model_is_a_teacher_without_dropout(
     student: Seq2Seq, teacher: Seq2Seq, tmp_path: Path
 ) -> None:
-    """Of itself it has nothing to learn at step one, where dropout is off in both."""
+    """As its own teacher, without dropout, it has nothing to learn at step one."""
     student.save_pretrained(tmp_path / "same")
     settings = replace(
         quick(tmp_path / "run"),
@@ -74,8 +74,8 @@ def test_a_model_is_a_teacher_without_dropout(
     assert abs(log_of(tmp_path / "run", "loss")[1]) < 1e-5
 
 
-def test_two_passes_of_r_drop_come_to_agree(student: Seq2Seq, tmp_path: Path) -> None:
-    """More than without: the same steps with and without the divergence in the loss."""
+def test_r_drop_makes_two_passes_agree(student: Seq2Seq, tmp_path: Path) -> None:
+    """More than in the same steps without the divergence in the loss."""
     plain = student
     other = Seq2Seq.from_pretrained(_saved(student, tmp_path / "start"), device="cpu")
     settings = replace(
@@ -104,7 +104,7 @@ def _disagreement(model: Seq2Seq) -> float:
     return float((first.exp() * (first - second)).sum(-1).mean())
 
 
-# What is refused, before anything is written.
+# Rejected before anything is written.
 
 
 def test_passes_without_dropout_cannot_differ(student: Seq2Seq, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_passes_without_dropout_cannot_differ(student: Seq2Seq, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("made_of", "told"),
+    ("made_of", "message"),
     [
         (
             {"decoder": "gpt2"},
@@ -123,9 +123,9 @@ def test_passes_without_dropout_cannot_differ(student: Seq2Seq, tmp_path: Path) 
         ({"encoder": "roberta"}, "source vocabulary of the teacher .* differs from the model's"),
     ],
 )
-def test_a_teacher_of_other_tokens(
+def test_a_teacher_with_other_tokens(
     made_of: dict[str, Any],
-    told: str,
+    message: str,
     student: Seq2Seq,
     checkpoints: Checkpoints,
     tmp_path: Path,
@@ -134,12 +134,12 @@ def test_a_teacher_of_other_tokens(
     folders = {half: checkpoints(family) for half, family in families.items()}
     Seq2Seq.warm_start(**folders).save_pretrained(tmp_path / "other")
     settings = replace(quick(tmp_path / "run"), teacher=str(tmp_path / "other"))
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=message):
         train(student, copy_task(8), settings)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_teacher_that_is_not_there(student: Seq2Seq, tmp_path: Path) -> None:
+def test_a_missing_teacher(student: Seq2Seq, tmp_path: Path) -> None:
     settings = replace(quick(tmp_path / "run"), teacher=str(tmp_path / "nobody"))
     with pytest.raises(CheckpointError):
         train(student, copy_task(8), settings)

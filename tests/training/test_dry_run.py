@@ -1,4 +1,4 @@
-"""What a dry run tells is what a run then does."""
+"""The plan of a dry run against the run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -111,7 +111,7 @@ def test_adapters_and_a_teacher_are_counted(
 
 
 @pytest.mark.parametrize("name", ["adamw", "adafactor"])
-def test_an_optimizer_has_as_many_values(name: Optimizer) -> None:
+def test_size_of_an_optimizers_state(name: Optimizer) -> None:
     parameters = [torch.nn.Parameter(torch.ones(*shape)) for shape in [(6, 4), (5,), (2, 3)]]
     for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
@@ -130,7 +130,9 @@ def test_an_optimizer_has_as_many_values(name: Optimizer) -> None:
     assert optimizer_values(parameters, name) == sum(value.numel() for value in held)
 
 
-def test_the_first_batch_shows_special_tokens_and_cuts(outlined: Seq2Seq, tmp_path: Path) -> None:
+def test_the_first_batch_shows_special_tokens_and_truncation(
+    outlined: Seq2Seq, tmp_path: Path
+) -> None:
     task = copy_task(24, longest=6)
     definition = replace(task.definition, max_source_length=5, max_target_length=20)
     split = replace(task.split("train"), definition=definition)
@@ -151,7 +153,7 @@ def test_the_first_batch_shows_special_tokens_and_cuts(outlined: Seq2Seq, tmp_pa
     assert any(text.source_cut for text in plan.batch)
 
 
-def test_what_a_run_refuses_a_dry_run_refuses(outlined: Seq2Seq, tmp_path: Path) -> None:
+def test_a_dry_run_rejects_what_a_run_rejects(outlined: Seq2Seq, tmp_path: Path) -> None:
     task = copy_task(8, 2)
     config = quick(tmp_path / "run")
     with pytest.raises(UsageError, match="best_metric"):

@@ -1,4 +1,4 @@
-"""What goes wrong in one of several processes ends all, in a sentence, and nothing is lost."""
+"""A failure of one of several processes ends all with one sentence, and nothing is lost."""
 
 from pathlib import Path
 
@@ -17,18 +17,18 @@ GLOO = (
 )
 
 
-def said_of(run: str, stderr: str) -> list[str]:
-    """What processes have said of the end of a run."""
+def errors_of(run: str, stderr: str) -> list[str]:
+    """The errors of all processes at the end of a run."""
     return [line.removeprefix(f"{run}: ") for line in stderr.splitlines() if line.startswith(run)]
 
 
 @pytest.mark.slow
-def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> None:
-    """A disk is full for one of them, a loss is lost in one, one is killed."""
+def test_a_failure_of_one_process_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    """One has a full disk, one a NaN loss, one is killed."""
     ddp = {"evaluate_every": 2}
     fsdp = {**ddp, "parallel": "fsdp"}
     full = {"ends": "OutputError TrainingError"}
-    told = launch(
+    output = launch(
         checkpoints("bert"),
         tmp_path,
         {"name": "full-0-ddp", "changes": ddp, "room": {"0": 200_000}, **full},
@@ -40,19 +40,19 @@ def test_one_that_fails_ends_all(checkpoints: Checkpoints, tmp_path: Path) -> No
         code=1,
     )
     for name in ("full-0-ddp", "full-1-ddp", "full-0-fsdp", "full-1-fsdp"):
-        said = said_of(name, told)
-        assert sorted(line.partition(": ")[0] for line in said) == full["ends"].split()
-        (sentence,) = {line.partition(": ")[2] for line in said}
+        errors = errors_of(name, output)
+        assert sorted(line.partition(": ")[0] for line in errors) == full["ends"].split()
+        (sentence,) = {line.partition(": ")[2] for line in errors}
         assert sentence.startswith(f"{tmp_path}/{name}/checkpoint-2 could not be written (")
         assert not checkpoints_of(tmp_path / name)
         assert not (tmp_path / name / ".unfinished").exists(), "the room is free again"
-    first, second = said_of("lost", told)
+    first, second = errors_of("lost", output)
     assert first == second
     assert first.startswith("TrainingError: The loss is nan at step 3, in a pass over the training")
     blamed = first.partition("examples ")[2].partition(" (counted")[0].split(", ")
     assert len(blamed) == 4, "the examples of one process"
     assert f"Resume from {tmp_path}/lost/checkpoint-2, with a lower" in first
-    (sentence,) = said_of("killed", told)
+    (sentence,) = errors_of("killed", output)
     assert sentence.startswith("TrainingError: Another process of this run has ended or cannot be")
     assert "third_party" not in sentence
     assert damage(tmp_path / "killed" / "checkpoint-2") is None

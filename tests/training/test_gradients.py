@@ -1,4 +1,4 @@
-"""One step over the same examples has one gradient, however it is computed."""
+"""The gradient of a step does not depend on how it is computed."""
 
 import json
 import os
@@ -21,7 +21,7 @@ PAIRS: list[tuple[str | None, str]] = [("bert", "bert"), ("bert", "llama"), (Non
 
 
 def settings_for(pair: tuple[Path | None, Path], folder: Path) -> dict[str, Any]:
-    """All that makes a loss: tokens can be weighted where both sides have the same."""
+    """All parts of a loss; tokens can be weighted if both sides have the same."""
     teacher = Seq2Seq.warm_start(encoder=pair[0], decoder=pair[1], seed=7)
     teacher.save_pretrained(folder / "teacher")
     settings = {

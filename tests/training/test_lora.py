@@ -196,7 +196,7 @@ def test_a_run_writes_an_adapter_and_a_whole_model(
     config = json.loads((run / "adapter" / "adapter_config.json").read_text())
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", RANK, 8.0)
     assert config["base_model_name_or_path"] == "../base"
-    # What is scored while training is what is saved.
+    # Training scores the model that it saves.
     loss = target_loss(final, copy_task(24, 4).split("validation"))
     assert loss == pytest.approx(min(log_of(run, "eval_loss").values()), rel=1e-4)
     checkpoint = load_file(run / "checkpoint-6" / "adapter" / "adapter_model.safetensors")
@@ -222,7 +222,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
         assert torch.equal(tensor, expected[name]), name
 
 
-def test_an_adapter_alone_is_no_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_an_adapter_is_not_a_model(checkpoints: Checkpoints, tmp_path: Path) -> None:
     model = composed(checkpoints, "none")
     adapted(model).save(tmp_path / "adapter", "../base")
     with pytest.raises(CheckpointError, match=r"warmstart export .* --merge -o DIR"):
@@ -252,7 +252,7 @@ def test_without_peft(
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("changes", "message"),
     [
         ({"rank": 0}, "lora.rank is 0; it must be 1 or more"),
         ({"alpha": 0.0}, "lora.alpha is 0.0; it must be above 0"),
@@ -262,9 +262,9 @@ def test_without_peft(
         ({"targets": ["feedforward"]}, "did you mean 'feed_forward'"),
     ],
 )
-def test_what_is_not_allowed(given: dict[str, Any], message: str) -> None:
+def test_rejected_values(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        Lora(**given)
+        Lora(**changes)
 
 
 def test_a_random_model_has_nothing_to_adapt(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -75,12 +75,14 @@ def test_the_micro_batch_is_halved_and_the_update_stays(
     for key in ("loss", "grad_norm"):
         ours, others = (log_of(tmp_path / run, key) for run in ("whole", "short"))
         assert ours == pytest.approx(others, rel=1e-4)
-    told = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     assert all(record.levelno == logging.WARNING for record in caplog.records)
-    assert "halved from 8 to 4 examples, and accumulation doubled from 2 to 4 passes" in told[0]
-    assert len(told) == len({message.partition("halved")[2] for message in told}), "once each"
+    assert "halved from 8 to 4 examples, and accumulation doubled from 2 to 4 passes" in messages[0]
+    assert len(messages) == len({message.partition("halved")[2] for message in messages}), (
+        "once each"
+    )
     record = json.loads((tmp_path / "short" / "out_of_memory.json").read_text())
-    assert record[-1]["pieces"] == 2 ** len(told)
+    assert record[-1]["pieces"] == 2 ** len(messages)
 
 
 def test_a_resumed_run_makes_the_same_pieces(
@@ -89,7 +91,7 @@ def test_a_resumed_run_makes_the_same_pieces(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Bit for bit, with dropout: from before memory ran out as from after."""
+    """Bit for bit, with dropout: from before memory ran out and from after."""
     task = copy_task(22)
     config = replace(
         quick(tmp_path / "run"), dropout=0.1, evaluate_every=1, save_total_limit=9, batch_size=8
@@ -130,7 +132,7 @@ def test_one_example_that_does_not_fit_ends_the_run(
     assert "Lower task.max_source_length" in message
 
 
-def test_memory_that_runs_out_elsewhere(
+def test_out_of_memory_outside_of_a_pass(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def too_much(*arguments: Any, **keywords: Any) -> Any:
@@ -141,7 +143,7 @@ def test_memory_that_runs_out_elsewhere(
         train(seq2seq(checkpoints("bert")), copy_task(22, 2), quick(tmp_path / "run"))
 
 
-def test_other_errors_are_not_taken_for_it() -> None:
+def test_other_errors_are_not_out_of_memory() -> None:
     assert is_out_of_memory(RuntimeError("CUDA error: out of memory"))
     assert not is_out_of_memory(RuntimeError("shapes cannot be multiplied"))
     assert not is_out_of_memory(ValueError("not enough memory"))
@@ -155,10 +157,10 @@ def test_processes_agree_on_the_pieces(checkpoints: Checkpoints, tmp_path: Path)
     changes = {"max_steps": 3, "accumulation_steps": 2, "evaluate_every": 0}
     two = {"name": "two", "changes": changes, "examples": (32, 0), "limits": {"1": 12}}
     lost = {**two, "name": "lost", "limits": {"1": 4}, "ends": "OutOfMemory"}
-    told = launch(checkpoints("bert"), tmp_path, two, lost)
+    messages = launch(checkpoints("bert"), tmp_path, two, lost)
     assert_same_update(whole.folder, tmp_path / "two" / "final")
-    assert "halved from 4 to 2 examples, and accumulation doubled from 2 to 4 passes" in told
+    assert "halved from 4 to 2 examples, and accumulation doubled from 2 to 4 passes" in messages
     record = json.loads((tmp_path / "two" / "out_of_memory.json").read_text())
     assert record[-1]["pieces"] >= 2
-    assert "lost: OutOfMemory: Another process has run out of memory" in told
-    assert "lost: OutOfMemory: Out of memory at step 1 with a micro-batch of one" in told
+    assert "lost: OutOfMemory: Another process has run out of memory" in messages
+    assert "lost: OutOfMemory: Out of memory at step 1 with a micro-batch of one" in messages

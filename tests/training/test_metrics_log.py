@@ -12,7 +12,7 @@ def evaluation(step: int) -> dict[str, float]:
     return {"step": step, "seconds": 1.5 * step, "eval_loss": 2.0, "eval_bleu": 3.0}
 
 
-def test_what_a_checkpoint_does_not_know_is_dropped(tmp_path: Path) -> None:
+def test_events_after_a_checkpoint_are_dropped(tmp_path: Path) -> None:
     file = tmp_path / "metrics.jsonl"
     append_events(file, [loss(1), loss(2), evaluation(2), loss(3), loss(4), evaluation(4)])
     # Stopped in the evaluation of step 4: the checkpoint knows the loss only.

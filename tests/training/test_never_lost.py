@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, damaged, short of room, or lost: what is saved stays whole."""
+"""Runs that are killed, stopped, damaged, out of space or diverged: checkpoints stay whole."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def same_weights(a: Path, b: Path) -> bool:
     return (a / "model.safetensors").read_bytes() == (b / "model.safetensors").read_bytes()
 
 
-def go_on(run: Path, checkpoints: Checkpoints, **changes: Any) -> Path:
+def resume_copy(run: Path, checkpoints: Checkpoints, **changes: Any) -> Path:
     """Resumes a copy of the finished run, with a model of other weights; its final folder."""
     config = replace(quick(run), dropout=0.1, evaluate_every=1, save_total_limit=9, **changes)
     return train(seq2seq(checkpoints("bert"), seed=9), copy_task(22, 2), config, resume=True).folder
@@ -82,9 +82,9 @@ def test_killed_at_random_times_a_run_ends_as_an_uninterrupted_one(
     )
     logs = "".join(path.read_text()[-2000:] for path in tmp_path.glob("*.err"))
     assert finished.returncode == 0, f"seed {seed}\n{finished.stderr}\n{logs}"
-    told = json.loads(finished.stdout)
-    assert told["kills"] >= 3, f"seed {seed}: the machine is too slow to show anything: {told}"
-    assert told["alike"] >= 1
+    output = json.loads(finished.stdout)
+    assert output["kills"] >= 3, f"seed {seed}: the machine is too slow to show anything: {output}"
+    assert output["alike"] >= 1
 
 
 # Damaged.
@@ -127,13 +127,13 @@ def test_a_damaged_checkpoint_is_noticed(
     assert "resuming from an earlier one" in caplog.text
 
 
-def test_resuming_takes_the_newest_whole_one(
+def test_the_newest_whole_checkpoint_is_resumed(
     finished: Path, checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     truncate(run / "checkpoint-6" / "optimizer.pt")
     shutil.rmtree(run / "final")
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
     assert "checkpoint-6 is damaged (optimizer.pt is not what was written)" in caplog.text
     assert damage(run / "checkpoint-6") is None, "it was written again"
     assert list(log_of(run, "loss")) == [1, 2, 3, 4, 5, 6]
@@ -144,7 +144,7 @@ def test_no_whole_checkpoint(finished: Path, checkpoints: Checkpoints, tmp_path:
     for folder in checkpoints_of(run).values():
         (folder / "optimizer.pt").unlink()
     with pytest.raises(TrainingError, match=r"All checkpoints in .* are damaged"):
-        go_on(run, checkpoints)
+        resume_copy(run, checkpoints)
 
 
 def test_a_run_that_ended_before_its_final_folder_was_written(
@@ -152,18 +152,18 @@ def test_a_run_that_ended_before_its_final_folder_was_written(
 ) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     shutil.rmtree(run / "final")
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
     assert list(log_of(run, "loss")) == [1, 2, 3, 4, 5, 6], "no step was made"
 
 
 def test_a_moved_run_still_knows_its_best(
     finished: Path, checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
-    """The best is an early one, whose path in the state leads to the old place."""
+    """The best is an early one, whose path in the state is the old one."""
     run = shutil.copytree(finished, tmp_path / "elsewhere")
     shutil.rmtree(run / "checkpoint-6")
     shutil.rmtree(run / "final")
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
 
 
 def test_a_damaged_best_checkpoint(
@@ -174,13 +174,13 @@ def test_a_damaged_best_checkpoint(
     best = min(losses, key=lambda step: losses[step])
     state = run / f"checkpoint-{best}" / "scheduler.pt"
     state.write_bytes(state.read_bytes() + b"!")
-    final = go_on(run, checkpoints)
+    final = resume_copy(run, checkpoints)
     kept = 6 if best < 6 else best
     assert same_weights(final, run / f"checkpoint-{kept}")
     assert "is damaged (scheduler.pt is not what was written)" in caplog.text
 
 
-def test_old_checkpoints_go_but_never_the_best_nor_the_newest(tmp_path: Path) -> None:
+def test_pruning_keeps_the_best_and_the_newest(tmp_path: Path) -> None:
     def left(limit: int, best: int | None, steps: range = range(1, 8)) -> list[int]:
         run = tmp_path / f"run-{limit}-{best}-{steps.stop}"
         for step in steps:
@@ -203,7 +203,7 @@ def test_old_checkpoints_go_but_never_the_best_nor_the_newest(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("during", ["step", "evaluation"])
-def test_a_signal_saves_and_stops_in_order(
+def test_a_signal_saves_and_stops(
     number: signal.Signals,
     during: str,
     finished: Path,
@@ -241,7 +241,7 @@ def test_a_signal_saves_and_stops_in_order(
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
     assert same_weights(run / "checkpoint-3", finished / "checkpoint-3")
     assert 3 not in log_of(run, "eval_loss"), "it did not wait for an evaluation"
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
     assert log_of(run, "eval_loss") == log_of(finished, "eval_loss"), "it was made up for"
     assert log_of(run, "loss") == log_of(finished, "loss")
 
@@ -287,7 +287,7 @@ def test_a_run_at_its_end_is_not_stopped(
     assert log_of(run, "eval_loss") == log_of(finished, "eval_loss")
 
 
-def test_a_signal_during_the_evaluation_that_a_resumed_run_makes_up_for(
+def test_a_signal_during_the_missing_evaluation_of_a_resumed_run(
     finished: Path,
     checkpoints: Checkpoints,
     tmp_path: Path,
@@ -311,8 +311,8 @@ def test_a_signal_during_the_evaluation_that_a_resumed_run_makes_up_for(
     with monkeypatch.context() as patch:
         patch.setattr(trainer_module, "target_loss", stopped)
         with pytest.raises(Interrupted, match="Stopped by SIGTERM after step 3 of 6"):
-            go_on(run, checkpoints)
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+            resume_copy(run, checkpoints)
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
 
 
 @pytest.mark.slow
@@ -341,19 +341,19 @@ def test_the_command_prints_how_to_resume_and_exits_143(
     while process.poll() is None and not (log.exists() and log.stat().st_size):
         os.sched_yield()
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=120)[1]
-    assert process.returncode == 143, told
-    last = told.strip().splitlines()[-1]
+    output = process.communicate(timeout=120)[1]
+    assert process.returncode == 143, output
+    last = output.strip().splitlines()[-1]
     assert last.startswith("Stopped by SIGTERM after step ")
     (step,) = checkpoints_of(tmp_path / "a run")
-    told_command = f"warmstart train '{tmp_path}/a run/recipe.yaml' --resume"
+    command_line = f"warmstart train '{tmp_path}/a run/recipe.yaml' --resume"
     assert last.endswith(
         f"of 100000; the checkpoint is {tmp_path}/a run/checkpoint-{step}. "
-        f"Continue with: {told_command}"
+        f"Continue with: {command_line}"
     )
 
 
-# Short of room.
+# Out of space.
 
 
 @contextmanager
@@ -368,7 +368,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("share_of", ["model.safetensors", "optimizer.pt"])
-def test_a_full_disk_leaves_the_checkpoints_of_before(
+def test_a_full_disk_leaves_earlier_checkpoints(
     share_of: str, finished: Path, checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -376,7 +376,7 @@ def test_a_full_disk_leaves_the_checkpoints_of_before(
     shutil.copytree(finished / "checkpoint-2", run / "checkpoint-2")
     size = (finished / "checkpoint-3" / share_of).stat().st_size
     with largest_file(size - 50), pytest.raises(OutputError) as caught:
-        go_on(run, checkpoints)
+        resume_copy(run, checkpoints)
     assert f"{run}/checkpoint-3 could not be written (" in str(caught.value)
     assert "earlier checkpoints are whole. Free some space, then resume the run." in str(
         caught.value
@@ -384,10 +384,10 @@ def test_a_full_disk_leaves_the_checkpoints_of_before(
     assert list(checkpoints_of(run)) == [2]
     assert newest_whole(run) == run / "checkpoint-2"
     assert not (run / ".unfinished").exists(), "the room that it took is free again"
-    assert same_weights(go_on(run, checkpoints), finished / "final")
+    assert same_weights(resume_copy(run, checkpoints), finished / "final")
 
 
-# Lost.
+# Diverged.
 
 
 def poisoned(rows: set[int]) -> Any:
@@ -400,7 +400,7 @@ def poisoned(rows: set[int]) -> Any:
     return add
 
 
-def test_a_lost_loss_names_the_examples_of_its_pass(
+def test_a_nan_loss_names_the_examples_of_its_pass(
     model: Seq2Seq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LossMonitor, "add", poisoned({11}))

@@ -17,7 +17,7 @@ def order(count: int, seed: int = 0, window: int = 100, listed: int = 0) -> list
 
 @settings(deadline=None, max_examples=30)
 @given(count=st.integers(1, 500), seed=st.integers(0, 2**40), window=st.integers(1, 600))
-def test_every_number_comes_once(count: int, seed: int, window: int) -> None:
+def test_every_number_occurs_once(count: int, seed: int, window: int) -> None:
     assert sorted(order(count, seed, window)) == list(range(count))
 
 
@@ -34,7 +34,7 @@ def test_short_orders_are_torch_s_own() -> None:
 
 @pytest.mark.parametrize("count", [2**12, 5000])
 def test_it_looks_random(count: int) -> None:
-    """Against what chance gives, over 200 seeds: places, neighbours, and sums of windows."""
+    """Against chance, over 200 seeds: positions, neighbours, and sums of windows."""
     orders = torch.tensor([order(count, seed, window=count) for seed in range(200)]).double()
     # A number's place, standardized; the mean of n of them has a deviation of 1 / sqrt(n).
     places = (orders - (count - 1) / 2) / (count / 12**0.5)

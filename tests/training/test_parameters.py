@@ -1,4 +1,4 @@
-"""What is trained, when, and at which rate."""
+"""The parameters that are trained, when, and at which rate."""
 
 import math
 from dataclasses import replace
@@ -108,8 +108,8 @@ def test_a_copied_tensor_and_one_with_kept_rows_are_not_new(checkpoints: Checkpo
     assert one == id(model.model.decoder.embedding.word.weight)
 
 
-def test_the_first_group_is_at_the_full_rate(checkpoints: Checkpoints) -> None:
-    """It is the one whose rate the Trainer logs."""
+def test_the_first_group_has_the_full_rate(checkpoints: Checkpoints) -> None:
+    """Its rate is the one that is logged."""
     model = seq2seq(checkpoints("bert"))
     config = replace(CONFIG, layer_decay=0.9, new_learning_rate=5.0)
     groups = parameter_groups(model.model, config, new_parameters(model.model, model.provenance))
@@ -234,7 +234,7 @@ def test_a_run_leaves_frozen_parts_as_they_were(checkpoints: Checkpoints, tmp_pa
     ]
     assert sum(len(group["params"]) for group in groups) == sum(
         "cross_attention" in name for name in before
-    ), "the optimizer holds nothing for what is frozen"
+    ), "the optimizer has no state for frozen parameters"
 
 
 def test_a_shared_parameter_is_frozen_with_either_half(checkpoints: Checkpoints) -> None:

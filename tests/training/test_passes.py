@@ -1,4 +1,4 @@
-"""Which examples each pass of each step holds."""
+"""The examples of each pass of each step."""
 
 from collections import Counter
 from itertools import chain
@@ -43,7 +43,7 @@ def steps_of(sampler: PassSampler) -> list[list[int]]:
 
 @settings(deadline=None, max_examples=30)
 @given(size=st.integers(1, 40), passes=st.integers(1, 4), seed=st.integers(0, 5))
-def test_by_examples_each_comes_once_an_epoch(
+def test_by_examples_each_occurs_once_an_epoch(
     many: TokenizedExamples, size: int, passes: int, seed: int
 ) -> None:
     steps = 3 * _COUNT // (size * passes)
@@ -64,7 +64,7 @@ def test_by_examples_each_comes_once_an_epoch(
     passes=st.integers(1, 4),
     seed=st.integers(0, 5),
 )
-def test_by_tokens_no_step_holds_more_than_asked(
+def test_by_tokens_no_step_exceeds_the_limit(
     many: TokenizedExamples, tokens: int, passes: int, seed: int
 ) -> None:
     sampler = PassSampler(many, steps=60, passes=passes, size=1, tokens=tokens, seed=seed)
@@ -74,7 +74,7 @@ def test_by_tokens_no_step_holds_more_than_asked(
     assert list(sampler) == list(sampler), "the same again"
 
 
-def test_by_tokens_steps_cost_alike(many: TokenizedExamples) -> None:
+def test_by_tokens_steps_are_of_similar_size(many: TokenizedExamples) -> None:
     sampler = PassSampler(many, steps=50, passes=2, size=1, tokens=400)
     costs = [cost(many, rows) for rows in steps_of(sampler)]
     longest = max(cost(many, [row]) for row in range(_COUNT))
@@ -83,8 +83,8 @@ def test_by_tokens_steps_cost_alike(many: TokenizedExamples) -> None:
         assert abs(cost(many, rows) - 400) <= longest
 
 
-def test_by_tokens_every_example_is_seen_again_and_again(many: TokenizedExamples) -> None:
-    """Neither the longest nor the shortest wait for ever for a step that they fill."""
+def test_by_tokens_every_example_recurs(many: TokenizedExamples) -> None:
+    """Neither the longest nor the shortest wait forever for a step that they fill."""
     sampler = PassSampler(many, steps=600, passes=1, size=1, tokens=500)
     seen = Counter(chain(*sampler))
     epochs = sampler.taken[-1] / _COUNT
@@ -97,9 +97,7 @@ def test_by_tokens_every_example_is_seen_again_and_again(many: TokenizedExamples
 
 
 @pytest.mark.parametrize("tokens", [None, 300])
-def test_a_step_does_not_depend_on_how_it_is_cut(
-    many: TokenizedExamples, tokens: int | None
-) -> None:
+def test_a_step_does_not_depend_on_its_split(many: TokenizedExamples, tokens: int | None) -> None:
     whole = PassSampler(
         many, steps=40, passes=1, size=24, tokens=None if tokens is None else 4 * tokens, seed=3
     )
@@ -119,7 +117,7 @@ def test_an_order_depends_on_epoch_and_seed(many: TokenizedExamples) -> None:
     assert not first & second, "others meet in the next epoch"
 
 
-def test_passes_hold_examples_of_like_length(many: TokenizedExamples) -> None:
+def test_passes_hold_examples_of_similar_length(many: TokenizedExamples) -> None:
     found = list(PassSampler(many, steps=125, passes=1, size=8))
     lengths = [[len(many[row].source) for row in rows] for rows in found]
     assert sum(max(each) - min(each) for each in lengths) / len(found) < 0.3

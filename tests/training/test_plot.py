@@ -34,7 +34,7 @@ def test_evaluations_are_drawn_if_there_are_any(metrics: Path, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "metrics.jsonl"]
 
 
-def test_without_matplotlib_it_says_how_to_get_it(
+def test_without_matplotlib_the_install_command_is_logged(
     metrics: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""Runs whose model is spread over processes, and runs that go on with other numbers of them."""
+"""Runs with a model sharded over processes, and runs resumed with another number of them."""
 
 import json
 import os
@@ -30,7 +30,9 @@ def one_process(folder: Path, **changes: Any) -> TrainConfig:
     return replace(config, **changes)
 
 
-def go_on(source: Path, run: Path, checkpoints: Checkpoints, step: int, **changes: Any) -> Path:
+def resume_copy(
+    source: Path, run: Path, checkpoints: Checkpoints, step: int, **changes: Any
+) -> Path:
     """Resumes a copy of a run in one process, with a model of other weights; its final folder."""
     name = f"checkpoint-{step}"
     shutil.copytree(source / name, run / name)
@@ -57,7 +59,7 @@ def test_sharded_runs(
         shutil.copytree(tmp_path / "one" / "checkpoint-4", tmp_path / name / "checkpoint-4")
     fsdp: dict[str, Any] = {"parallel": "fsdp", "evaluate_every": 2}
     finer = {**fsdp, "batch_size": 2, "accumulation_steps": 2, "activation_checkpointing": True}
-    told = launch(
+    output = launch(
         bert,
         tmp_path,
         {"name": "two", "changes": fsdp},
@@ -98,20 +100,20 @@ def test_sharded_runs(
     # From one process to two, and from two to one, within the second epoch.
     assert_same_update(one, tmp_path / "up" / "final")
     assert_same_update(one, tmp_path / "replicated-up" / "final")
-    assert "To keep them with 2 processes, batch_size is 4 and accumulation_steps 1." in told
+    assert "To keep them with 2 processes, batch_size is 4 and accumulation_steps 1." in output
     assert_same_update(
-        one, go_on(tmp_path / "two", tmp_path / "down", checkpoints, 4, batch_size=4)
+        one, resume_copy(tmp_path / "two", tmp_path / "down", checkpoints, 4, batch_size=4)
     )
     assert "with 1 processes, batch_size is 4 and accumulation_steps 2" in caplog.text
     # SIGTERM to the second process, in its second step.
-    assert told.count("stopped: Interrupted: Stopped by SIGTERM after step 2 of 5") == 2
-    assert_same_update(one, go_on(tmp_path / "stopped", tmp_path / "again", checkpoints, 2))
-    assert told.count("lost: TrainingError: The loss is ") == 2
+    assert output.count("stopped: Interrupted: Stopped by SIGTERM after step 2 of 5") == 2
+    assert_same_update(one, resume_copy(tmp_path / "stopped", tmp_path / "again", checkpoints, 2))
+    assert output.count("lost: TrainingError: The loss is ") == 2
     # Memory that runs out in the second process ends the run; it goes on in pieces.
-    assert "short: OutOfMemory: A process of a sharded run cannot restart a pass" in told
+    assert "short: OutOfMemory: A process of a sharded run cannot restart a pass" in output
     record = json.loads((tmp_path / "short" / "out_of_memory.json").read_text())
     assert record == [{"step": 2, "pieces": 2}]
-    final = go_on(tmp_path / "short", tmp_path / "longer", checkpoints, 2, evaluate_every=1)
+    final = resume_copy(tmp_path / "short", tmp_path / "longer", checkpoints, 2, evaluate_every=1)
     assert_same_update(one, final)
 
 
@@ -165,7 +167,7 @@ def test_a_step_keeps_its_examples(tmp_path: Path) -> None:
         kept(5)
 
 
-def test_what_accelerate_launch_asks_for(
+def test_settings_of_accelerate_launch(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
@@ -193,7 +195,7 @@ def test_a_step_keeps_its_tokens(tmp_path: Path) -> None:
         keep_batch(config, 3, tmp_path)
 
 
-def test_what_cannot_be_sharded_is_refused(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_settings_that_cannot_be_sharded(checkpoints: Checkpoints, tmp_path: Path) -> None:
     config = replace(quick(tmp_path / "run"), parallel="fsdp", optimizer="adafactor")
     run = prepare_run(seq2seq(checkpoints("bert")), copy_task(8), config, resume=False)
     two = Processes(device=torch.device("cpu"), count=2)

@@ -42,15 +42,15 @@ def test_tensorboard_has_what_the_log_has(checkpoints: Checkpoints, tmp_path: Pa
 def test_trackio_gets_the_logs(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A module in its place: what is asked of it is what transformers asks."""
-    told: list[dict[str, Any]] = []
+    """A module in its place records the calls of transformers' integration."""
+    logged: list[dict[str, Any]] = []
     begun: dict[str, Any] = {}
     fake = types.ModuleType("trackio")
     fake.__spec__ = importlib.machinery.ModuleSpec("trackio", None)
     space = types.SimpleNamespace(get=lambda: None)
     for name, value in {
         "init": begun.update,
-        "log": told.append,
+        "log": logged.append,
         "finish": lambda: begun.update(finished=True),
         "config": types.SimpleNamespace(update=lambda *_, **__: None),
         "context_vars": types.SimpleNamespace(current_space_id=space),
@@ -62,7 +62,7 @@ def test_trackio_gets_the_logs(
     config = replace(quick(run), report_to=("trackio",))
     train(seq2seq(checkpoints("bert")), copy_task(24, 4), config)
     assert (begun["project"], begun["name"], begun["finished"]) == ("warmstart", "my run", True)
-    losses = {row["train/global_step"]: row["train/loss"] for row in told if "train/loss" in row}
+    losses = {row["train/global_step"]: row["train/loss"] for row in logged if "train/loss" in row}
     assert losses == pytest.approx(log_of(run, "loss"))
 
 

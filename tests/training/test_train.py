@@ -1,4 +1,4 @@
-"""Whole runs on tiny models: they learn, keep the best, resume, and refuse what would do harm."""
+"""Whole runs on tiny models: they learn, keep the best, resume, and reject harmful settings."""
 
 import json
 import logging
@@ -102,7 +102,7 @@ def test_the_log_has_a_line_for_each_event(model: Seq2Seq, tmp_path: Path) -> No
         ({"batch_tokens": 80}, {"batch_tokens": 20, "accumulation_steps": 4}),
     ],
 )
-def test_an_update_does_not_depend_on_how_a_batch_is_cut(
+def test_an_update_does_not_depend_on_the_split_of_a_batch(
     once: dict[str, int], cut: dict[str, int], checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
     """Passes hold different numbers of target tokens, and every token counts the same."""
@@ -195,7 +195,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(
     ("metric", "best"), [("loss", min), ("rouge1", max), ("repetition_rate", min)]
 )
 def test_the_best_model_is_kept(metric: str, best: Any, model: Seq2Seq, tmp_path: Path) -> None:
-    """On six examples, learnt by heart, so that the loss on others soon rises again."""
+    """On six memorized examples, so that the loss on others soon rises again."""
     metrics = ("exact_match", "rouge1", "repetition_rate")
     task = copy_task(6, 12, metrics=metrics, words=10, longest=3)
     run = tmp_path / "run"
@@ -310,9 +310,11 @@ def test_changed_data_is_logged_when_a_run_is_resumed(
 
     assert "The data has changed" not in run(lines, 1)
     assert "The data has changed" not in run(lines, 2)
-    told = run([*lines[1:], "new\tnew"], 3)
-    assert f"The data has changed since {tmp_path}/run/checkpoint-2 was written: train has" in told
-    assert "train has other contents (pairs.tsv); validation has other contents" in told
+    output = run([*lines[1:], "new\tnew"], 3)
+    assert (
+        f"The data has changed since {tmp_path}/run/checkpoint-2 was written: train has" in output
+    )
+    assert "train has other contents (pairs.tsv); validation has other contents" in output
     assert "train has 23 examples, not 24" in run(lines[1:], 4)
     assert list(log_of(tmp_path / "run", "loss")) == [1, 2, 3, 4]
 
@@ -352,7 +354,7 @@ def test_bfloat16_trains_float32_weights(model: Seq2Seq, tmp_path: Path) -> None
     assert target_loss(model, task.split("train")) < before - 0.5
 
 
-def test_dropout_is_set_where_it_is_asked_for(model: Seq2Seq, tmp_path: Path) -> None:
+def test_dropout_is_set(model: Seq2Seq, tmp_path: Path) -> None:
     config = replace(quick(tmp_path / "run"), max_steps=1, dropout=0.25, attention_dropout=0.5)
     train(model, copy_task(8), config)
     dropouts = [module for module in model.model.modules() if isinstance(module, nn.Dropout)]
@@ -380,8 +382,8 @@ def test_weight_decay_spares_biases_and_norms(
         assert (id(parameter) in spared) == (parameter.dim() == 1), name
 
 
-def test_new_parameters_can_have_a_rate_of_their_own(model: Seq2Seq, tmp_path: Path) -> None:
-    """With next to no rate for the others, only cross-attention moves."""
+def test_new_parameters_can_have_their_own_rate(model: Seq2Seq, tmp_path: Path) -> None:
+    """With a tiny rate for the others, only cross-attention changes."""
     before = weights(model)
     config = replace(
         quick(tmp_path / "run"), learning_rate=1e-30, new_learning_rate=1e-2, weight_decay=0.0
@@ -395,7 +397,7 @@ def test_new_parameters_can_have_a_rate_of_their_own(model: Seq2Seq, tmp_path: P
 
 
 @pytest.mark.parametrize("validation", [0, 4])
-def test_a_lost_loss_ends_the_run_and_is_not_saved(
+def test_a_nan_loss_ends_the_run_and_is_not_saved(
     validation: int, model: Seq2Seq, tmp_path: Path
 ) -> None:
     config = replace(
@@ -410,7 +412,7 @@ def test_a_lost_loss_ends_the_run_and_is_not_saved(
     assert all(map(math.isfinite, log_of(tmp_path / "run", "loss").values()))
 
 
-def test_long_examples_are_cut_and_counted(
+def test_truncated_examples_are_counted(
     model: Seq2Seq, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = copy_task(24)
@@ -425,10 +427,10 @@ def test_long_examples_are_cut_and_counted(
     assert f"{longer} of 24 targets are longer than 3 tokens and were truncated." in caplog.text
 
 
-# What is refused, before anything is trained or written.
+# Rejected before anything is trained or written.
 
 
-def test_a_folder_of_something_else(model: Seq2Seq, tmp_path: Path) -> None:
+def test_a_folder_with_other_files(model: Seq2Seq, tmp_path: Path) -> None:
     folder = tmp_path / "thesis"
     folder.mkdir()
     (folder / "chapter.txt").write_text("years of work")
@@ -479,7 +481,7 @@ def test_a_task_without_training_data(model: Seq2Seq, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_data_on_disk_trains_alike(
+def test_data_on_disk_trains_the_same(
     checkpoints: Checkpoints, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, whether examples and token ids are in memory or in mapped files."""

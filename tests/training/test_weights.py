@@ -1,4 +1,4 @@
-"""An example that counts twice is two examples, one that counts nothing is none."""
+"""An example of weight 2 equals two examples, one of weight 0 equals none."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -96,17 +96,17 @@ def test_examples_on_disk_have_their_weights(
     monkeypatch.setenv("WARMSTART_CACHE", str(tmp_path / "cache"))
     examples = examples_of(2, 0.1, 0, 3)
     stored = keep_examples(examples, in_memory=0)
-    found = [row.weights for row in TokenizedExamples(model, stored[1:], None, None)]
-    assert found == [row.weights for row in TokenizedExamples(model, examples[1:], None, None)]
+    on_disk = [row.weights for row in TokenizedExamples(model, stored[1:], None, None)]
+    assert on_disk == [row.weights for row in TokenizedExamples(model, examples[1:], None, None)]
 
 
-def test_nothing_that_counts(model: Seq2Seq, tmp_path: Path) -> None:
+def test_all_weights_are_zero(model: Seq2Seq, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Every training example has weight 0"):
         train(model, task_of(examples_of(0, 0, 0, 0)), quick(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 
-def test_tokens_of_two_kinds_cannot_be_compared(checkpoints: Checkpoints, tmp_path: Path) -> None:
+def test_edits_between_two_tokenizers(checkpoints: Checkpoints, tmp_path: Path) -> None:
     model = Seq2Seq.warm_start(encoder=checkpoints("bert"), decoder=checkpoints("gpt2"))
     with pytest.raises(UsageError, match="copied tokens cannot be identified"):
         train(model, copy_task(4), replace(quick(tmp_path / "run"), edit_weight=2.0))

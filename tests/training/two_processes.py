@@ -86,8 +86,8 @@ def main() -> None:
         try:
             one_run(Path(sys.argv[1]), Path(sys.argv[2]), run)
         except WarmstartError as error:
-            told = f"{run['name']}: {type(error).__name__}: {error}\n"
-            os.write(2, told.encode())  # in one piece, among other processes' lines
+            line = f"{run['name']}: {type(error).__name__}: {error}\n"
+            os.write(2, line.encode())  # in one piece, among other processes' lines
             if type(error).__name__ not in run.get("ends", "").split():
                 sys.exit(1)
 

@@ -187,7 +187,7 @@ def _without_values(model: nn.Module) -> Iterator[None]:
 
 
 def _process_bytes() -> int:
-    """The peak memory of this process so far; 0 where the system does not say."""
+    """The peak memory of this process so far; 0 on systems without this figure."""
     try:
         import resource
     except ImportError:  # Windows
