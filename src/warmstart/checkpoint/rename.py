@@ -5,7 +5,6 @@ A `Rule` names modules (``h.{i}.attn.c_attn``) and covers their weight and bias;
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -198,8 +197,8 @@ def _layer(pattern: str, name: str) -> str | None:
     if "{i}" not in pattern:
         return "" if pattern == name else None
     before, after = pattern.split("{i}", 1)
-    layer = re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
-    return layer.group(1) if layer else None
+    layer = name[len(before) : len(name) - len(after)]
+    return layer if name == before + layer + after and layer.isdecimal() else None
 
 
 def _any(name: str, patterns: Sequence[str]) -> bool:
