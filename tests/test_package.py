@@ -1,6 +1,7 @@
 """The package as a whole: what it offers, and what it loads for it."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -111,14 +112,20 @@ def test_subpackages_hold_a_docstring_and_no_imports() -> None:
         assert len(tree.body) == 1, f"{path} holds more than its docstring"
 
 
-def test_every_module_says_what_it_offers() -> None:
+def test_every_module_lists_its_public_names() -> None:
+    """Every listed name exists, and every public name that another module imports is listed."""
+    names = module_names(".")
+    imported: dict[str, set[str]] = {name: set() for name in names}
     for path in PACKAGE.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        targets = {
-            target.id
-            for statement in tree.body
-            if isinstance(statement, ast.Assign)
-            for target in statement.targets
-            if isinstance(target, ast.Name)
-        }
-        assert "__all__" in targets or len(tree.body) == 1, f"{path} has no __all__"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in imported:
+                public = {alias.name for alias in node.names if not alias.name.startswith("_")}
+                imported[node.module] |= {
+                    each for each in public if f"{node.module}.{each}" not in names
+                }
+    for name in names:
+        module = importlib.import_module(name)
+        listed = set(getattr(module, "__all__", ()))
+        assert not {each for each in listed if not hasattr(module, each)}, name
+        assert imported[name] <= listed, name
+        assert listed or hasattr(module, "__path__"), f"{name} has no __all__"

@@ -22,6 +22,8 @@ from warmstart.errors import CheckpointError, OutputError
 from warmstart.writing import atomic_folder
 
 __all__ = [
+    "ADAPTER_CONFIG",
+    "CONFIG",
     "Checkpoint",
     "atomic_model_folder",
     "check_replaceable",

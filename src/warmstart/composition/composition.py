@@ -17,7 +17,7 @@ from warmstart.model.config import (
     StackConfig,
 )
 
-__all__ = ["Composition", "configure"]
+__all__ = ["Composition", "Layers", "configure"]
 
 EmbeddingOf = Literal["own", "encoder", "decoder"]
 Layers = tuple[int, ...]

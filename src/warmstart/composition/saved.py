@@ -37,6 +37,7 @@ from warmstart.model.copies import materialize
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = [
+    "KEY",
     "SavedModel",
     "is_model",
     "needs_target_tokenizer",

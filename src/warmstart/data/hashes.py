@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-    Hashes: TypeAlias = NDArray[numpy.uint64]
+__all__ = ["AT_ONCE", "Hashes", "count_repeats", "hashes_of", "part_of", "partitions"]
 
-__all__ = ["AT_ONCE", "count_repeats", "hashes_of", "part_of", "partitions"]
+Hashes: TypeAlias = "NDArray[numpy.uint64]"
 
 # Hashes compared at once: 64 MB, and as much again to sort them.
 AT_ONCE: Final = 8_000_000

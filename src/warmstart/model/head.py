@@ -13,7 +13,7 @@ from warmstart.model.config import HeadConfig, StackConfig
 from warmstart.model.feedforward import activate
 from warmstart.model.norm import norm
 
-__all__ = ["Head"]
+__all__ = ["CHUNK_TOKENS", "Head"]
 
 CHUNK_TOKENS = 256  # tokens of float32 logits held at a time: 31 MB with 30,522 words
 _CACHED_TOKENS = 16  # of them read repeatedly: 2 MB, which fit a processor's cache

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from warmstart.model.config import NormConfig
 
-__all__ = ["RMSNorm", "norm"]
+__all__ = ["LayerNorm", "RMSNorm", "norm"]
 
 
 class RMSNorm(nn.Module):
@@ -31,6 +31,7 @@ class LayerNorm(nn.LayerNorm):
     """torch's LayerNorm, with its input cast to the weight's type under autocast."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Shape: [..., D] -> the same."""
         return F.layer_norm(
             x.to(self.weight.dtype), self.normalized_shape, self.weight, self.bias, self.eps
         )
