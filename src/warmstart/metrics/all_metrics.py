@@ -8,6 +8,7 @@ from warmstart.metrics.bertscore import BertScore
 from warmstart.metrics.bleu import Bleu
 from warmstart.metrics.chrf import Chrf
 from warmstart.metrics.copy_rate import CopyRate
+from warmstart.metrics.errant import Errant
 from warmstart.metrics.exact_match import ExactMatch
 from warmstart.metrics.gleu_correction import GleuCorrection
 from warmstart.metrics.length_limit import LengthLimit
@@ -111,6 +112,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     LengthLimit(),
     BertScore(),
+    Errant(),
 )
 
 
