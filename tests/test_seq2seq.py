@@ -96,7 +96,7 @@ def test_checkpoints_that_cannot_be_a_half(
     taught.save_pretrained(tmp_path / "composed")
     for half, message in (
         (tmp_path / "none", "There is no folder"),
-        (tmp_path / "composed", "of the family 'encoder-decoder', which cannot be composed"),
+        (tmp_path / "composed", "is a composed model with two halves, not a checkpoint to compose"),
         ("nobody/has-this", "hf download nobody/has-this"),
     ):
         for halves in ({"encoder": half, "decoder": bert}, {"encoder": bert, "decoder": half}):
@@ -267,7 +267,7 @@ def test_a_folder_of_something_else_is_left_alone(taught: Seq2Seq, tmp_path: Pat
 @pytest.mark.parametrize(
     "place",
     [
-        "warmstart.composition.saved.huggingface_hub.save_torch_state_dict",
+        "warmstart.composition.saved_model.huggingface_hub.save_torch_state_dict",
         "warmstart.seq2seq.write_card",
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from warmstart.cli.output import write_json
+from warmstart.cli.printing import write_json
 from warmstart.errors import OutputError
 from warmstart.evaluation.system_files import write_json_lines
 from warmstart.writing import _exchange, _machine, atomic_file, atomic_folder, remove_leftovers
@@ -72,7 +72,7 @@ def limited_file_size() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "from warmstart.cli.output import write_json; write_json(Path('a'), 'x' * LARGE)",
+        "from warmstart.cli.printing import write_json; write_json(Path('a'), 'x' * LARGE)",
         "from warmstart.evaluation.system_files import write_json_lines\n"
         "write_json_lines(Path('a'), [{'x': 'x' * LARGE}])",
         "from warmstart.writing import atomic_folder\n"

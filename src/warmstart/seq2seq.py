@@ -19,7 +19,7 @@ from warmstart.composition.composition_options import CompositionOptions
 from warmstart.composition.half import Source
 from warmstart.composition.model_folder import open_model_folder
 from warmstart.composition.provenance import PROVENANCE, Provenance
-from warmstart.composition.saved import open_model, save_model
+from warmstart.composition.saved_model import open_model, save_model
 from warmstart.composition.variants import VariantOptions
 from warmstart.decoding.decoder import Decoder
 from warmstart.decoding.request import RequestOptions, resolve_request
@@ -59,10 +59,9 @@ class Seq2Seq:
         tokenizers: of source and target, and the target's special tokens.
         composition: what it is made of.
         generation: decoding defaults, saved with the model.
-        constraints: what holds for every output, whatever the decoding settings.
-        provenance: where every tensor came from when it was composed; None for a folder that
-            does not say.
-        card: what its model card says beyond that: checkpoints, training, scores.
+        constraints: rules for every output, whatever the decoding settings.
+        provenance: where every tensor came from when it was composed; None if unknown.
+        card: further facts for its model card: checkpoints, training, scores.
     """
 
     def __init__(
@@ -353,7 +352,7 @@ class Seq2Seq:
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None
     ) -> list[list[int]]:
-        """Token ids of sources, cut to what the model can read, with a warning that counts.
+        """Token ids of sources, truncated to the model's positions, with a warning that counts.
 
         Args:
             texts: the sources.
@@ -364,7 +363,7 @@ class Seq2Seq:
     def encode_targets(
         self, texts: Sequence[str], max_length: int | None = None
     ) -> list[list[int]]:
-        """Token ids of targets up to their end token, cut likewise, with a warning that counts."""
+        """Token ids of targets up to their end token, truncated, with a warning that counts."""
         limit = tighter_limit(max_length, self.target_limit)
         encoded = self.tokenizers.encode_targets(texts, limit)
         if encoded.truncated:

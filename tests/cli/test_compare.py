@@ -112,7 +112,7 @@ def test_other_sources_references_or_counts(
     [
         (["--metric", "bleuu"], "'bleu'"),
         (["--metric", "length_limit"], "at_limit"),
-        (["--metric", "chrf", "--tokenize", "13a"], "has no option for"),
+        (["--metric", "chrf", "--tokenize", "13a"], "chrf has no option 'tokenize'"),
     ],
 )
 def test_wrong_use(

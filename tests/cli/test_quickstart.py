@@ -10,7 +10,7 @@ from tests.support.command_line import Finished
 
 from warmstart.discourse.rule_pair import RulePair
 from warmstart.metrics.metric import Score
-from warmstart.quickstart import quickstart as module
+from warmstart.quickstart import run_quickstart as module
 from warmstart.quickstart.splitting import SplittingPairs
 from warmstart.quickstart.summary import report
 from warmstart.seq2seq import Seq2Seq

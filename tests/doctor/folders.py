@@ -9,9 +9,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from warmstart.doctor.built_in_pairs import BUILT_IN
 from warmstart.doctor.examine import CHECKS
 from warmstart.doctor.finding import Finding, Verdict
-from warmstart.doctor.pairs import BUILT_IN
 from warmstart.doctor.subject import Pair, open_subject
 
 __all__ = ["edit_json", "edit_tensors", "exchange", "look", "statuses"]

@@ -14,10 +14,10 @@ from tests.support.tiny import Checkpoints
 from torch import Tensor
 
 from warmstart.doctor import examine as examining
+from warmstart.doctor.built_in_pairs import BUILT_IN
+from warmstart.doctor.check_source_dependence import derangement, log_likelihoods
 from warmstart.doctor.examine import CHECKS, examine
 from warmstart.doctor.finding import Check, Verdict
-from warmstart.doctor.pairs import BUILT_IN
-from warmstart.doctor.source_dependence import derangement, log_likelihoods
 from warmstart.doctor.subject import Subject
 from warmstart.errors import OutputError
 from warmstart.seq2seq import Seq2Seq

@@ -4,7 +4,7 @@ import pytest
 
 from warmstart.errors import OutputError
 from warmstart.quickstart.corpus import Corpus
-from warmstart.quickstart.quickstart import (
+from warmstart.quickstart.run_quickstart import (
     COPY,
     RANDOM_START,
     WARM_START,

@@ -8,7 +8,7 @@ import typer
 
 from warmstart.cli.derived import derived
 from warmstart.cli.flags import Json
-from warmstart.cli.output import print_json, print_table
+from warmstart.cli.printing import print_json, print_table
 from warmstart.cli.scoring import ChosenMetrics, TextFiles
 
 if TYPE_CHECKING:

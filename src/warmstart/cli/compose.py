@@ -9,7 +9,7 @@ import typer
 
 from warmstart.cli.derived import Fields, derived
 from warmstart.cli.flags import Json, Overwrite
-from warmstart.cli.output import check_new_folder, print_json
+from warmstart.cli.printing import check_new_folder, print_json
 from warmstart.composition.composition_options import RANDOM, CompositionOptions, Size
 from warmstart.errors import OutputError, UsageError
 from warmstart.validation import Metavar

@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from warmstart.cli.derived import Fields, derived
 from warmstart.cli.flags import Json, parse_columns
-from warmstart.cli.output import print_json, print_table
+from warmstart.cli.printing import print_json, print_table
 from warmstart.decoding.request import RequestOptions
 from warmstart.discourse.write_pairs import PairSettings
 from warmstart.generation.config import GenerationConfig

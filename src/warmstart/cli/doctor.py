@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from warmstart.cli.flags import ColumnsText, Json, parse_columns
-from warmstart.cli.output import print_json
+from warmstart.cli.printing import print_json
 from warmstart.errors import UsageError
 
 if TYPE_CHECKING:

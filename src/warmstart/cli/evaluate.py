@@ -11,7 +11,7 @@ from annotated_types import Ge
 
 from warmstart.cli.derived import Fields, derived
 from warmstart.cli.flags import Json, parse_columns
-from warmstart.cli.output import print_json, print_scores, scores_json
+from warmstart.cli.printing import print_json, print_scores, scores_json
 from warmstart.cli.scoring import ChosenMetrics, TextFiles
 from warmstart.data.splits import SplitName
 from warmstart.decoding.request import RequestOptions

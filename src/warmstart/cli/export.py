@@ -1,4 +1,4 @@
-"""`warmstart export`: a model in another reader's format."""
+"""`warmstart export`: a model in a format for other readers."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from warmstart.cli.flags import Overwrite
-from warmstart.cli.output import check_new_folder
+from warmstart.cli.printing import check_new_folder
 from warmstart.errors import CompositionError, OutputError
 
 __all__ = ["export"]
@@ -23,7 +23,7 @@ def export(
         bool,
         typer.Option(
             "--merge",
-            help="MODEL is an adapter that 'training.lora' wrote: make a model of it and its base. "
+            help="MODEL is an adapter written by 'training.lora': merge it into its base model. "
             "Default: it is a model.",
         ),
     ] = False,

@@ -41,12 +41,12 @@ class GenerationProgress(Progress):
         if self.first is None:
             own = sum(map(len, block.lines))
             self.first = counts.lines - len(block.lines), block.bytes - own
-            self.told = time.monotonic()  # what came before was loading
+            self.last_line = time.monotonic()  # the time before was loading
         self.lines, self.texts = counts.lines, 0
-        told, left = self._counted(self.lines), self._left(block.bytes)
-        self.bars.update(self.bar, completed=block.bytes, description=told, left=left)
+        counted, left = self._counted(self.lines), self._left(block.bytes)
+        self.bars.update(self.bar, completed=block.bytes, description=counted, left=left)
         if self.due():
-            self.say(", ".join(filter(None, (told, left))))
+            self.say(", ".join(filter(None, (counted, left))))
 
     def _counted(self, lines: int) -> str:
         before, _ = self.first or (0, 0)

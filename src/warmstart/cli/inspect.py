@@ -9,7 +9,7 @@ import typer
 
 from warmstart.cli.derived import Fields, derived
 from warmstart.cli.flags import Json
-from warmstart.cli.output import print_json, print_table
+from warmstart.cli.printing import print_json, print_table
 from warmstart.composition.composition_options import (
     CompositionOptions,
     CrossAttentionStart,

@@ -1,4 +1,4 @@
-"""`warmstart list`: the names that recipes and options take."""
+"""`warmstart list`: names for recipes and options."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from warmstart.cli.flags import Json
-from warmstart.cli.output import print_json, print_table
+from warmstart.cli.printing import print_json, print_table
 
 if TYPE_CHECKING:
     from warmstart.tasks.task import TaskDefinition

@@ -36,9 +36,9 @@ _SCORING = ("evaluate", "compare")
 
 
 def make_app(verb: str | None = None) -> typer.Typer:
-    """The command with one of its verbs; or, for an overview, with all but without their options.
+    """The command with one of its verbs; or, for an overview, with all of them without options.
 
-    Options take time: they are derived, and described.
+    Importing a verb and deriving its options takes time.
     """
     app = typer.Typer(
         add_completion=False,
@@ -59,12 +59,12 @@ def make_app(verb: str | None = None) -> typer.Typer:
 
 
 def main() -> int:
-    """The entry point: runs the command line of this process, and gives its exit code."""
+    """The entry point: runs the command line of this process and returns its exit code."""
     _set_up_process()
     code = run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # what read our output is gone; nothing is to be said to it
+    except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code
 
@@ -97,8 +97,10 @@ def run(arguments: Sequence[str]) -> int:
         except RuntimeError as error:
             if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not loaded here
                 raise
-            return _fail("the GPU's memory is full; lower the batch size, or use another GPU.", 1)
-        except SystemExit as ended:  # of typer, when what read our output is gone
+            return _fail(
+                "The memory of the GPU is full; lower the batch size, or use another GPU.", 1
+            )
+        except SystemExit as ended:  # of typer, when the reader of our output is gone
             return ended.code if isinstance(ended.code, int) else 1
 
 
@@ -166,7 +168,7 @@ def _log_to_stderr() -> Iterator[None]:
 
 
 def _set_up_process() -> None:
-    """Silences other libraries, whose say is not about what was asked, and settles the encoding."""
+    """Silences other libraries, whose messages are not about the command, and sets the encoding."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     if not sys.stderr.isatty():

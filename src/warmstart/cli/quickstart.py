@@ -1,4 +1,4 @@
-"""`warmstart quickstart`: the main job, offline, on text that is on this machine."""
+"""`warmstart quickstart`: the main workflow, offline, on text of this machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from warmstart.cli.flags import Json
-from warmstart.cli.output import print_json, scores_json
+from warmstart.cli.printing import print_json, scores_json
 
 if TYPE_CHECKING:
-    from warmstart.quickstart.quickstart import QuickstartResult
+    from warmstart.quickstart.run_quickstart import QuickstartResult
 
 __all__ = ["quickstart"]
 
@@ -22,10 +22,10 @@ def quickstart(
 ) -> None:
     """Compose, fine-tune and evaluate a small model, offline, in a few minutes.
 
-    It learns to split sentences of the documentation on this machine, from a small encoder that
-    comes with the package, and is compared with a random start and with copying the source.
+    The model learns to split sentences of the documentation on this machine, from a small encoder
+    in the package, and is compared with a random start and with copying the source.
     """
-    from warmstart.quickstart.quickstart import run
+    from warmstart.quickstart.run_quickstart import run
     from warmstart.quickstart.summary import report
 
     result = run(output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from warmstart.cli.flags import Json
-from warmstart.cli.output import print_json, print_scores, scores_json, write_json
+from warmstart.cli.printing import print_json, print_scores, scores_json, write_json
 from warmstart.errors import same_on_all_ranks
 
 if TYPE_CHECKING:
@@ -37,21 +37,21 @@ def train(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on from the newest checkpoint. Default: a new run."),
+        typer.Option("--resume", help="Resume from the newest checkpoint. Default: a new run."),
     ] = False,
     auto_resume: Annotated[
         bool,
         typer.Option(
             "--auto-resume",
-            help="Go on from the newest checkpoint if there is one, else begin, as a job does that "
-            "a scheduler starts again. Default: a new run.",
+            help="Resume from the newest checkpoint if there is one, else begin: for jobs that a "
+            "scheduler restarts. Default: a new run.",
         ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
             "--dry-run",
-            help="Check everything, print sizes, memory, steps and the first batch, and end. "
+            help="Check everything, print sizes, memory, steps and the first batch, and stop. "
             "Writes nothing. Default: train.",
         ),
     ] = False,
@@ -64,9 +64,9 @@ def train(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fine-tune a model as a recipe says.
+    """Fine-tune a model by a recipe.
 
-    Writes checkpoints, a log, the whole recipe and the finished model into the recipe's
+    Writes checkpoints, a log, the complete recipe and the finished model to the recipe's
     training.output_dir.
     """
     from warmstart.recipe.build import build_model, build_task
@@ -80,19 +80,19 @@ def train(
 
         check_push(push_to_hub)
     task = build_task(settings)
-    # What can be refused is refused before the model is loaded.
+    # Errors of the folder come before the model is loaded.
     from warmstart.training.run_folder import Resume, check_output_folder
     from warmstart.training.train import train as run
 
-    go_on: Resume = "auto" if auto_resume else resume
+    resuming: Resume = "auto" if auto_resume else resume
     with same_on_all_ranks():
-        check_output_folder(settings.training.output_dir, resume=go_on)
+        check_output_folder(settings.training.output_dir, resume=resuming)
     if dry_run:
-        _dry_run(settings, task, resume=go_on, as_json=as_json)
+        _dry_run(settings, task, resume=resuming, as_json=as_json)
         return
     model = build_model(settings.model)
-    result = run(model, task, settings.training, resume=go_on, recipe=settings.to_yaml())
-    if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one tells
+    result = run(model, task, settings.training, resume=resuming, recipe=settings.to_yaml())
+    if os.environ.get("RANK", "0") != "0":  # one of several processes; the first one reports
         return
     scores = _evaluate(settings, model, task, result.folder)
     if as_json:
@@ -113,7 +113,7 @@ def train(
 
 
 def _dry_run(recipe: "Recipe", task: "Task", *, resume: "Resume", as_json: bool) -> None:
-    from warmstart.cli.dry_run import dry_run_json, print_dry_run
+    from warmstart.cli.print_dry_run import dry_run_json, print_dry_run
     from warmstart.recipe.build import build_model
     from warmstart.training.dry_run import dry_run
 
@@ -128,7 +128,7 @@ def _dry_run(recipe: "Recipe", task: "Task", *, resume: "Resume", as_json: bool)
 def _evaluate(
     recipe: "Recipe", model: "Seq2Seq", task: "Task", folder: Path
 ) -> "dict[str, Score] | None":
-    """Scores the validation split, if the recipe asks for it, and puts them into the card."""
+    """Scores the validation split, if the recipe has it, and adds the scores to the card."""
     from warmstart.evaluation.evaluate import evaluate
     from warmstart.training.facts import score_facts
 

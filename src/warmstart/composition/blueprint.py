@@ -1,4 +1,4 @@
-"""What a warm start will be, before any weight is read."""
+"""The plan of a composition, before any weight is read."""
 
 import os
 from collections.abc import Sequence
@@ -50,8 +50,8 @@ class Blueprint:
 
     Attributes:
         composition: the architectures and how they are joined.
-        encoder: what the encoder starts from; None for random weights.
-        decoder: likewise.
+        encoder: checkpoint of the encoder; None for random weights.
+        decoder: checkpoint of the decoder; None for random weights.
         tokenizers: of source and target.
     """
 
@@ -61,7 +61,7 @@ class Blueprint:
     tokenizers: TokenizerPair
 
     def provenance(self) -> Provenance:
-        """Where every tensor will come from. Reads names and shapes, and no weights."""
+        """Where every tensor will come from. Reads names and shapes, but no weights."""
         return plan(self.composition, self.encoder, self.decoder)
 
 
@@ -152,7 +152,7 @@ def _join(
     random: tuple[bool, bool],
     target_vocabulary: str,
 ) -> Blueprint:
-    # First of all: what the two configs alone can tell.
+    # First the errors that the two configs alone show.
     configure(composition)
     if encoder is None or composition.embedding == "decoder":
         source_of, target_of = decoder, decoder
@@ -206,7 +206,7 @@ def _join(
 def _vocabulary(
     name: str, composition: Composition, source: PreTrainedTokenizerBase
 ) -> tuple[PreTrainedTokenizerBase, int]:
-    """The tokenizer that a target vocabulary names, and the rows of its embedding."""
+    """The tokenizer of a target vocabulary, and the rows of its embedding."""
     if name != "encoder":
         found = load_tokenizer(_tokenizer_folder(name), f"the target vocabulary {name}")
         return found, max(found.get_vocab().values()) + 1
@@ -220,7 +220,7 @@ def _vocabulary(
 
 
 def _tokenizer_folder(name: str) -> Path:
-    """A folder with a tokenizer alone, or a checkpoint's."""
+    """A folder with a tokenizer alone, or that of a checkpoint."""
     folder = Path(name).expanduser()
     return folder if folder.is_dir() else find_folder(name, weights=False)
 

@@ -11,7 +11,10 @@ from torch.overrides import TorchFunctionMode
 from warmstart.checkpoint.files import Checkpoint
 from warmstart.checkpoint.rename import to_ours
 from warmstart.composition.composition import Composition, configure
-from warmstart.composition.cross_attention import copies_of_self_attention, copy_self_attention
+from warmstart.composition.cross_attention_start import (
+    copies_of_self_attention,
+    copy_self_attention,
+)
 from warmstart.composition.half import Half, Source, match_halves
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.sharing import share
@@ -55,8 +58,8 @@ def plan(composition: Composition, encoder: Source | None, decoder: Source | Non
 
     Args:
         composition: the architectures and how they are joined.
-        encoder: what it starts from; None for random weights.
-        decoder: likewise.
+        encoder: its checkpoint; None for random weights.
+        decoder: its checkpoint; None for random weights.
     """
     model = outline(composition)
     halves = match_halves(model, composition, encoder, decoder)
@@ -70,16 +73,16 @@ def compose(
     *,
     seed: int = 0,
 ) -> tuple[EncoderDecoder, Provenance]:
-    """Builds the model: leveraged tensors bit for bit, new ones as the composition says.
+    """Builds the model: leveraged tensors bit for bit, new ones as the composition defines them.
 
-    Where halves of different checkpoints share, the encoder's values are taken.
+    If halves of different checkpoints share, they take the encoder's values.
 
     Args:
         composition: the architectures and how they are joined.
-        encoder: what it starts from, its checkpoint opened; None for random weights.
-        decoder: likewise.
-        seed: of the random tensors. Each has a stream of its own by its name, so a tensor that
-            is new in two compositions starts equal in both.
+        encoder: its checkpoint, opened; None for random weights.
+        decoder: its checkpoint, opened; None for random weights.
+        seed: of the random tensors. The name of a tensor determines its stream, so a tensor that is
+            new in two compositions is equal in both.
 
     Returns:
         The model, in float32 on the CPU, and its provenance.
@@ -116,7 +119,7 @@ def _copies(model: EncoderDecoder, composition: Composition) -> dict[str, str]:
 def _load(
     half: Half, checkpoint: Checkpoint, parameters: Mapping[str, Tensor], written: set[int]
 ) -> None:
-    """Copies one half's tensors; a shared parameter keeps what was written first."""
+    """Copies the tensors of one half; a shared parameter keeps its first value."""
     for ours, location in half.found.items():
         parameter = parameters[ours]
         if id(parameter) in written:
@@ -135,9 +138,9 @@ def _load(
 
 
 def _initialise(model: EncoderDecoder, seed: int) -> None:
-    """Random weights as the checkpoints' authors began: normal matrices, zero biases, unit norms.
+    """Random weights as in the checkpoints' papers: normal matrices, zero biases, unit norms.
 
-    Every tensor is written; leveraged ones are overwritten after.
+    Every tensor is written; leveraged ones are overwritten later.
     """
     done: set[int] = set()
     for prefix, module in model.named_modules():
@@ -151,7 +154,7 @@ def _initialise(model: EncoderDecoder, seed: int) -> None:
                 elif isinstance(module, LayerNorm):
                     parameter.fill_(1.0 if name == "weight" else 0.0)
                 elif name in ("bias", "gate"):
-                    # Behind a gate of zero the decoder computes what its checkpoint computes.
+                    # With a gate of zero the decoder computes what its checkpoint computes.
                     parameter.zero_()
                 else:
                     whole = f"{prefix}.{name}"

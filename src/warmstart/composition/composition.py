@@ -1,4 +1,4 @@
-"""What is composed of what, as plain values: all that is needed to build the model again."""
+"""A composition as plain values: everything needed to build the model again."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -39,19 +39,19 @@ class Composition:
         encoder: the encoder's config.json; None for a decoder that reads the source as prefix.
         decoder: the decoder's config.json.
         share: which parameters are one and the same in both halves.
-        cross_attention: how new cross-attention starts: "random", "copy" (of the layer's
-            self-attention), "gated" (such a copy behind a gate that begins at zero) or "merged"
-            (none of its own: self-attention reads the source as well).
-        lm_head: "checkpoint" is the decoder family's own head; "tied" is the word embedding and
-            nothing else, as in the paper.
-        pooler: whether BERT's pooler is kept, never computed, as Hugging Face's layout has it.
+        cross_attention: initial cross-attention: "random", "copy" (of the layer's self-attention),
+            "gated" (such a copy, times a gate that is zero at first) or "merged" (none of its own:
+            self-attention reads the source as well).
+        lm_head: "checkpoint" is the decoder family's own head; "tied" is the word embedding alone,
+            as in the paper.
+        pooler: whether to keep BERT's pooler, which is never computed, as in Hugging Face's layout.
         embedding: whose embedding configuration both halves use ("own": each its own). A random
             half takes the other's when embeddings are shared.
-        target_vocabulary: whether the target's vocabulary is the decoder checkpoint's own or was
-            put in its place.
-        encoder_layers: which of the checkpoint's layers the encoder has, from 0; None: all. The
-            config is that of the chosen layers already.
-        decoder_layers: likewise.
+        target_vocabulary: whether the target's vocabulary is the decoder checkpoint's own, or
+            replaces it.
+        encoder_layers: layers of the checkpoint that the encoder takes, from 0; None: all. The
+            config is already that of these layers.
+        decoder_layers: as `encoder_layers`, of the decoder.
         pretrained: whether nothing is composed: both halves are one pre-trained encoder-decoder,
             and both configs its config.json.
     """
@@ -75,7 +75,7 @@ class Composition:
 
     @property
     def family_names(self) -> tuple[str | None, str]:
-        """Of encoder and decoder; None where there is no encoder."""
+        """Of encoder and decoder; None without an encoder."""
         family = self.seq2seq_family
         if family is not None:
             return family.name, family.name
@@ -84,13 +84,13 @@ class Composition:
 
     @property
     def target_start(self) -> tuple[int, ...]:
-        """Tokens that each target begins with, after the start token."""
+        """First tokens of each target, after the start token."""
         family = self.seq2seq_family
         return () if family is None else family.target_start(self.decoder)
 
     @property
     def encoder_family(self) -> Family | None:
-        """The encoder's family; None where there is no encoder."""
+        """The encoder's family; None without an encoder."""
         return None if self.encoder is None else family_of(self.encoder, "The encoder")
 
     @property
@@ -99,7 +99,7 @@ class Composition:
         return family_of(self.decoder, "The decoder")
 
     def options(self) -> dict[str, Any]:
-        """Everything but the two configs, as JSON values; nothing of what is not composed."""
+        """Everything except the two configs, as JSON values; empty for a pre-trained model."""
         values = {} if self.pretrained else asdict(self)
         return {key: values[key] for key in values if key not in _NO_OPTIONS}
 
@@ -146,7 +146,7 @@ class Composition:
         )
 
     def in_transformers(self) -> bool:
-        """Whether transformers can hold this model, computing the same."""
+        """Whether transformers can represent this model, with equal results."""
         if self.pretrained:
             return True
         encoder, decoder = self.encoder_family, self.decoder_family
@@ -160,12 +160,12 @@ class Composition:
             and own_head
             and self.embedding == "own"
             and config.decoder.cross_attention == "plain"
-            # There another token may have the id of the checkpoint's pad.
+            # Another token may have the id of the checkpoint's pad then.
             and not (self.target_vocabulary == "replaced" and decoder.positions_skip_pad)
         )
 
     def _cross_attention_rules(self) -> tuple[Rule, ...]:
-        """The decoder's rules, and names for what only some starts of cross-attention have."""
+        """The decoder's rules, and those of tensors of only some kinds of cross-attention."""
         stack = self._stack("decoder")
         rules = _under(self.decoder_family, stack, "decoder", outer="decoder.")
         block = "decoder.blocks.{i}.cross_attention"
@@ -249,7 +249,7 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
 
 
 def _under(family: Family, stack: StackConfig, ours: str, *, outer: str) -> tuple[Rule, ...]:
-    """A decoder's rules with their names as a model with a head spells them."""
+    """A decoder's rules, with the names of a model with a head."""
     return tuple(
         _put(
             rule,

@@ -1,4 +1,4 @@
-"""How each half of a composition meets the checkpoint that it starts from."""
+"""Matches each half of a composition with the tensors of its checkpoint."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ Shapes = Mapping[str, tuple[int, ...]]
 _NEVER_IN_A_CHECKPOINT = tuple(
     f".cross_attention.{name}" for name in ("gate", "qkv.weight", "qkv.bias")
 )
-_VOCABULARY = ("embedding.word.weight", "head.weight", "head.bias")  # a row a token
+_VOCABULARY = ("embedding.word.weight", "head.weight", "head.bias")  # one row per token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a half starts from.
+    """The checkpoint of a half.
 
     Attributes:
-        checkpoint: a name instead stands for one that has every tensor that the half's config
-            describes, so that configs alone suffice.
-        kept_rows: for a vocabulary that is put in the place of the checkpoint's: the checkpoint's
-            row for each row, or -1 for a new one. None: the checkpoint's vocabulary. Shape: [V]
+        checkpoint: a checkpoint; or a name, which stands for one with every tensor of the half's
+            config, so that configs alone suffice.
+        kept_rows: if the vocabulary is replaced: the checkpoint's row for each row, or -1 for a new
+            one. None: the checkpoint's vocabulary. Shape: [V]
     """
 
     checkpoint: Checkpoint | str
@@ -37,14 +37,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Half:
-    """One half's tensors and what its checkpoint has for them.
+    """The tensors of a half, matched with those of its checkpoint.
 
     Attributes:
-        source: the checkpoint's name.
-        found: by our whole-model names: where a tensor is, as the family's rules spell it.
-        unused: what is dropped on purpose.
-        spelled: theirs as the rules spell them -> as the checkpoint does.
-        available: shapes of the checkpoint's tensors, as the rules spell them.
+        source: name of the checkpoint.
+        found: location of each tensor, in the spelling of the family's rules, by our name in the
+            whole model.
+        unused: tensors dropped on purpose.
+        spelled: their names in the spelling of the rules -> in that of the checkpoint.
+        available: shapes of the checkpoint's tensors, in the spelling of the rules.
         kept_rows: see `Source`.
     """
 
@@ -56,7 +57,7 @@ class Half:
     kept_rows: Tensor | None
 
     def rows_of(self, ours: str) -> Tensor | None:
-        """`kept_rows` for a tensor with a row a token, None for another."""
+        """`kept_rows` for a tensor with one row per token, None for another."""
         return self.kept_rows if ours.endswith(_VOCABULARY) else None
 
 
@@ -66,7 +67,7 @@ def match_halves(
     encoder: Source | None,
     decoder: Source | None,
 ) -> tuple[Half | None, Half | None]:
-    """Meets both halves with their checkpoints, strictly; None stays None.
+    """Matches both halves with their checkpoints, strictly; None stays None.
 
     Raises:
         ConversionError: if a checkpoint does not fit its config.
@@ -107,9 +108,9 @@ def match_halves(
 
 
 def _has_no_source(name: str, model: EncoderDecoder) -> bool:
-    """Whether a name is of a tensor that no checkpoint can have, or that another name stands for.
+    """Whether no checkpoint has a tensor of this name, or it has another name there.
 
-    Cross-attention that shares self-attention's projections has them under that name.
+    Cross-attention that shares the projections of self-attention has them under that name.
     """
     tied_head = name == "head.weight" and model.config.head.tied
     return tied_head or name.endswith(_NEVER_IN_A_CHECKPOINT)
@@ -124,13 +125,12 @@ def _match(
     unused: Sequence[str],
     layers: Layers | None,
 ) -> Half:
-    """Meets one half with its checkpoint.
+    """Matches one half with its checkpoint.
 
-    Cross-attention, the head and the pooler may be absent where the checkpoint has nothing of
-    them; they start random then.
+    Cross-attention, the head and the pooler are random if the checkpoint has no part of them.
     """
     checkpoint = source.checkpoint
-    # Names as the checkpoint's own stack has them: without the half, and with its layer numbers.
+    # Names as in the checkpoint's own stack: without the half, and with its layer numbers.
     whole = {_in_checkpoint(name, layers): name for name in expected}
     bare = {name: expected[whole[name]] for name in whole}
     if isinstance(checkpoint, str):
@@ -180,7 +180,7 @@ def _match(
 
 
 def _in_checkpoint(name: str, layers: Layers | None) -> str:
-    """The name of one of our tensors in a stack of its own that has all of its layers."""
+    """Our name of a tensor in a stack of its own with all its layers."""
     bare = name.removeprefix("encoder.").removeprefix("decoder.")
     if layers is None or not bare.startswith("blocks."):
         return bare
@@ -189,7 +189,7 @@ def _in_checkpoint(name: str, layers: Layers | None) -> str:
 
 
 def _of_other_layers(rules: Sequence[Rule], layers: Layers | None, count: int) -> list[str]:
-    """Patterns of the tensors in layers that were not chosen."""
+    """Patterns of the tensors in layers that are not taken."""
     if layers is None:
         return []
     theirs = [

@@ -1,4 +1,4 @@
-"""Making a stack of some of a checkpoint's layers."""
+"""A stack of some of a checkpoint's layers."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ __all__ = ["choose_layers"]
 
 
 def choose_layers(config: Config, choice: int | Sequence[int], whose: str) -> tuple[Config, Layers]:
-    """The config of a stack of fewer layers, and the layers' numbers in the checkpoint.
+    """The config of a stack of fewer layers, and the indices of the layers in the checkpoint.
 
-    The rest of the stack (embeddings, last norm, head) stays.
+    The rest of the stack (embeddings, last norm, head) is unchanged.
 
     Args:
         config: config.json of the whole checkpoint.
@@ -39,11 +39,11 @@ def choose_layers(config: Config, choice: int | Sequence[int], whose: str) -> tu
         )
     if not stack.first_attention_norm and layers[0] != 0:
         raise CompositionError(
-            f"{whose}_layers is {_shown(choice)}, but the first layer of a {family.name} is unlike "
-            "the others (its attention has no norm), so it must be among them; begin with 0."
+            f"{whose}_layers is {_shown(choice)}, but the first layer of a {family.name} differs "
+            "from the others (its attention has no norm) and has to be among them; begin with 0."
         )
     chosen = {**config, family.layers_key: len(layers)}
-    # Layers that differ, or a list of all of them, say which kind each one is.
+    # The kind of each layer, if they differ or the config lists them.
     if config.get("layer_types") is not None or len(set(stack.windows or ())) > 1:
         chosen["layer_types"] = [
             "full_attention" if stack.window(layer) is None else "sliding_attention"

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import PROVENANCE, Provenance
-from warmstart.composition.saved import needs_target_tokenizer, read_composition
+from warmstart.composition.saved_model import needs_target_tokenizer, read_composition
 from warmstart.text.tokenizer_files import load_tokenizer
 from warmstart.text.tokenizer_pair import TARGET_FOLDER, TokenizerPair
 

@@ -1,4 +1,4 @@
-"""How the tensors in a saved model's files are named, beside what the rules say."""
+"""Names of tensors in the files of a saved model, beyond the rename rules."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition, configure
 from warmstart.families.family import Family
 
-__all__ = ["ignored_names", "may_lack", "spelled_as_rules", "unused_names"]
+__all__ = ["ignored_names", "optional_tensors", "rule_names", "unused_names"]
 
 
-def spelled_as_rules(checkpoint: Checkpoint, composition: Composition) -> Mapping[str, str]:
-    """Tensors' names as the rules spell them -> as the files do."""
+def rule_names(checkpoint: Checkpoint, composition: Composition) -> Mapping[str, str]:
+    """Names of tensors in the spelling of the rules -> in that of the files."""
     seq2seq = composition.seq2seq_family
     if seq2seq is not None:
         tied = configure(composition).head.tied
@@ -19,14 +19,14 @@ def spelled_as_rules(checkpoint: Checkpoint, composition: Composition) -> Mappin
     for name in checkpoint.files:
         modern = name
         for family, start in _halves(composition):
-            if name.startswith(start):  # one half's old spelling may be the other's own
+            if name.startswith(start):  # an old spelling of one half may be current in the other
                 modern = family.modernize(modern)
         spelled[modern] = name
     return spelled
 
 
-def may_lack(composition: Composition) -> tuple[str, ...]:
-    """Our tensors that a file may lack, which are zero then."""
+def optional_tensors(composition: Composition) -> tuple[str, ...]:
+    """Our tensors that files may lack; they are zero then."""
     seq2seq = composition.seq2seq_family
     return () if seq2seq is None else seq2seq.optional
 
@@ -41,7 +41,7 @@ def unused_names(composition: Composition) -> list[str]:
 
 
 def ignored_names(composition: Composition) -> list[str]:
-    """Patterns of what are no parameters, or copies of ones that are."""
+    """Patterns of tensors that are not parameters, or copies of parameters."""
     seq2seq = composition.seq2seq_family
     if seq2seq is not None:
         return list(seq2seq.ignored)
@@ -51,7 +51,7 @@ def ignored_names(composition: Composition) -> list[str]:
 
 
 def _halves(composition: Composition) -> list[tuple[Family, str]]:
-    """Each family with what its base model's names begin with in a saved model."""
+    """Each family, with the prefix of its base model's names in a saved model."""
     if composition.encoder_family is None:
         return [(composition.decoder_family, "")]
     return [(composition.encoder_family, "encoder."), (composition.decoder_family, "decoder.")]

@@ -1,4 +1,4 @@
-"""A pre-trained encoder-decoder's config.json: read, and written as it was."""
+"""The config.json of a pre-trained encoder-decoder: read, and written unchanged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,17 +13,17 @@ from warmstart.families.seq2seq_family import Seq2SeqFamily
 __all__ = ["pretrained_config_json", "read_pretrained"]
 
 _TIED = "tie_word_embeddings"
-_DTYPES = ("dtype", "torch_dtype")  # what the files held before: the tensors themselves say
+_DTYPES = ("dtype", "torch_dtype")  # the tensors themselves have them
 
 
 def read_pretrained(checkpoint: Checkpoint, family: Seq2SeqFamily) -> Composition:
-    """What a folder with a pre-trained encoder-decoder describes.
+    """The composition of a folder with a pre-trained encoder-decoder.
 
-    Where the config says that the head is the word embedding and the files hold two tensors that
-    differ, it has a weight of its own: transformers 5 writes so of T5 v1.1.
+    If the head is the word embedding by the config, but the files hold two tensors that differ, the
+    head has a weight of its own: transformers 5 writes T5 v1.1 in this way.
 
     Raises:
-        CheckpointError: if the files hold several word embeddings where there should be one.
+        CheckpointError: if the files hold several word embeddings in place of one.
     """
     spelled: dict[str, list[str]] = {}
     for name in checkpoint.files:
@@ -43,7 +43,7 @@ def read_pretrained(checkpoint: Checkpoint, family: Seq2SeqFamily) -> Compositio
 
 
 def pretrained_config_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config.json to save: as it was, but for the type of the numbers."""
+    """The config.json to save: unchanged, except for the dtype."""
     return {
         key: pretrained_config_json(value) if isinstance(value, Mapping) else value
         for key, value in config.items()

@@ -17,13 +17,13 @@ class Entry:
     """One tensor.
 
     Attributes:
-        name: ours; for an unused one the checkpoint's.
-        part: the part of the model, for the table's rows.
-        origin: leveraged (from a checkpoint), copied (begun equal to another tensor of the
-            model), shared (the same parameter as another name's, counted there), random (new; a
-            gate is zero), or unused (in a checkpoint, not in the model).
-        shape: as the model holds it. Where a vocabulary was replaced, the kept rows and the new
-            ones of a tensor are two entries.
+        name: our name; for an unused tensor that of the checkpoint.
+        part: part of the model, for the rows of the table.
+        origin: leveraged (from a checkpoint), copied (initially equal to another tensor of the
+            model), shared (the parameter of another name, counted there), random (new; a gate is
+            zero), or unused (in a checkpoint, not in the model).
+        shape: in the model. If the vocabulary was replaced, the kept rows of a tensor and the new
+            ones are two entries.
         source: the checkpoint; for a shared tensor the name that it is counted under, for a copied
             one the tensor that it was copied from.
     """

@@ -10,24 +10,24 @@ from warmstart.model.stack import Block
 
 __all__ = ["check_sharing", "share"]
 
-# What may differ between an encoder and a decoder that share their layers.
+# Fields that may differ between an encoder and a decoder that share their layers.
 _FREE = {"embedding", "causal", "cross_attention", "pooler", "initializer_range"}
 
 
 def share(model: EncoderDecoder, kind: Share) -> None:
-    """Makes the decoder use the encoder's very parameters, or its own twice.
+    """Makes the decoder use the parameters of the encoder, or its own twice.
 
-    Gradients of both uses add up in the one parameter, and it is stored once. Shared layers are
+    The gradients of both uses add up in the one parameter, which is stored once. Shared layers are
     self-attention and feed-forward with their norms; cross-attention is the decoder's own. With
-    "cross" it takes query, key, value and output of the decoder's self-attention within each layer.
+    "cross" it uses query, key, value and output of the decoder's self-attention in each layer.
 
     Args:
         model: changed in place.
-        kind: "none", "embeddings", "layers", "all" (both), or "cross", which also goes with one of
+        kind: "none", "embeddings", "layers", "all" (both), or "cross", also together with one of
             the others ("all+cross").
 
     Raises:
-        CompositionError: if the two halves differ where they should share.
+        CompositionError: if the two halves differ in a shared part.
     """
     check_sharing(model.config, kind)
     if kind == "none":
@@ -52,7 +52,7 @@ def share(model: EncoderDecoder, kind: Share) -> None:
 
 
 def check_sharing(config: EncoderDecoderConfig, kind: Share) -> None:
-    """Refuses sharing between unlike halves, naming every difference.
+    """Refuses to share between halves that differ, and names every difference.
 
     Raises:
         CompositionError: if the halves differ, or there is only one.
@@ -98,7 +98,7 @@ def _embedding_differences(encoder: StackConfig, decoder: StackConfig) -> list[s
 
 
 def _compare(name: str, mine: object, other: object) -> list[str]:
-    """Where two values differ, down to the single fields of configs."""
+    """The differences of two values, down to the fields of configs."""
     if mine == other:
         return []
     if is_dataclass(mine) and type(mine) is type(other):

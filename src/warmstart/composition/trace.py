@@ -1,4 +1,4 @@
-"""Follows every tensor of a composition to where it comes from."""
+"""Traces every tensor of a composition to its origin."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -16,12 +16,12 @@ _LAYERS = ("blocks", "final_norm", "relative_bias")
 def trace(
     model: EncoderDecoder, halves: Iterable[Half | None], copies: Mapping[str, str]
 ) -> Provenance:
-    """One entry for every name of a tensor, the encoder's first.
+    """One entry for every name of a tensor, those of the encoder first.
 
     Args:
         model: on any device.
-        halves: what each half takes from its checkpoint.
-        copies: tensors that begin equal to another, and the other's name.
+        halves: the tensors that each half takes from its checkpoint.
+        copies: copied tensors -> the tensors that they copy.
     """
     parameters = dict(model.named_parameters(remove_duplicate=False))
     present = [half for half in halves if half is not None]
@@ -57,7 +57,7 @@ def trace(
 def _leveraged(
     name: str, shape: tuple[int, ...], half: Half, kept_rows: Tensor | None
 ) -> Iterator[Entry]:
-    """One entry, or two where only some rows are the checkpoint's."""
+    """One entry, or two if only some rows are from the checkpoint."""
     if kept_rows is None:
         yield _entry(name, "leveraged", shape, half.source)
         return
@@ -69,10 +69,10 @@ def _leveraged(
 
 
 def _not_taken(halves: Iterable[Half], taken: set[tuple[str, str]]) -> Iterator[Entry]:
-    """What checkpoints hold and the model does not, each tensor once.
+    """Tensors of checkpoints that are not in the model, each once.
 
-    One checkpoint may serve both halves, each dropping what the other takes; and of two that
-    share, the decoder's gives way to the encoder's.
+    One checkpoint may serve both halves, each of which drops tensors that the other takes; and if
+    two share, the encoder's tensors replace the decoder's.
     """
     listed = set(taken)
     for half in halves:
@@ -107,7 +107,7 @@ def _entry(name: str, origin: Origin, shape: tuple[int, ...], source: str = "") 
 
 
 def part_of(name: str) -> str:
-    """The part of the model that a tensor belongs to, by our name of it."""
+    """The part of the model that a tensor belongs to, from our name of it."""
     if ".cross_attention." in name:
         return "cross-attention"
     side, _, rest = name.partition(".")

@@ -4,18 +4,18 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from warmstart.doctor.cross_attention import CROSS_ATTENTION
+from warmstart.doctor.built_in_pairs import BUILT_IN
+from warmstart.doctor.check_cross_attention import CROSS_ATTENTION
+from warmstart.doctor.check_loading import LOADING
+from warmstart.doctor.check_positions import POSITIONS
+from warmstart.doctor.check_round_trip import ROUND_TRIP
+from warmstart.doctor.check_sharing import SHARING
+from warmstart.doctor.check_source_dependence import SOURCE_DEPENDENCE
+from warmstart.doctor.check_special_tokens import SPECIAL_TOKENS
+from warmstart.doctor.check_tensors import TENSORS
+from warmstart.doctor.check_vocabulary import VOCABULARY
 from warmstart.doctor.finding import Check, Finding, Verdict
-from warmstart.doctor.loading import LOADING
-from warmstart.doctor.pairs import BUILT_IN
-from warmstart.doctor.positions import POSITIONS
-from warmstart.doctor.round_trip import ROUND_TRIP
-from warmstart.doctor.sharing import SHARING
-from warmstart.doctor.source_dependence import SOURCE_DEPENDENCE
-from warmstart.doctor.special_tokens import SPECIAL_TOKENS
 from warmstart.doctor.subject import Pair, Subject, open_subject
-from warmstart.doctor.tensors import TENSORS
-from warmstart.doctor.vocabulary import VOCABULARY
 
 __all__ = ["CHECKS", "examine"]
 

@@ -18,7 +18,7 @@ from warmstart.composition.composition import Composition, configure
 from warmstart.composition.composition_options import Share, Size
 from warmstart.composition.model_folder import ModelFolder, open_model_folder
 from warmstart.composition.provenance import Provenance
-from warmstart.composition.saved import is_model
+from warmstart.composition.saved_model import is_model
 from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import variant, variant_provenance
 from warmstart.errors import CheckpointError, CompositionError

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from warmstart.checkpoint.files import Checkpoint, open_checkpoint, read_json
 from warmstart.composition.composition import Composition, configure
 from warmstart.composition.model_folder import ModelFolder, open_model_folder
-from warmstart.composition.saved import is_model
+from warmstart.composition.saved_model import is_model
 from warmstart.errors import CheckpointError, WarmstartError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config

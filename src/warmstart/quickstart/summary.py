@@ -3,7 +3,7 @@
 from collections import Counter
 
 from warmstart.data.splits import TEST
-from warmstart.quickstart.quickstart import QuickstartResult, System
+from warmstart.quickstart.run_quickstart import QuickstartResult, System
 
 __all__ = ["report"]
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from warmstart.checkpoint.files import open_checkpoint
-from warmstart.composition.saved import open_model
+from warmstart.composition.saved_model import open_model
 from warmstart.errors import UsageError, did_you_mean, same_on_all_ranks
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.model.encoder_decoder import EncoderDecoder

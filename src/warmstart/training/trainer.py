@@ -11,7 +11,7 @@ import torch
 from accelerate.utils import gather
 
 from warmstart.checkpoint.files import open_checkpoint
-from warmstart.composition.saved import open_model
+from warmstart.composition.saved_model import open_model
 from warmstart.evaluation.evaluate import (
     decode_split,
     split_metrics,

@@ -40,7 +40,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*row)
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
-        console.width = 10_000  # what reads a pipe wraps by itself
+        console.width = 10_000  # readers of a pipe wrap lines themselves
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
@@ -57,7 +57,7 @@ def print_scores(scores: "Mapping[str, Score]") -> None:
 
 
 def scores_json(scores: "Mapping[str, Score]") -> dict[str, dict[str, object]]:
-    """The same as JSON values."""
+    """Scores as JSON values."""
     return {name: score.to_json() for name, score in scores.items()}
 
 
@@ -72,11 +72,11 @@ def write_json(path: Path, value: object) -> None:
 
 
 def check_new_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuses an output folder that holds something. Call it before what takes long.
+    """Refuses an output folder that is not empty. Call it before anything that takes long.
 
     Args:
-        folder: where a model is to be written.
-        overwrite: whether a model that is there may be replaced; anything else never is.
+        folder: the output folder of a model.
+        overwrite: whether it may replace a model; it never replaces anything else.
 
     Raises:
         OutputError: if it may not be written.

@@ -1,4 +1,4 @@
-"""How new cross-attention starts, where it is not random."""
+"""Initial values of new cross-attention that are not random."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ __all__ = ["copied_part", "copies_of_self_attention", "copy_self_attention"]
 
 
 def copies_of_self_attention(model: EncoderDecoder) -> dict[str, str]:
-    """For "copy" and "gated": each tensor of cross-attention, and what it begins equal to.
+    """For "copy" and "gated": each tensor of cross-attention, and the tensor that it copies.
 
-    Query, key, value and output projections, the query and key norms, and the norm beside them,
-    which gives the projections what they were trained on. A layer without that norm (ModernBERT's
-    first) has none to copy.
+    Query, key, value and output projections, the query and key norms, and the norm before them,
+    which gives the projections the inputs they were trained on. A layer without that norm
+    (ModernBERT's first) has none to copy.
     """
     copies = {}
     for layer, block in enumerate(model.decoder.blocks):
@@ -33,18 +33,18 @@ def copies_of_self_attention(model: EncoderDecoder) -> dict[str, str]:
 
 @torch.no_grad()
 def copy_self_attention(model: EncoderDecoder, copies: Mapping[str, str]) -> None:
-    """Makes the copies."""
+    """Copies the tensors, in place."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     for name, origin in copies.items():
         parameters[name].copy_(copied_part(name, parameters[origin], parameters[name]))
 
 
 def copied_part(name: str, origin: Tensor, copy: Tensor) -> Tensor:
-    """What of self-attention's tensor a tensor of cross-attention begins equal to.
+    """The part of a tensor of self-attention that cross-attention copies.
 
     Args:
-        name: the copy's.
-        origin: self-attention's, which may hold query, key and value rows, in this order.
-        copy: as long as the part.
+        name: of the copy.
+        origin: of self-attention; it may hold query, key and value rows, in this order.
+        copy: has the size of the part.
     """
     return origin[-len(copy) :] if ".key_value." in name else origin[: len(copy)]

@@ -1,11 +1,11 @@
-"""What `warmstart train --dry-run` prints."""
+"""The output of `warmstart train --dry-run`."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from warmstart.cli.output import print_table
+from warmstart.cli.printing import print_table
 
 if TYPE_CHECKING:
     from warmstart.training.dry_run import BatchText, DryRun
@@ -17,14 +17,14 @@ _SHOWN_STEPS = 6  # of a list of steps
 
 
 def dry_run_json(plan: "DryRun") -> dict[str, Any]:
-    """As JSON values, sizes in bytes."""
+    """A plan as JSON values, sizes in bytes."""
     values = asdict(plan)
     values["memory"]["total"] = plan.memory.total
     return values
 
 
 def print_dry_run(plan: "DryRun") -> None:
-    """Prints it for people."""
+    """Prints a plan for people."""
     rows = [
         [name, f"{part.total:,}", f"{part.trained:,}", f"{part.shared:,}"]
         for name, part in plan.parts.items()

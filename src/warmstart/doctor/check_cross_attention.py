@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from warmstart.composition.composition_options import shares
-from warmstart.composition.cross_attention import copied_part, copies_of_self_attention
+from warmstart.composition.cross_attention_start import copied_part, copies_of_self_attention
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Subject
 from warmstart.model.attention import CrossAttention

@@ -8,7 +8,7 @@ import torch
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
 from warmstart.composition.composition_options import Share
-from warmstart.composition.saved import KEY
+from warmstart.composition.saved_model import KEY
 from warmstart.doctor.finding import Check, Verdict
 from warmstart.doctor.subject import Subject
 from warmstart.seq2seq import Seq2Seq

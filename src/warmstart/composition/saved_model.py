@@ -1,8 +1,8 @@
-"""A composed model on disk, in the format that the ecosystem has.
+"""A composed model on disk, in the format of the ecosystem.
 
-`config.json` holds both halves' own configs and, under ``warmstart``, how they are joined. Where
-transformers cannot hold the composition the decoder's ``model_type`` says so, and transformers
-refuses it by that name.
+`config.json` holds the configs of both halves and, under ``warmstart``, how they are joined. If
+transformers cannot represent the composition, the ``model_type`` of the decoder says so, and
+transformers refuses it by that name.
 """
 
 import json
@@ -22,8 +22,8 @@ from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
 from warmstart.composition.names import (
     ignored_names,
-    may_lack,
-    spelled_as_rules,
+    optional_tensors,
+    rule_names,
     unused_names,
 )
 from warmstart.composition.pretrained_seq2seq import pretrained_config_json, read_pretrained
@@ -49,9 +49,9 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 KEY = "warmstart"  # of config.json
-REFUSED = "warmstart-"  # before the model_type of what transformers cannot hold
+REFUSED = "warmstart-"  # before a model_type that transformers has to refuse
 _ENCODER_DECODER = ("encoder-decoder", "encoder_decoder")  # both are in use
-# Of the halves' configs: not facts about the architecture.
+# Keys of the halves' configs that are not about the architecture.
 _DROPPED = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 
 
@@ -64,15 +64,15 @@ def save_model(
     two_tokenizers: bool,
     duplicate_shared: bool,
 ) -> None:
-    """Writes config.json and the tensors, each shared one once unless told otherwise.
+    """Writes config.json and the tensors.
 
     Args:
-        model: to be written.
-        composition: what it is made of.
-        folder: exists.
+        model: the model.
+        composition: its composition.
+        folder: an existing folder.
         special: ids of the target's "start", "end" and "pad".
         two_tokenizers: whether the target has a tokenizer of its own.
-        duplicate_shared: whether shared tensors are written under both of their names.
+        duplicate_shared: whether shared tensors are written under both names, or once.
     """
     stored = replace(composition, share="none") if duplicate_shared else composition
     config = _config_json(stored, special, two_tokenizers)
@@ -88,16 +88,16 @@ def save_model(
 
 
 def is_model(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is an encoder-decoder's, or of a single checkpoint to compose."""
+    """Whether a config.json is of an encoder-decoder, not of a single checkpoint to compose."""
     composed = KEY in config or config.get("model_type") in _ENCODER_DECODER
     return composed or seq2seq_family_of(config) is not None
 
 
 def read_composition(checkpoint: Checkpoint) -> Composition:
-    """What a model folder is composed of.
+    """The composition of a model folder.
 
     Raises:
-        CheckpointError: if it is no encoder-decoder, or of families that we do not have.
+        CheckpointError: if it is not an encoder-decoder, or of families that are not supported.
     """
     config = checkpoint.config
     family = seq2seq_family_of(config)
@@ -135,13 +135,13 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A model whose tensors have been met by name and shape, and not read.
+    """A model whose tensors are matched by name and shape, but not read.
 
     Attributes:
         outline: the model, on the meta device.
-        checkpoint: has the tensors.
-        locations: where each parameter's are, by its id. Of those that are not there, none.
-        spelled: what the checkpoint calls them.
+        checkpoint: its tensors.
+        locations: location of each parameter's tensors, by its id, if the checkpoint has them.
+        spelled: names of tensors in the spelling of the rules -> in that of the checkpoint.
     """
 
     outline: EncoderDecoder
@@ -150,9 +150,9 @@ class SavedModel:
     spelled: Mapping[str, str]
 
     def value(self, parameter: Tensor) -> Tensor:
-        """What the checkpoint has for a parameter of the outline, read anew.
+        """The checkpoint's value of a parameter of the outline, read again.
 
-        It may lie in the file's memory: who keeps it takes a copy.
+        It may be a view of the file's memory: copy it to keep it.
         """
         location = self.locations.get(id(parameter))
         if location is None:
@@ -170,18 +170,18 @@ class SavedModel:
 
 
 def open_model(composition: Composition, checkpoint: Checkpoint) -> SavedModel:
-    """Builds the model without weights, and meets names and shapes of the tensors, strictly.
+    """Builds the model without weights, and matches names and shapes of the tensors, strictly.
 
     Args:
-        composition: what it is made of.
-        checkpoint: has the tensors.
+        composition: of the model.
+        checkpoint: its tensors.
 
     Raises:
         ConversionError: if the tensors do not fit the config.
     """
     model = outline(composition)
     rules = composition.rules()
-    spelled = spelled_as_rules(checkpoint, composition)
+    spelled = rule_names(checkpoint, composition)
     shapes = checkpoint.shapes()
     expected: dict[str, nn.Parameter] = {}
     copies: list[str] = []
@@ -198,7 +198,7 @@ def open_model(composition: Composition, checkpoint: Checkpoint) -> SavedModel:
         {name: shapes[theirs] for name, theirs in spelled.items()},
         rules,
         what=checkpoint.name,
-        optional=may_lack(composition),
+        optional=optional_tensors(composition),
         unused=unused_names(composition),
         ignored=(*ignored_names(composition), *copies),
     )
@@ -207,10 +207,10 @@ def open_model(composition: Composition, checkpoint: Checkpoint) -> SavedModel:
 
 
 def needs_target_tokenizer(checkpoint: Checkpoint, composition: Composition) -> bool:
-    """Whether the target's tokenizer is another than the source's.
+    """Whether the target has a tokenizer of its own.
 
-    A folder of ours says so. Of another's we know it if the files are there, or if the two
-    vocabularies cannot be one.
+    Our folders record this. For other folders, infer it from the files, or from vocabularies that
+    differ.
     """
     ours = checkpoint.config.get(KEY)
     if isinstance(ours, Mapping):
@@ -239,7 +239,7 @@ def _config_json(
         return {**decoder, KEY: ours}
     encoder_family = composition.encoder_family
     assert encoder_family is not None
-    # transformers has a word for sharing everything, and would leave a part of it random.
+    # transformers has one key for sharing everything, and would leave a part of it random.
     if not composition.in_transformers() or composition.share not in ("none", "all"):
         decoder["model_type"] = REFUSED + decoder["model_type"]
     encoder = _half_json(composition.encoder, encoder_family.encoder_class)
@@ -272,12 +272,12 @@ def _groups(model: EncoderDecoder) -> list[tuple[list[str], nn.Parameter]]:
 
 
 def _stored(names: list[str]) -> list[str]:
-    """Names to store under; a tied head is the word embedding and has none of its own."""
+    """Names in the files; a tied head is the word embedding and has no name of its own."""
     return [name for name in names if name != "head.weight"] or names
 
 
 def _kept(names: list[str]) -> list[str]:
-    """The one name to store under, where each tensor is stored once."""
+    """The one name in the files, if each tensor is stored once."""
     stored = _stored(names)
     return [name for name in stored if ".cross_attention." not in name][-1:] or stored[-1:]
 
@@ -287,9 +287,9 @@ def _held(name: str, rules: tuple[Rule, ...], available: Mapping[str, str]) -> b
 
 
 def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
-    """Whether a folder that says it shares does: what transformers 5 saves again does not."""
+    """Whether the shared tensors of a folder are equal: not if transformers 5 saved it again."""
     rules = composition.rules()
-    spelled = spelled_as_rules(checkpoint, composition)
+    spelled = rule_names(checkpoint, composition)
     for names, _ in _groups(outline(composition)):
         copies = [
             [spelled[piece] for piece in locate(name, rules).names]
@@ -300,7 +300,7 @@ def _is_tied(checkpoint: Checkpoint, composition: Composition) -> bool:
             tensors = checkpoint.read([first, *others])
             if not all(torch.equal(tensors[first], tensors[other]) for other in others):
                 logger.warning(
-                    "%s says that it shares, but its halves differ; they are loaded unshared.",
+                    "%s is shared by its config, but its halves differ; they are loaded unshared.",
                     checkpoint.name,
                 )
                 return False
