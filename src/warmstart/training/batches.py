@@ -69,7 +69,7 @@ class TokenizedExamples(Dataset[TokenizedExample]):
         edit_weight: see `TrainConfig`.
 
     Raises:
-        UsageError: if all weights are 0, or the tokenizers cannot tell edits from copies.
+        UsageError: if all weights are 0, or edits cannot be identified with these tokenizers.
     """
 
     def __init__(

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 SUMS: Final = "SHA256SUMS"
 _PREFIX: Final = "checkpoint-"
-_UNFINISHED: Final = ".unfinished"  # holds what is being written or removed
-# Messages of torch.save, whose errors have no type of their own.
+_UNFINISHED: Final = ".unfinished"  # holds folders being written or removed
+# Messages of torch.save's errors, which have no type of their own.
 _WRITE_FAILURES: Final = ("PytorchStreamWriter", "iostream error", "inline_container.cc")
 
 
@@ -140,7 +140,7 @@ def damage(checkpoint: Path) -> str | None:
         expected, _, name = line.partition("  ")
         try:
             if _sum(checkpoint / name) != expected:
-                return f"{name} is not what was written"
+                return f"{name} has changed"
         except OSError:
             return f"{name} is missing or cannot be read"
     return None
@@ -176,7 +176,7 @@ def prune(run: Path, limit: int, best: int | None) -> None:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Removes what an interrupted process has left."""
+    """Removes the leftovers of an interrupted process."""
     shutil.rmtree(run / _UNFINISHED, ignore_errors=True)
 
 

@@ -59,7 +59,7 @@ def data_changes(before: Training, now: Training) -> list[str]:
         elif old[name].rows != new[name].rows:
             changes.append(f"{name} has {new[name].rows} examples, not {old[name].rows}")
         elif old[name].files != new[name].files:
-            others = ", ".join(file.name for file in {*new[name].files} - {*old[name].files})
+            others = ", ".join(sorted(f.name for f in {*new[name].files} - {*old[name].files}))
             changes.append(f"{name} has other contents{others and f' ({others})'}")
     return changes
 

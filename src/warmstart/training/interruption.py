@@ -58,7 +58,7 @@ class StopRequest:
 def stop_requests() -> Iterator[StopRequest]:
     """Turns SIGINT (Ctrl-C) and SIGTERM into requests within the block.
 
-    Outside of the main thread, where Python allows no handlers, signals do what they always do.
+    Outside of the main thread, where Python allows no handlers, signals keep their effect.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -73,13 +73,13 @@ def stop_requests() -> Iterator[StopRequest]:
 
 
 def interrupted(signal_: int, state: RunState, run: Path, resume: str) -> Interrupted:
-    """The error that ends a run after a step whose checkpoint is written.
+    """The error that ends a run once the checkpoint of its step is written.
 
     Args:
         signal_: that has asked for it.
         state: after the step.
         run: the run's folder.
-        resume: what the user can run to continue.
+        resume: the command that continues the run.
     """
     return Interrupted(
         f"Stopped by {signal.Signals(signal_).name} after step {state.step} of "

@@ -2,7 +2,7 @@
 
 The loss of a step is the weighted sum over target tokens divided by the sum of their weights in the
 whole effective batch, over accumulation steps and processes, so the update does not depend on how
-a batch is cut.
+a batch is split.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ def training_batches(
     Args:
         run: examples and settings.
         sampler: of the passes of all processes.
-        processes: this one and how many there are.
+        processes: index and number of processes.
         step: steps done before.
     """
     first = step * run.config.accumulation_steps * processes.count + processes.index
@@ -106,7 +106,7 @@ class Loop:
 
     Args:
         run: model, examples and settings.
-        processes: this one and how many there are.
+        processes: index and number of processes.
         optimizer: over the parameters of the model.
         scheduler: of its learning rates.
         meter: counts examples and tokens.

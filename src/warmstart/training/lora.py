@@ -187,7 +187,7 @@ def _share_again(model: EncoderDecoder) -> None:
 
 
 def _merge(model: EncoderDecoder) -> None:
-    """Merges each adapter once, and puts the linear layers back wherever they are used."""
+    """Merges each adapter once, and restores the linear layers wherever they are used."""
     layer_type = _peft().tuners.lora.LoraLayer
     merged: set[int] = set()
     for parent in list(model.modules()):

@@ -18,14 +18,14 @@ def batch_loss(
     config: TrainConfig,
     teacher: Teacher | None = None,
 ) -> Tensor:
-    """Cross-entropy, with what the settings add to it.
+    """Cross-entropy, with label smoothing, R-Drop and distillation as the settings have them.
 
     Args:
         model: being trained.
         batch: on the model's device.
-        label_count: what the sum over labels is divided by: the weights of all labels of a step.
+        label_count: divisor of the sum over labels: the weights of all labels of a step.
         config: label smoothing, R-Drop and distillation.
-        teacher: whose distributions the model learns, too.
+        teacher: model whose distributions are learnt, too.
 
     Returns:
         In nats per target token, this batch's share of the step's. Shape: []

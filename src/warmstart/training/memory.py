@@ -23,7 +23,7 @@ __all__ = ["OutOfMemory", "Passes", "is_out_of_memory", "out_of_memory_as_error"
 logger = logging.getLogger(__name__)
 
 RECORD: Final = "out_of_memory.json"
-# Messages of allocators whose errors have no type of their own.
+# Messages of allocators' errors, which have no type of their own.
 _MESSAGES: Final = (
     "can't allocate memory",
     "not enough memory",
@@ -64,7 +64,7 @@ class Record:
         return max([1, *(entry["pieces"] for entry in self.entries if entry["step"] <= step)])
 
     def log(self) -> None:
-        """Logs what was recorded before this run."""
+        """Logs the number of pieces from before this run."""
         if self.entries:
             last = self.entries[-1]
             logger.info(
@@ -95,11 +95,11 @@ class Passes:
     gradients are averaged.
 
     Args:
-        model: whose gradients are collected.
+        model: collects the gradients.
         make: makes one pass or piece, forward and backward, and returns its loss.
         read: makes the batch of some examples from their indices.
         config: of the run.
-        processes: this one and how many there are.
+        processes: index and number of processes.
         sharded: whether the model is spread over the processes. A pass then takes all of them
             together, and one that fails ends the run, which makes smaller pieces when resumed.
     """

@@ -105,7 +105,7 @@ def estimate_memory(
         model: on the meta device, or with weights; unchanged afterwards.
         lengths: in tokens, of the sources and of the targets of the longest batch.
         trained: parameters that have gradients.
-        teacher: model whose distributions are learnt.
+        teacher: the teacher's module.
         optimizer: see `TrainConfig`.
         bfloat16: whether products are in bfloat16.
         accumulates: whether the gradients of a pass are added to those of earlier passes.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 __all__ = ["shuffled"]
 
-_LISTED: Final = 2**20  # examples, whose order is a list of 8 MB
+_LISTED: Final = 2**20  # examples; a list of their order takes 8 MB
 _ROUNDS: Final = 6
 _MULTIPLIERS: Final = (0x9E3779B97F4A7C15 - 2**64, 0xBF58476D1CE4E5B9 - 2**64)  # odd, 64 bits
 

@@ -66,7 +66,7 @@ def parameter_groups(
     - Biases, norms and gates, which are vectors, and tables of relative biases do not decay.
 
     Args:
-        model: with `requires_grad` set for what is to be trained.
+        model: with `requires_grad` set on the parameters to train.
         config: gives the rates.
         new: from `new_parameters`.
 
@@ -155,7 +155,7 @@ class TrainedParameters:
             parameter.requires_grad_(id(parameter) in ever)
 
     def apply_step(self, step: int) -> None:
-        """Freezes what is not trained at a step, counted from 0."""
+        """Freezes all but the parameters trained at a step, counted from 0."""
         for parameter in self.trainable:
             parameter.requires_grad_(self._trained_at(parameter, step))
 

@@ -35,7 +35,7 @@ __all__ = ["PreparedRun", "prepare_run", "shard", "uses_bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
-    """A run whose settings have been checked.
+    """A run with checked settings.
 
     Attributes:
         model: with its adapters, if any.
@@ -44,10 +44,10 @@ class PreparedRun:
         checkpoint: to resume from; None: a new run.
         examples: of the training split.
         validation: the examples that the run evaluates on; None: it does not.
-        teacher: whose distributions the model learns, too.
+        teacher: model whose distributions are learnt, too.
         adapters: on the model.
         trained: the parameters that are trained, by step.
-        sharded: the copy of the model that is trained in its place.
+        sharded: copy of the model that is trained in its place.
     """
 
     model: Seq2Seq
@@ -90,7 +90,7 @@ def prepare_run(
     resume: Resume,
     weights: bool = True,
 ) -> PreparedRun:
-    """Checks a run and reads what it needs.
+    """Checks a run and reads its data, teacher and base.
 
     Args:
         model: gets the adapters that the settings ask for.

@@ -1,9 +1,9 @@
-"""What the processes of a run do together: join, agree, average their gradients, and end.
+"""The joint work of the processes of a run: joining, agreeing, averaging gradients, and ending.
 
 Each process makes the passes of a step on its own; nothing is sent before the last of them is
 done. `DistributedDataParallel` sends gradients while the last pass is still under way, and a
-process that runs out of memory there could not take back what it has sent: the others would add it
-up, or wait for the rest for ever.
+process that runs out of memory there could not take back the gradients it has sent: the others
+would add them up, or wait for the rest forever.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,8 +41,8 @@ class Processes:
 
     Attributes:
         device: where this process computes.
-        count: how many processes there are.
-        index: which of them this is, from 0.
+        count: number of processes.
+        index: of this process, from 0.
     """
 
     device: torch.device

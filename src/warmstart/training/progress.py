@@ -18,7 +18,7 @@ class TrainingProgress(Events):
     Args:
         meter: measures the rates.
         evaluate_every: steps between evaluations; 0: there are none.
-        processes: this one, which shows nothing unless it is the first, and how many there are.
+        processes: only the first one shows anything.
     """
 
     def __init__(self, meter: Meter, evaluate_every: int, processes: Processes) -> None:
@@ -72,12 +72,12 @@ class TrainingProgress(Events):
         )
 
     @contextmanager
-    def counted(self, what: str, total: int) -> Iterator[Advance]:
+    def counted(self, name: str, total: int) -> Iterator[Advance]:
         """Shows how far a part of an evaluation is."""
         if self.progress is None:
             yield lambda more: None
         else:
-            with self.progress.counted(what, total) as advance:
+            with self.progress.counted(name, total) as advance:
                 yield advance
 
     def evaluated(self, step: int, values: Mapping[str, float], samples: Sequence[Sample]) -> None:

@@ -28,8 +28,8 @@ def save_random_state(folder: Path, processes: Processes) -> None:
 def load_random_state(checkpoint: Path, processes: Processes) -> None:
     """Sets this process's generators as they were at a checkpoint.
 
-    With another number of processes there may be no file for this one, which then goes on with the
-    generators as they are.
+    With another number of processes there may be no file for this one; its generators then stay as
+    they are.
     """
     path = _file(checkpoint, processes)
     if not path.is_file():

@@ -135,7 +135,7 @@ def save_optimizer_shard(optimizer: torch.optim.Optimizer, folder: Path) -> None
 
 
 def _own(value: Any) -> Any:
-    # A copy: the file would else hold the whole tensor that this is a slice of.
+    # A copy: the file would otherwise hold the whole storage of the slice.
     return value.to_local().clone() if isinstance(value, DTensor) else value
 
 

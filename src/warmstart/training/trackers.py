@@ -22,7 +22,7 @@ TENSORBOARD: Final = "tensorboard"  # a folder in the run's
 
 
 def check_trackers(trackers: Sequence[Tracker]) -> None:
-    """Refuses a tracker that is not installed. Call it before what takes long.
+    """Rejects a tracker that is not installed. Call it before any slow work.
 
     Raises:
         UsageError: with the command that installs it.
@@ -95,7 +95,7 @@ def _callback(name: Tracker, config: TrainConfig, first_step: int) -> "TrainerCa
     from torch.utils.tensorboard import SummaryWriter
 
     folder = os.environ.get("TENSORBOARD_LOGGING_DIR") or config.output_dir / TENSORBOARD
-    # What was logged after the checkpoint that a run resumes from is not shown.
+    # Hides values logged after the checkpoint that a run resumes from.
     writer = SummaryWriter(folder, purge_step=first_step + 1 if first_step else None)
     tensorboard: TrainerCallback = integrations.TensorBoardCallback(writer)
     return tensorboard

@@ -136,7 +136,7 @@ def train(
 
 
 def _as_launched(config: TrainConfig) -> TrainConfig:
-    """Replaces the sharding of `accelerate launch`, which cannot share layers, by ours."""
+    """Replaces the sharding of `accelerate launch`, which cannot share layers, by warmstart's."""
     if os.environ.get("ACCELERATE_USE_FSDP", "").lower() != "true":
         return config
     os.environ["ACCELERATE_USE_FSDP"] = "false"
@@ -164,7 +164,7 @@ def _in_training(run: PreparedRun) -> Iterator[None]:
 
 
 def _open_folder(run: PreparedRun, recipe: str | None) -> list[Events]:
-    """Logs the data, writes what precedes the first step, and opens the run's logs."""
+    """Describes the data, prepares the run's folder, and opens its logs."""
     config = run.config
     lengths = (run.examples.rows.source_lengths, run.examples.rows.target_lengths)
     logger.info("%s", report_task(run.task, {"train": lengths}))
@@ -211,8 +211,8 @@ def _resume_command(config: TrainConfig, recipe: str | None) -> str:
 
 def _set_dropout(model: nn.Module, config: TrainConfig) -> None:
     for name, module in model.named_modules():
-        ours = isinstance(module, nn.Dropout) and ".lora_" not in name
-        if ours and config.dropout is not None:
+        of_model = isinstance(module, nn.Dropout) and ".lora_" not in name
+        if of_model and config.dropout is not None:
             module.p = config.dropout
         if isinstance(module, SelfAttention | CrossAttention):
             module.config = replace(module.config, dropout=config.attention_dropout)

@@ -54,14 +54,14 @@ class Trainer:
 
     Args:
         run: model, examples and settings.
-        processes: this one and how many there are.
+        processes: index and number of processes.
         events: hooks that are called in this process.
         request: to stop.
-        resume: what the user can run to continue, for messages.
+        resume: the command that continues the run, for messages.
 
     Attributes:
         state: position and history of the run.
-        progress: what this process shows.
+        progress: the display of this process.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class Trainer:
             self.state = replace(self.state, best_value=value, best_step=self.state.step)
 
     def _save(self) -> None:
-        """Writes all that resuming needs, whole or not at all, and removes what is too old."""
+        """Writes a checkpoint and removes old ones."""
         run, state, first = self.run, self.state, self.processes.is_first
         card = run.model.card.at(state.step)
         run.model.card = card if state.is_evaluated else replace(card, scores=())
