@@ -231,9 +231,9 @@ def test_pieces_of_a_stream_and_drafts(making: Making, caplog: pytest.LogCapture
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"regex": ""}, "regex is empty, which only an empty output matches"),
+        ({"regex": ""}, "regex is empty and matches only an empty output"),
         ({"regex": 3}, "regex is 3; give a text"),
-        ({"regex": "(a"}, "which is no regular expression: missing"),
+        ({"regex": "(a"}, "which is not a regular expression: missing"),
         ({"regex": "a(?=b)"}, "which has a look-around; allowed are characters"),
         ({"regex": r"(a)\1"}, "which has a back-reference"),
         ({"regex": r"a\b"}, r"which has an anchor or \\b inside"),
@@ -241,7 +241,7 @@ def test_pieces_of_a_stream_and_drafts(making: Making, caplog: pytest.LogCapture
         ({"regex": "a++"}, "which has a possessive repetition"),
         ({"regex": "(a{0,90}){0,90}"}, "has more than 5000 characters; lower the counts"),
         ({"regex": "(a|b)*a(a|b){30}"}, "grows too fast with the counts of its repetitions"),
-        ({"regex": "\ud800"}, "which is no regular expression"),
+        ({"regex": "\ud800"}, "which is not a regular expression"),
         ({"regex": "[3-9]{9}", "max_length": 5}, "whose shortest output has 10 tokens with its"),
         (
             {"regex": "[3-9]{5}", "max_length": 6, "prefix": "33"},
@@ -276,7 +276,7 @@ def test_on_the_command_line(warmstart: Run, composed: Path, tmp_path: Path) -> 
     )
     assert all(re.fullmatch(regex, output) for output in outputs)
     warmstart("generate", composed, "--regex", "(a", stdin=lines).assert_failed(
-        2, "which is no regular expression"
+        2, "which is not a regular expression"
     )
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from warmstart.constrained.preimage import before
+from warmstart.constrained.preimage import preimage
 from warmstart.constrained.regex_automaton import automaton_of, stripped
 
 EXPRESSIONS = (
@@ -63,7 +63,7 @@ def test_an_automaton_allows_what_matches(regex: str) -> None:
     for text in texts(0):
         matches = re.fullmatch(regex, text) is not None
         assert automaton.matches(text) == matches, text
-        # One space may come before, and none behind.
+        # One space may come before, but none after.
         cut = text.removeprefix(" ")
         assert led.matches(text) == (
             re.fullmatch(regex, cut) is not None and cut == text.strip()
@@ -76,7 +76,7 @@ def test_an_automaton_allows_what_matches(regex: str) -> None:
 def test_what_is_rewritten_matches(regex: str) -> None:
     pairs = tuple((old.encode(), new.encode()) for old, new in CLEANED)
     automaton = automaton_of(regex)
-    led = before(automaton, pairs)
+    led = preimage(automaton, pairs)
     for text in texts(1):
         written = text
         for old, new in CLEANED:

@@ -1,6 +1,6 @@
 """Deterministic automata over bytes of UTF-8: which texts are allowed.
 
-Shape legend: N states, B = 256 bytes, E edges. State 0 is the dead one: no text goes on from there.
+Shape legend: N states, B = 256 bytes, E edges. State 0 is dead: no text continues from it.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 BYTES: Final = 256
-FAR: Final = int(np.iinfo(np.int32).max)  # steps from where no way leads
+FAR: Final = int(np.iinfo(np.int32).max)  # steps from a state without a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class ByteAutomaton:
     """Reads a text byte by byte.
 
     Attributes:
-        after_NB: the state behind each byte. Shape: [N, B]
-        accepts_N: whether a text may end there. Shape: [N]
+        after_NB: the state after each byte. Shape: [N, B]
+        accepts_N: whether a text may end in a state. Shape: [N]
         start: the first state.
     """
 
@@ -41,7 +41,7 @@ class ByteAutomaton:
     start: int
 
     def follow(self, states: NDArray[np.int32], text: bytes) -> NDArray[np.int32]:
-        """The states behind a text that is read from each of some states. Shape: unchanged"""
+        """The states after reading a text from each of some states. Shape: unchanged"""
         for byte in text:
             states = self.after_NB[states, byte]
         return states
@@ -53,7 +53,7 @@ class ByteAutomaton:
 
 
 def intersection(a: ByteAutomaton, b: ByteAutomaton) -> ByteAutomaton:
-    """What both allow."""
+    """An automaton of the texts that both allow."""
     width = len(b.after_NB)
 
     def after(codes_F: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -73,13 +73,13 @@ def explored(
     after: Callable[[NDArray[np.int64]], NDArray[np.int64]],
     accepts: Callable[[NDArray[np.int64]], NDArray[np.bool_]],
 ) -> ByteAutomaton:
-    """The part of an automaton that its first state leads to.
+    """The part of an automaton that its first state reaches.
 
     Args:
         start: code of the first state.
-        codes: how many there are; 0 is the dead state's.
-        after: codes of states to those behind each byte. Shape: [F] -> [F, B]
-        accepts: whether a text may end in each. Shape: [N] -> [N]
+        codes: number of codes; 0 is the dead state's.
+        after: from codes of states to those after each byte. Shape: [F] -> [F, B]
+        accepts: whether a text may end in each state. Shape: [N] -> [N]
     """
     number = np.full(codes, -1, np.int32)
     number[[0, start]] = 0, 1
@@ -99,7 +99,7 @@ def explored(
 
 
 def trimmed(automaton: ByteAutomaton) -> ByteAutomaton:
-    """Without states that no text reaches, or that reach no end."""
+    """Removes states that no text reaches, or that reach no end."""
     after_NB, states = automaton.after_NB, len(automaton.after_NB)
     edges = distinct((np.arange(states)[:, None] * states + after_NB).ravel())
     froms, tos = edges // states, edges % states
@@ -120,12 +120,12 @@ def trimmed(automaton: ByteAutomaton) -> ByteAutomaton:
 def steps_to(
     targets_N: NDArray[np.bool_], froms_E: NDArray[np.int64], tos_E: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """How many edges it takes from each state to the nearest target; `FAR` if none leads there.
+    """The number of edges from each state to the nearest target; `FAR` without a path.
 
     Args:
-        targets_N: which states are targets.
-        froms_E: where each edge begins.
-        tos_E: where it ends.
+        targets_N: whether each state is a target.
+        froms_E: the state at the start of each edge.
+        tos_E: the state at its end.
     """
     steps_N = np.where(targets_N, 0, FAR).astype(np.int32)
     order = np.argsort(tos_E, kind="stable")
@@ -140,14 +140,14 @@ def steps_to(
     return steps_N
 
 
-def spans(firsts: NDArray[np.int64], behinds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All whole numbers of some spans, one span after the other."""
-    counts = behinds - firsts
+def spans(firsts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The integers of half-open spans, one span after the other."""
+    counts = ends - firsts
     return np.repeat(firsts - (counts.cumsum() - counts), counts) + np.arange(counts.sum())
 
 
 def distinct(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each number once, in order. `numpy.unique` takes many times as long (2.4)."""
+    """Sorted distinct numbers. `numpy.unique` takes many times as long (2.4)."""
     numbers = np.sort(numbers)
     once: NDArray[np.int64] = numbers[np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]]
     return once

@@ -1,7 +1,7 @@
-"""Automata of what is written before a tokenizer rewrites it.
+"""Automata of texts before a tokenizer rewrites them.
 
-Shape legend: N states, B = 256 bytes, F states that are followed at once, P some of them, H all
-that may be held back.
+Shape legend: N states, B = 256 bytes, F states followed at once, P some of them, H states of the
+replacements.
 """
 
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ from numpy.typing import NDArray
 
 from warmstart.constrained.byte_automaton import BYTES, ByteAutomaton, explored, trimmed
 
-__all__ = ["Replacements", "before"]
+__all__ = ["Replacements", "preimage"]
 
-# Bytes and what is put in their place, in the whole text, one pair after the other.
+# Bytes and their replacements in the whole text, one pair after the other.
 Replacements: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _SPACE: Final = ord(" ")
 
 
-def before(automaton: ByteAutomaton, replacements: Replacements) -> ByteAutomaton:
-    """What may be written so that an allowed text comes out when `replacements` are made.
+def preimage(automaton: ByteAutomaton, replacements: Replacements) -> ByteAutomaton:
+    """An automaton of the texts that `replacements` turn into allowed texts.
 
-    A state is one of the automaton, which has read what no later byte can change, and what the
-    replacements still hold back. Texts with two spaces in a row are left out: they would multiply
-    the states, and tokenizers whose text is rewritten so do not write them.
+    A state combines one of the automaton, after all bytes that no later byte can change, with the
+    bytes that the replacements still hold back. Texts with two spaces in a row are excluded: they
+    would multiply the states, and tokenizers with such replacements do not write them.
 
     Args:
-        automaton: of texts behind the replacements.
-        replacements: of bytes by others, made one after the other in the whole text.
+        automaton: of texts after the replacements.
+        replacements: of bytes by others, one after the other in the whole text.
     """
     if not replacements:
         return automaton
@@ -41,21 +41,21 @@ def before(automaton: ByteAutomaton, replacements: Replacements) -> ByteAutomato
     def after(codes_F: NDArray[np.int64]) -> NDArray[np.int64]:
         after_FB = np.zeros((len(codes_F), BYTES), np.int64)
         for number in np.unique(codes_F // states).tolist():
-            (places,) = (codes_F // states == number).nonzero()
-            read_P = codes_F[places] % states
-            after_FB[places] = automaton.after_NB[automaton.follow(read_P, writer[number].passing)]
-            for byte, (behind, text) in writer[number].moves.items():
+            (indices,) = (codes_F // states == number).nonzero()
+            read_P = codes_F[indices] % states
+            after_FB[indices] = automaton.after_NB[automaton.follow(read_P, writer[number].passing)]
+            for byte, (following, text) in writer[number].moves.items():
                 after_P = automaton.follow(read_P, text).astype(np.int64)
-                useful_P = useful_HN[behind, after_P]
-                after_FB[places, byte] = np.where(useful_P, behind * states + after_P, 0)
+                useful_P = useful_HN[following, after_P]
+                after_FB[indices, byte] = np.where(useful_P, following * states + after_P, 0)
         return after_FB
 
     def accepts(codes_N: NDArray[np.int64]) -> NDArray[np.bool_]:
         accepts_N = np.zeros(len(codes_N), np.bool_)
         for number, held in enumerate(writer):
-            (places,) = (codes_N // states == number).nonzero()
-            read_P = codes_N[places] % states
-            accepts_N[places] = automaton.accepts_N[automaton.follow(read_P, held.rest)]
+            (indices,) = (codes_N // states == number).nonzero()
+            read_P = codes_N[indices] % states
+            accepts_N[indices] = automaton.accepts_N[automaton.follow(read_P, held.rest)]
         return accepts_N
 
     return trimmed(explored(automaton.start, len(writer) * states, after, accepts))
@@ -63,12 +63,12 @@ def before(automaton: ByteAutomaton, replacements: Replacements) -> ByteAutomato
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What replacements hold back after some bytes.
+    """A state of the replacements after some bytes.
 
     Attributes:
-        passing: what comes out before a byte that they do not know, which sets all free.
-        moves: by the bytes that they know: what is held back then, and what comes out.
-        rest: what comes out if no byte follows.
+        passing: output before a byte of no replacement, which releases all held bytes.
+        moves: by bytes of the replacements: the next state, and the output.
+        rest: output at the end of the text.
     """
 
     passing: bytes
@@ -77,7 +77,7 @@ class _Held:
 
 
 def _useful(automaton: ByteAutomaton, writer: Sequence[_Held]) -> NDArray[np.bool_]:
-    """From which states what is held back can come out, as it is or replaced. Shape: [H, N]"""
+    """Whether the held bytes can be output from each state, replaced or not. Shape: [H, N]"""
     every_N = np.arange(len(automaton.after_NB), dtype=np.int32)
     useful_HN = np.zeros((len(writer), len(every_N)), np.bool_)
     for number, held in enumerate(writer):
@@ -85,32 +85,32 @@ def _useful(automaton: ByteAutomaton, writer: Sequence[_Held]) -> NDArray[np.boo
         for text in filter(None, texts):
             useful_HN[number] |= automaton.follow(every_N, text) != 0
         useful_HN[number] |= not held.passing
-    # A byte may be held back in its turn.
+    # A byte may be held back again by the next replacement.
     for _ in range(max(len(held.passing) for held in writer)):
         for number, held in enumerate(writer):
-            for behind, text in held.moves.values():
-                if not text and behind:
-                    useful_HN[number] |= useful_HN[behind]
+            for following, text in held.moves.values():
+                if not text and following:
+                    useful_HN[number] |= useful_HN[following]
     useful_HN[:, 0] = False
     return useful_HN
 
 
 @cache
 def _writer(replacements: Replacements) -> list[_Held]:
-    """All that replacements may hold back; at first it is nothing."""
+    """All states of the replacements; the first holds nothing back."""
     known = sorted({byte for old, _ in replacements for byte in old})
-    # What is held back, and whether the last byte was a space.
+    # The held bytes, and whether the last byte was a space.
     queue = [((0,) * len(replacements), False)]
     writer = []
     for held, spaced in queue:
         _, passing = _replaced(b"\xff", held, replacements)
         moves = {}
         for byte in known:
-            behind, text = _replaced(bytes([byte]), held, replacements)
+            following, text = _replaced(bytes([byte]), held, replacements)
             if spaced and byte == _SPACE:
-                moves[byte] = (0, b"\xff")  # which no text has
+                moves[byte] = (0, b"\xff")  # no text has this byte
                 continue
-            state = (behind, byte == _SPACE)
+            state = (following, byte == _SPACE)
             if state not in queue:
                 queue.append(state)
             moves[byte] = (queue.index(state), text)
@@ -121,17 +121,17 @@ def _writer(replacements: Replacements) -> list[_Held]:
 def _replaced(
     text: bytes, held: tuple[int, ...], replacements: Replacements
 ) -> tuple[tuple[int, ...], bytes]:
-    """Sends bytes through all replacements.
+    """Passes bytes through all replacements.
 
     Args:
         text: the next bytes.
-        held: how many bytes of its `old` each replacement holds back.
-        replacements: see `before`.
+        held: the number of bytes of its `old` that each replacement holds back.
+        replacements: see `preimage`.
 
     Returns:
-        How many they hold back now, and what comes out.
+        The numbers held back afterwards, and the output.
     """
-    behind = []
+    following = []
     for (old, new), size in zip(replacements, held, strict=True):
         out = b""
         for byte in text:
@@ -140,13 +140,13 @@ def _replaced(
             out += waiting[: len(waiting) - size]
             if size == len(old):
                 out, size = out + new, 0
-        behind.append(size)
+        following.append(size)
         text = out
-    return tuple(behind), text
+    return tuple(following), text
 
 
 def _rest(held: tuple[int, ...], replacements: Replacements) -> bytes:
-    """What comes out at last of what the replacements hold back; arguments as `_replaced`."""
+    """The output of the held bytes at the end of a text; arguments as `_replaced`."""
     text = b""
     for replacement, size in zip(replacements, held, strict=True):
         (still,), text = _replaced(text, (size,), (replacement,))

@@ -1,8 +1,8 @@
-r"""Python's regular expressions, said in the plain parts of another engine's syntax.
+r"""Python's regular expressions in the plain parts of another engine's syntax.
 
-What leaves no doubt is all that is used: groups, alternatives, repetitions, and classes spelled out
-as ranges of code points, which Python's own engine is asked for. So each class means what it means
-to `re`: ``\w``, ``.`` or what ignoring case makes of a letter.
+Only unambiguous parts are used: groups, alternatives, repetitions, and classes spelled out as
+ranges of code points, found with Python's own engine. So each class has its meaning in `re`:
+``\w``, ``.`` or a letter without case.
 """
 
 import importlib
@@ -13,14 +13,14 @@ from typing import Any, Final, NoReturn
 
 from warmstart.errors import UsageError
 
-__all__ = ["LAST_CHARACTER", "translated"]
+__all__ = ["LAST_CHARACTER", "translate"]
 
-LAST_CHARACTER: Final = "\U0010ffff"  # no text has it: left out of every class
+LAST_CHARACTER: Final = "\U0010ffff"  # in no text: excluded from every class
 
-# Python gives the tree of an expression here alone.
+# The only access to the tree of an expression in Python.
 _parser: Any = importlib.import_module("re._parser")
 
-_LONGEST: Final = 5000  # characters that an expression may spell out, repetitions multiplied
+_LONGEST: Final = 5000  # characters of an expression with repetitions spelled out
 _OF_CLASSES: Final = re.ASCII | re.IGNORECASE | re.DOTALL  # the flags that change a class
 _CATEGORIES: Final = {
     "CATEGORY_DIGIT": r"\d",
@@ -30,7 +30,7 @@ _CATEGORIES: Final = {
     "CATEGORY_WORD": r"\w",
     "CATEGORY_NOT_WORD": r"\W",
 }
-_REFUSED: Final = {
+_REJECTED: Final = {
     "ASSERT": "a look-around",
     "ASSERT_NOT": "a look-around",
     "GROUPREF": "a back-reference",
@@ -42,37 +42,37 @@ _FIRST_ANCHORS: Final = ("AT_BEGINNING", "AT_BEGINNING_STRING")
 _LAST_ANCHORS: Final = ("AT_END", "AT_END_STRING")
 
 
-def translated(regex: str, most: int | None = None) -> str | None:
-    """The same language of whole texts in the syntax of the Rust crate ``regex``.
+def translate(regex: str, most: int | None = None) -> str | None:
+    """Translates an expression for whole texts to the syntax of the Rust crate ``regex``.
 
     Args:
-        regex: as Python's `re` takes it. Anchors may stand where the whole text begins and ends.
-        most: counts of repetitions above this are lowered to it. Default: none is.
+        regex: in the syntax of Python's `re`. Anchors may stand at the ends of the whole text.
+        most: greater counts of repetitions are lowered to this. Default: no limit.
 
     Returns:
-        None: it matches no text at all.
+        None if it matches no text at all.
 
     Raises:
-        UsageError: if it is no regular expression, has what no automaton can follow, or is long.
+        UsageError: if it is not a regular expression, not regular, or too long.
     """
     if not regex:
         raise UsageError(
-            "regex is empty, which only an empty output matches; give a regular expression that "
-            "whole outputs are to match, or leave it out."
+            "regex is empty and matches only an empty output; give a regular expression for whole "
+            "outputs, or leave it out."
         )
     try:
         regex.encode()
         tree = _parser.parse(regex)
     except (re.error, RecursionError, OverflowError, UnicodeEncodeError) as error:
         raise UsageError(
-            f"regex is {regex!r:.80}, which is no regular expression: {error}; see Python's re for "
-            "what is one."
+            f"regex is {regex!r:.80}, which is not a regular expression: {error}; see Python's re "
+            "for the syntax."
         ) from None
     return _Walk(regex, most).sequence(list(tree), tree.state.flags, first=True, last=True)
 
 
 class _Walk:
-    """Goes through the tree of an expression and says each part."""
+    """Walks through the tree of an expression and translates each part."""
 
     def __init__(self, regex: str, most: int | None) -> None:
         self.regex, self.most = regex, most
@@ -81,65 +81,65 @@ class _Walk:
     def sequence(
         self, nodes: Sequence[Any], flags: int, *, first: bool, last: bool, times: int = 1
     ) -> str | None:
-        """Parts one after the other.
+        """Translates a sequence of nodes.
 
         Args:
             nodes: of the tree.
-            flags: of `re`, that hold here.
+            flags: flags of `re` in effect.
             first: whether the whole text begins here.
-            last: whether it ends behind.
-            times: how often repetitions around it spell it out.
+            last: whether it ends after the nodes.
+            times: number of copies from the repetitions around them.
 
         Returns:
-            None where no text matches.
+            None if no text matches.
         """
-        said = []
-        for place, (kind, value) in enumerate(nodes):
+        translated = []
+        for index, (kind, value) in enumerate(nodes):
             part = self.part(
                 str(kind),
                 value,
                 flags,
-                first=first and all(_is_anchor(node) for node in nodes[:place]),
-                last=last and all(_is_anchor(node) for node in nodes[place + 1 :]),
+                first=first and all(_is_anchor(node) for node in nodes[:index]),
+                last=last and all(_is_anchor(node) for node in nodes[index + 1 :]),
                 times=times,
             )
             if part is None:
                 return None
-            said.append(part)
-        return "".join(said)
+            translated.append(part)
+        return "".join(translated)
 
     def part(
         self, kind: str, value: Any, flags: int, *, first: bool, last: bool, times: int
     ) -> str | None:
-        """One node of the tree. Arguments as `sequence`."""
+        """Translates one node of the tree. Arguments as in `sequence`."""
         match kind:
             case "LITERAL" | "NOT_LITERAL" | "ANY" | "IN":
                 self.characters += times
                 if self.characters > _LONGEST:
-                    self._refuse_long()
+                    self._reject_long()
                 if kind == "LITERAL" and not flags & re.IGNORECASE and value < ord(LAST_CHARACTER):
                     return f"\\x{{{value:x}}}"
                 return _class(_python_class(kind, value), flags & _OF_CLASSES)
             case "BRANCH":
-                said = [
+                branches = [
                     self.sequence(list(branch), flags, first=first, last=last, times=times)
                     for branch in value[1]
                 ]
-                return _either([branch for branch in said if branch is not None])
+                return _either([branch for branch in branches if branch is not None])
             case "SUBPATTERN":
                 _, added, taken, inner = value
                 flags = (flags | added) & ~taken
-                said_inner = self.sequence(list(inner), flags, first=first, last=last, times=times)
-                return None if said_inner is None else f"(?:{said_inner})"
+                group = self.sequence(list(inner), flags, first=first, last=last, times=times)
+                return None if group is None else f"(?:{group})"
             case "MAX_REPEAT" | "MIN_REPEAT":
                 return self._repetition(value, flags, first=first, last=last, times=times)
             case "AT":
                 allowed = (*(_FIRST_ANCHORS if first else ()), *(_LAST_ANCHORS if last else ()))
                 if str(value) in allowed:
                     return ""
-                self._refuse("an anchor or \\b inside")
+                self._reject("an anchor or \\b inside")
             case _:
-                self._refuse(_REFUSED.get(kind, kind))
+                self._reject(_REJECTED.get(kind, kind))
 
     def _repetition(
         self, value: Any, flags: int, *, first: bool, last: bool, times: int
@@ -150,21 +150,21 @@ class _Walk:
             least, most = min(least, self.most), min(int(most), self.most) if bounded else most
         once = least == most == 1
         copies = max(int(most) if bounded else least + 1, 1)
-        said = self.sequence(
+        part = self.sequence(
             inner, flags, first=first and once, last=last and once, times=times * copies
         )
-        if said is None:
+        if part is None:
             return "" if least == 0 else None
-        return f"(?:{said}){{{least},{int(most) if bounded else ''}}}"
+        return f"(?:{part}){{{least},{int(most) if bounded else ''}}}"
 
-    def _refuse(self, what: str) -> NoReturn:
+    def _reject(self, what: str) -> NoReturn:
         raise UsageError(
             f"regex is '{self.regex:.80}', which has {what}; allowed are "
-            "characters, classes, groups, alternatives, repetitions, and anchors where the whole "
-            "text begins and ends."
+            "characters, classes, groups, alternatives, repetitions, and anchors at the ends of "
+            "the whole text."
         )
 
-    def _refuse_long(self) -> None:
+    def _reject_long(self) -> None:
         raise UsageError(
             f"regex is '{self.regex:.80}', which with its repetitions spelled out has more than "
             f"{_LONGEST} characters; lower the counts, or use * or +."
@@ -180,7 +180,7 @@ def _either(branches: Sequence[str]) -> str | None:
 
 
 def _python_class(kind: str, value: Any) -> str:
-    """One character of the tree as Python writes it."""
+    """A character or class of the tree in Python's syntax."""
     if kind == "ANY":
         return "."
     if kind != "IN":
@@ -209,7 +209,7 @@ def _code(character: int) -> str:
 
 @cache
 def _class(python: str, flags: int) -> str | None:
-    """A class as ranges of code points: those that Python's engine finds."""
+    """A class as ranges of code points, found by Python's engine."""
     ranges = [
         (found.group()[0], found.group()[-1])
         for found in re.finditer(f"{python}+", _characters(), flags)
@@ -221,5 +221,5 @@ def _class(python: str, flags: int) -> str | None:
 
 @cache
 def _characters() -> str:
-    """All characters that a text can have, in order."""
+    """All characters of texts, in order."""
     return "".join(map(chr, (*range(0xD800), *range(0xE000, ord(LAST_CHARACTER)))))

@@ -1,4 +1,4 @@
-"""What each token of a tokenizer writes, in bytes, as its `decode` has it."""
+"""The bytes of each token of a tokenizer in the text of its `decode`."""
 
 import json
 import random
@@ -13,11 +13,11 @@ from transformers import PreTrainedTokenizerBase
 from warmstart.constrained.preimage import Replacements
 from warmstart.errors import UsageError
 
-__all__ = ["WrittenTokens", "written_tokens"]
+__all__ = ["TokenBytes", "token_bytes"]
 
-_BESIDE: Final = "a"  # a token beside which the text of another is looked at
+_NEIGHBOUR: Final = "a"  # next to which the text of other tokens is read
 _BYTE: Final = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-_TRIED = 200  # sequences that must come out as `decode` has them
+_TRIED = 200  # sequences to compare with `decode`
 
 # `clean_up_tokenization` of transformers.
 _CLEANED_UP: Final = (
@@ -28,14 +28,13 @@ _CLEANED_UP: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenTokens:
-    """The text of outputs, token by token.
+class TokenBytes:
+    """The bytes of each token in the text of outputs.
 
     Attributes:
-        first: what each token writes where no text is yet; nothing for special tokens, which are
-            left out of texts.
-        later: what it writes behind other text.
-        replacements: made in the text as a whole, one after the other. Space around it then goes.
+        first: at the start of a text; empty for special tokens, which texts do not contain.
+        later: after other text.
+        replacements: applied to the text as a whole, one after the other. Then it is stripped.
     """
 
     first: tuple[bytes, ...]
@@ -52,12 +51,12 @@ class WrittenTokens:
         return written.decode(errors="replace").strip()
 
 
-def written_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> WrittenTokens:
-    """Looks each token up.
+def token_bytes(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> TokenBytes:
+    """Finds the bytes of each token.
 
     Args:
         tokenizer: of targets.
-        vocabulary: rows of the target embedding; a row that is no token writes nothing.
+        vocabulary: rows of the target embedding; a row without a token has no bytes.
 
     Raises:
         UsageError: if the text of a token depends on more than whether it is the first.
@@ -69,7 +68,7 @@ def written_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary: int) -> Writt
             names[token] = name
     replacements = _replacements(tokenizer)
     first, later = _written(tokenizer, names, rewritten=bool(replacements))
-    found = WrittenTokens(tuple(first), tuple(later), replacements)
+    found = TokenBytes(tuple(first), tuple(later), replacements)
     _try(found, tokenizer)
     return found
 
@@ -87,8 +86,8 @@ def _written(
         written = [b"" if name is None else _of_byte_level(name) for name in names]
         return written, written
     join = _joined(tokenizer)
-    alone = join([_BESIDE])
-    behind = len(join([_BESIDE, _BESIDE])) - len(alone)
+    alone = join([_NEIGHBOUR])
+    after = len(join([_NEIGHBOUR, _NEIGHBOUR])) - len(alone)
     falls_back = join(["<0x41>"]) == "A"
     first, later = [], []
     for name in names:
@@ -100,12 +99,12 @@ def _written(
             first.append(bytes([int(byte[1], 16)]))
             later.append(first[-1])
             continue
-        within = join([_BESIDE, name, _BESIDE])
-        later_text = within[len(alone) : len(within) - behind]
-        before = join([name, _BESIDE])
-        first_text = before[: len(before) - behind]
-        # Space at the beginning goes anyway, so a token may as well write it (a "▁" alone has to
-        # write something), unless it would be rewritten together with what follows.
+        within = join([_NEIGHBOUR, name, _NEIGHBOUR])
+        later_text = within[len(alone) : len(within) - after]
+        before = join([name, _NEIGHBOUR])
+        first_text = before[: len(before) - after]
+        # Space at the beginning is stripped anyway, so a token may as well write it (a "▁" alone
+        # has to write something), unless it would be rewritten together with later text.
         same = not rewritten and first_text.lstrip() == later_text.lstrip()
         first.append((later_text if same else first_text).encode())
         later.append(later_text.encode())
@@ -113,7 +112,7 @@ def _written(
 
 
 def _decoder_steps(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Kinds of the decoders of a tokenizer, in their order."""
+    """Types of a tokenizer's decoders, in order."""
     decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
     if decoder is None:
         return []
@@ -122,7 +121,7 @@ def _decoder_steps(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 
 def _joined(tokenizer: PreTrainedTokenizerBase) -> Callable[[list[str]], str]:
-    """Tokens to their text, before it is rewritten as a whole."""
+    """A function from tokens to their text, before it is rewritten as a whole."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer.convert_tokens_to_string
@@ -138,34 +137,34 @@ def _replacements(tokenizer: PreTrainedTokenizerBase) -> Replacements:
 
 @cache
 def _byte_alphabet() -> dict[str, int]:
-    """The characters that byte-level vocabularies write bytes with (GPT-2)."""
+    """The characters that represent bytes in byte-level vocabularies (GPT-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {chr(byte): byte for byte in printable} | {
-        chr(256 + place): byte for place, byte in enumerate(others)
+        chr(256 + index): byte for index, byte in enumerate(others)
     }
 
 
 def _of_byte_level(name: str) -> bytes:
     alphabet = _byte_alphabet()
-    # A token that was added is its own text, as a whole.
+    # An added token is its own text.
     if all(character in alphabet for character in name):
         return bytes(alphabet[character] for character in name)
     return name.encode()
 
 
-def _try(found: WrittenTokens, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Compares with `decode` on sequences of tokens that write whole characters."""
+def _try(found: TokenBytes, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Compares with `decode` on sequences of tokens of whole characters."""
     whole = [token for token, text in enumerate(found.later) if text and _is_text(text)]
-    dice = random.Random(0)
+    generator = random.Random(0)
     for _ in range(_TRIED if whole else 0):
-        tokens = dice.choices(whole, k=4)
+        tokens = generator.choices(whole, k=4)
         (decoded,) = tokenizer.batch_decode([tokens], skip_special_tokens=True)
         if found.text(tokens) != decoded.strip():
             raise UsageError(
-                f"regex is given, but what a token of the target's tokenizer "
-                f"({type(tokenizer).__name__}) writes depends on its neighbours, so that outputs "
-                "cannot be led; leave regex out, or give choices."
+                "regex is given, but in the target's tokenizer "
+                f"({type(tokenizer).__name__}) the text of a token depends on its neighbours, so "
+                "it cannot constrain outputs; leave regex out, or give choices."
             )
 
 

@@ -1,6 +1,6 @@
-"""A tree of the outputs that are allowed, laid out so that all rows walk it at once.
+"""A prefix tree of the allowed outputs, in tensors for all rows at once.
 
-Shape legend: R rows decoded side by side, E edges, V vocabulary.
+Shape legend: R rows of a batch, E edges, V vocabulary.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,13 +12,13 @@ __all__ = ["Trie"]
 
 
 class Trie:
-    """Sequences of tokens by their beginnings; node 0 is the beginning of all.
+    """A prefix tree of sequences of tokens; node 0 is the root.
 
-    Behind a whole sequence, and off the tree, is a last node where only the end token follows.
+    After a whole sequence, and off the tree, is a last node where only the end token follows.
     """
 
     def __init__(self, rows: Iterable[Sequence[int]], end: int, vocabulary: int) -> None:
-        """Grows the tree.
+        """Builds the tree.
 
         Args:
             rows: allowed outputs, each up to its end token.
@@ -26,7 +26,7 @@ class Trie:
             vocabulary: rows of the target embedding, more than any token.
         """
         children: list[dict[int, int]] = [{}]
-        self.outputs = 0  # different ones
+        self.outputs = 0  # distinct ones
         for row in rows:
             node = 0
             for token in row:
@@ -77,5 +77,5 @@ class Trie:
     def advance(self, states_R: Tensor, tokens_R: Tensor) -> Tensor:
         """The nodes that tokens lead to. Shape: [R], [R] -> [R]"""
         keys_R = states_R * self._vocabulary + tokens_R
-        places = torch.searchsorted(self._keys_E, keys_R).clamp_max(len(self._keys_E) - 1)
-        return self._children_E[places].where(self._keys_E[places] == keys_R, self._last)
+        indices = torch.searchsorted(self._keys_E, keys_R).clamp_max(len(self._keys_E) - 1)
+        return self._children_E[indices].where(self._keys_E[indices] == keys_R, self._last)

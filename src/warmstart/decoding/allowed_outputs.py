@@ -5,10 +5,10 @@ from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.constrained.preimage import before
+from warmstart.constrained.preimage import preimage
 from warmstart.constrained.regex_automaton import automaton_of, stripped
 from warmstart.constrained.token_automaton import TokenAutomaton, TokenTree
-from warmstart.constrained.token_bytes import WrittenTokens, written_tokens
+from warmstart.constrained.token_bytes import TokenBytes, token_bytes
 from warmstart.errors import UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.text.checks import check_ids, check_texts
@@ -141,7 +141,7 @@ def matching_outputs(
 @lru_cache(maxsize=8)
 def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenAutomaton:
     written, tree = _token_tree(tokenizers.target, vocabulary)
-    automaton = before(stripped(automaton_of(regex)), written.replacements)
+    automaton = preimage(stripped(automaton_of(regex)), written.replacements)
     if len(automaton.after_NB) > _LARGEST:
         raise UsageError(
             f"regex is '{regex:.80}', whose automaton has {len(automaton.after_NB)} states; "
@@ -153,6 +153,6 @@ def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenA
 @lru_cache(maxsize=2)
 def _token_tree(
     tokenizer: PreTrainedTokenizerBase, vocabulary: int
-) -> tuple[WrittenTokens, TokenTree]:
-    written = written_tokens(tokenizer, vocabulary)
+) -> tuple[TokenBytes, TokenTree]:
+    written = token_bytes(tokenizer, vocabulary)
     return written, TokenTree(written.first, written.later)
