@@ -124,31 +124,26 @@ def test_an_update_does_not_depend_on_the_split_of_a_batch(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {},
-        {"cross_attention_steps": 1, "encoder_frozen_steps": 3, "freeze": ["embeddings"]},
-    ],
-    ids=["all", "staged"],
-)
-def test_two_processes_make_the_same_update(
-    changes: dict[str, Any], checkpoints: Checkpoints, tmp_path: Path
-) -> None:
-    single = seq2seq(checkpoints("bert"))
-    config = replace(quick(tmp_path / "one"), max_steps=5, batch_size=8, evaluate_every=3)
-    result = train(single, copy_task(24, 3), replace(config, **changes))
-    launch(checkpoints("bert"), tmp_path, {"name": "two", "changes": changes})
-    assert_same_update(result.folder, tmp_path / "two" / "final")
-    for step in (3, 5):
-        folder = tmp_path / "two" / f"checkpoint-{step}"
-        names = {path.name for path in folder.iterdir()}
-        assert {"model.safetensors", "rng_state_0.pth", "rng_state_1.pth"} <= names
-        assert damage(folder) is None
-    for key in ("loss", "grad_norm", "eval_loss"):
-        assert log_of(tmp_path / "two", key) == pytest.approx(
-            log_of(tmp_path / "one", key), rel=1e-4
-        )
+def test_two_processes_make_the_same_update(checkpoints: Checkpoints, tmp_path: Path) -> None:
+    staged = {"cross_attention_steps": 1, "encoder_frozen_steps": 3, "freeze": ["embeddings"]}
+    runs: dict[str, dict[str, Any]] = {"all": {}, "staged": staged}
+    launch(
+        checkpoints("bert"),
+        tmp_path,
+        *({"name": f"two-{name}", "changes": changes} for name, changes in runs.items()),
+    )
+    for name, changes in runs.items():
+        one, two = tmp_path / f"one-{name}", tmp_path / f"two-{name}"
+        config = replace(quick(one), max_steps=5, batch_size=8, evaluate_every=3, **changes)
+        result = train(seq2seq(checkpoints("bert")), copy_task(24, 3), config)
+        assert_same_update(result.folder, two / "final")
+        for step in (3, 5):
+            folder = two / f"checkpoint-{step}"
+            names = {path.name for path in folder.iterdir()}
+            assert {"model.safetensors", "rng_state_0.pth", "rng_state_1.pth"} <= names
+            assert damage(folder) is None
+        for key in ("loss", "grad_norm", "eval_loss"):
+            assert log_of(two, key) == pytest.approx(log_of(one, key), rel=1e-4)
 
 
 @pytest.mark.parametrize(
