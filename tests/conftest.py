@@ -71,11 +71,13 @@ def no_sync() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> "Checkpoints":
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Checkpoints"]:
     """Tiny checkpoints, each made once: ``checkpoints("bert")`` is its folder."""
     from tests.support.tiny import Checkpoints
 
-    return Checkpoints(tmp_path_factory.mktemp("checkpoints"))
+    made = Checkpoints(tmp_path_factory.mktemp("checkpoints"))
+    yield made
+    assert not made.changed(), "a test of this session changed what all share"
 
 
 @pytest.fixture(scope="session")

@@ -208,10 +208,11 @@ def save_checkpoint(
 
 @dataclass
 class Checkpoints:
-    """Checkpoints made when first asked for and kept for the test session. Do not change them."""
+    """Checkpoints made on first use and kept for the test session. Do not change them."""
 
     root: Path
     _made: dict[tuple[object, ...], Path] = field(default_factory=dict)
+    _states: dict[Path, tuple[int, ...]] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -233,4 +234,18 @@ class Checkpoints:
                 seed=seed,
                 extra_words=extra_words,
             )
+            self._states |= _states(self._made[key])
         return self._made[key]
+
+    def changed(self) -> list[str]:
+        """Files that a test has added, removed or written."""
+        states = {
+            path: state for made in self._made.values() for path, state in _states(made).items()
+        }
+        return sorted(str(path) for path, _ in states.items() ^ self._states.items())
+
+
+def _states(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """Size and time of change of every file of a folder."""
+    stats = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
