@@ -43,7 +43,6 @@ __all__ = [
     "Flags",
     "Hint",
     "Metavar",
-    "Settings",
     "check_values",
     "checked_values",
     "field_docs",

@@ -15,7 +15,7 @@ from warmstart.data.compressed import compression, open_bytes, read_problems
 from warmstart.decoding.request import BATCHES_AHEAD
 from warmstart.errors import DataError
 
-__all__ = ["STANDARD_INPUT", "Block", "read_blocks", "total_bytes"]
+__all__ = ["Block", "read_blocks", "total_bytes"]
 
 STANDARD_INPUT: Final = "standard input"
 _BLOCK_BYTES: Final = 4_000_000  # a block ends after the line that reaches them

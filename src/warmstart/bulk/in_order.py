@@ -14,7 +14,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Written
 from warmstart.errors import WarmstartError
 
-__all__ = ["Failed", "Finished", "Lost", "Workers", "in_order"]
+__all__ = ["Failed", "Finished", "Lost", "in_order"]
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from warmstart.bulk.job import Job
 from warmstart.bulk.worker import Worker
 from warmstart.errors import WarmstartError
 
-__all__ = ["ProcessWorkers", "processors"]
+__all__ = ["ProcessWorkers"]
 
 logger = logging.getLogger(__name__)
 

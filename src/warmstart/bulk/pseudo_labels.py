@@ -26,7 +26,7 @@ from warmstart.writing import write_error
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
 
-__all__ = ["PseudoLabels", "write_pseudo_labels"]
+__all__ = ["write_pseudo_labels"]
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from warmstart.errors import WarmstartError
 if TYPE_CHECKING:
     from warmstart.seq2seq import Seq2Seq
 
-__all__ = ["Answer", "Worker"]
+__all__ = ["Worker"]
 
 # A reply; errors are values, so that they are reported without a remote traceback.
 Answer: TypeAlias = Written | WarmstartError | None

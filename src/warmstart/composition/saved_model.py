@@ -38,7 +38,6 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = [
     "KEY",
-    "SavedModel",
     "is_model",
     "needs_target_tokenizer",
     "open_model",

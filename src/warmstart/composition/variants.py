@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # recipes and the command line ask for names alone
 __all__ = [
     "CHECKPOINTS",
     "VARIANTS",
-    "Variant",
     "VariantOptions",
     "checkpoint_kind",
     "published_config",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy
     from numpy.typing import NDArray
 
-__all__ = ["AT_ONCE", "Hashes", "count_repeats", "hashes_of", "part_of", "partitions"]
+__all__ = ["Hashes", "count_repeats", "hashes_of", "part_of", "partitions"]
 
 Hashes: TypeAlias = "NDArray[numpy.uint64]"
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from warmstart.text.tokenizer_pair import Encoded, TokenizerPair
 
-__all__ = ["TokenRows", "TokenizedPair", "tokenize_examples", "tokenizer_fingerprint"]
+__all__ = ["TokenRows", "tokenize_examples", "tokenizer_fingerprint"]
 
 _KIND: Final = "tokens"
 _VERSION: Final = 1  # of the file's layout; part of every key

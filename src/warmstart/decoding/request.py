@@ -23,7 +23,6 @@ __all__ = [
     "check_model",
     "check_streamable",
     "option",
-    "resolve_config",
     "resolve_request",
 ]
 

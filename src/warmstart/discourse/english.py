@@ -8,9 +8,7 @@ import re
 from typing import Final
 
 __all__ = [
-    "AUXILIARIES",
     "capitalized",
-    "has_finite_verb",
     "is_finite",
     "is_independent",
     "is_present",

@@ -20,14 +20,7 @@ from warmstart.errors import OutputError, UsageError
 from warmstart.validation import validate
 from warmstart.writing import atomic_file
 
-__all__ = [
-    "Direction",
-    "MadePairs",
-    "PairSettings",
-    "make_pairs",
-    "pairs_of_sentences",
-    "write_pairs",
-]
+__all__ = ["MadePairs", "PairSettings", "make_pairs", "pairs_of_sentences", "write_pairs"]
 
 Direction: TypeAlias = Literal["fusion", "splitting"]
 

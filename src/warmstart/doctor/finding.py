@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from warmstart.doctor.subject import Subject
 
-__all__ = ["Check", "Complaint", "Figure", "Finding", "Status", "Verdict", "judge"]
+__all__ = ["Check", "Complaint", "Finding", "Status", "Verdict", "judge"]
 
 Status = Literal["ok", "warning", "problem", "skipped"]
 Figure = float | int | str

@@ -13,7 +13,7 @@ from warmstart.metrics.metric import Metric
 from warmstart.metrics.significance import Comparison, paired_difference
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["System", "compare", "read_pair"]
+__all__ = ["compare", "read_pair"]
 
 # A file, as `read_system` reads it, or texts.
 System: TypeAlias = str | os.PathLike[str] | SystemOutputs

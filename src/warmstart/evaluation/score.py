@@ -11,7 +11,7 @@ from warmstart.metrics.bootstrap import corpus_score
 from warmstart.metrics.metric import Metric, Score
 from warmstart.metrics.system_outputs import SystemOutputs
 
-__all__ = ["ALL", "check_inputs", "choose_metrics", "score"]
+__all__ = ["check_inputs", "choose_metrics", "score"]
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from warmstart.metrics.metric import Score
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.writing import atomic_file
 
-__all__ = ["read_scores", "read_system", "read_texts", "write_json_lines", "write_per_example"]
+__all__ = ["read_scores", "read_system", "write_json_lines", "write_per_example"]
 
 logger = logging.getLogger(__name__)
 

@@ -23,16 +23,12 @@ from warmstart.errors import CheckpointError
 from warmstart.writing import atomic_file
 
 __all__ = [
-    "FACTS",
-    "README",
-    "Base",
     "CardFacts",
     "DataFile",
     "DataSplit",
     "ScoreFact",
     "Training",
     "base_of",
-    "model_card",
     "read_card",
     "write_card",
     "write_facts",

@@ -10,7 +10,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from warmstart.errors import OutputError, UsageError
 
-__all__ = ["check_push", "push_command", "push_folder"]
+__all__ = ["check_push", "push_folder"]
 
 
 def check_push(repo: str) -> None:

@@ -18,7 +18,7 @@ from warmstart.cache import cached_file
 from warmstart.errors import WarmstartError
 from warmstart.inference.traced_step import traced
 
-__all__ = ["KIND", "SUFFIX", "compile_step"]
+__all__ = ["KIND", "SUFFIX"]
 
 KIND, SUFFIX = "compiled", ".pt2"  # folder of the cache, and suffix of its files
 _OPTIONS: dict[str, Any] = {

@@ -32,7 +32,6 @@ from warmstart.model.head import Head
 from warmstart.model.literals import Compile, Dtype
 
 __all__ = [
-    "DTYPES",
     "convert",
     "is_quantized",
     "prepare_for_decoding",

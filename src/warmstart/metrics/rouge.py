@@ -17,7 +17,7 @@ from warmstart.metrics.text_warnings import unbroken_texts, words_outside_a_to_z
 from warmstart.metrics.tokenization import UNICODE, unicode_words
 from warmstart.text.sentences import sentence_ends
 
-__all__ = ["LATIN", "Rouge", "SentenceSplit"]
+__all__ = ["Rouge", "SentenceSplit"]
 
 _KINDS: Final = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 LATIN: Final = "a-z0-9"  # rouge-score's own words

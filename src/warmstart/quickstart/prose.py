@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from warmstart.discourse.plain_text import sentences
 
-__all__ = ["MAX_WORDS", "MIN_WORDS", "is_prose", "paragraphs", "sentence_runs"]
+__all__ = ["is_prose", "paragraphs", "sentence_runs"]
 
 MIN_WORDS = 5  # words of a sentence, the fewest that are kept
 MAX_WORDS = 40  # words of a sentence, the most that are kept

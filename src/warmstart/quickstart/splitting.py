@@ -10,7 +10,7 @@ from warmstart.discourse.write_pairs import PairSettings, pairs_of_sentences
 from warmstart.quickstart.corpus import Corpus, Passage
 from warmstart.tasks.task import Split, Task, TaskDefinition
 
-__all__ = ["SPLITTING", "SplittingPairs", "pairs_of", "splitting_pairs"]
+__all__ = ["SplittingPairs", "splitting_pairs"]
 
 SPLITTING = TaskDefinition(
     name="splitting",

@@ -10,7 +10,7 @@ from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 from tokenizers import Regex, decoders, models, normalizers
 from transformers import PreTrainedTokenizerBase
 
-__all__ = ["SentencePieceModel", "cuts_alike", "open_model", "rebuild"]
+__all__ = ["cuts_alike", "open_model", "rebuild"]
 
 _messages: Any = sentencepiece_model_pb2  # made at run time: typed for nobody
 _SPACE: Final = "▁"  # U+2581, which stands for a space in pieces

@@ -22,7 +22,6 @@ __all__ = [
     "damage",
     "newest_whole",
     "prune",
-    "remove_unfinished",
 ]
 
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from warmstart.training.prepare import PreparedRun, prepare_run, uses_bfloat16
 from warmstart.training.recomputing import set_recomputing
 from warmstart.training.run_folder import Resume
 
-__all__ = ["BatchText", "DryRun", "Part", "dry_run"]
+__all__ = ["BatchText", "DryRun", "dry_run"]
 
 _SAMPLED: Final = 100_000  # examples searched for the longest batch
 

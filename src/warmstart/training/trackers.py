@@ -16,7 +16,7 @@ from warmstart.training.state import Events, RunState
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-__all__ = ["TENSORBOARD", "TrackerEvents", "check_trackers"]
+__all__ = ["TrackerEvents", "check_trackers"]
 
 TENSORBOARD: Final = "tensorboard"  # a folder in the run's
 
