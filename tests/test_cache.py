@@ -25,7 +25,7 @@ def note_of(path: Path, folder: Path) -> Path:
 @pytest.mark.parametrize(
     "text", ["", "\0" * 32, "0" * 31, "0" * 33, "G" * 32, "0" * 32 + "\n", "ü" * 32]
 )
-def test_a_note_of_another_form_is_none(text: str, tmp_path: Path, folder: Path) -> None:
+def test_a_note_of_another_form_is_ignored(text: str, tmp_path: Path, folder: Path) -> None:
     """A power cut leaves empty files, and files of zeros."""
     for name in "ab":
         (tmp_path / name).write_text(name)

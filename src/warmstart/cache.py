@@ -87,7 +87,7 @@ def distrust(path: Path) -> str | None:
         path: of an existing file of the cache.
 
     Raises:
-        OSError: if it cannot be looked at.
+        OSError: if its status cannot be read.
     """
     if not hasattr(os, "geteuid"):
         return None  # Windows, where a user's folder is the user's

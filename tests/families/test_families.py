@@ -153,7 +153,7 @@ def test_an_unsupported_encoder_decoder_is_named_as_one(
         refuse_encoder_decoder(config, "some/checkpoint")
 
 
-def test_what_is_no_unsupported_encoder_decoder_passes() -> None:
+def test_a_supported_encoder_decoder_passes() -> None:
     refuse_encoder_decoder({"model_type": "bart", "is_encoder_decoder": True}, "some/checkpoint")
     refuse_encoder_decoder({"model_type": "gpt2"}, "some/checkpoint")
 

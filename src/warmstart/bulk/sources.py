@@ -1,4 +1,4 @@
-"""Lines to sources: of text as they are, of JSON Lines a field of each object."""
+"""Turns lines into sources: lines of text as they are, of JSON Lines a field of each object."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from warmstart.errors import DataError
 
 __all__ = ["Source", "choose_column", "sources"]
 
-_REPLACE: Final = "To go on past what is no text and read U+FFFD for it: --errors replace."
+_REPLACE: Final = "Use --errors replace to decode invalid text as U+FFFD."
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ class Source:
     """A line of the input.
 
     Attributes:
-        text: the source; empty: there is none, and nothing is decoded.
+        text: the source; empty without one, and then nothing is decoded.
         values: the object that it is a field of; None for a line of text, or an empty line.
-        replaced: whether there was something in it that is no text.
+        replaced: whether invalid text in it was replaced.
     """
 
     text: str
@@ -41,7 +41,7 @@ def sources(block: Block, job: Job) -> list[Source]:
     """The sources of a block.
 
     Raises:
-        DataError: naming file and line, of the first that is not as it should be.
+        DataError: if a line is invalid; the error names its file and line.
     """
     found = []
     for number in range(len(block.lines)):
@@ -59,10 +59,10 @@ def choose_column(blocks: Iterator[Block], errors: TextErrors) -> tuple[str, Ite
     """The field that holds the source, by its name in the first object.
 
     Returns:
-        The field, and the blocks, the first again among them.
+        The field, and the blocks, including those read here.
 
     Raises:
-        DataError: no name is known.
+        DataError: if no name is known.
     """
     seen: list[Block] = []
     for block in blocks:
@@ -80,7 +80,7 @@ def _known_column(row: Row, file: str) -> str:
     if column is None:
         raise DataError(
             f"{file}, {row.place} has the fields {', '.join(row.values) or '(none)'}, and none "
-            "that is known to be a source; say which is: --source-column NAME."
+            "is known as a source; give one: --source-column NAME."
         )
     if column != "source":
         logger.info("%s: took the field '%s' as the source", file, column)
@@ -111,9 +111,9 @@ def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> So
     assert job.source_column is not None
     read = row
     if job.errors == "replace":
-        mended = cast(Mapping[str, object], _mended(row.values))
-        if mended != row.values:
-            read, replaced = Row(row.number, mended), True
+        repaired = cast(Mapping[str, object], _without_surrogates(row.values))
+        if repaired != row.values:
+            read, replaced = Row(row.number, repaired), True
     try:
         text = source_of(read, job.source_column, file)
     except EmptyTextError:
@@ -123,8 +123,8 @@ def _of_row(row: Row, block: Block, number: int, job: Job, replaced: bool) -> So
     return Source(text, row.values, replaced)
 
 
-def _mended(value: Any) -> Any:
-    """A JSON value with U+FFFD for each half of a character."""
+def _without_surrogates(value: Any) -> Any:
+    """A JSON value with U+FFFD for each lone surrogate."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -132,7 +132,7 @@ def _mended(value: Any) -> Any:
             return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return value
     if isinstance(value, Mapping):
-        return {name: _mended(member) for name, member in value.items()}
+        return {name: _without_surrogates(member) for name, member in value.items()}
     if isinstance(value, Sequence):
-        return [_mended(member) for member in value]
+        return [_without_surrogates(member) for member in value]
     return value

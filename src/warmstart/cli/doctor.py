@@ -94,5 +94,5 @@ def _print(findings: "Sequence[Finding]") -> None:
             typer.echo(f"{'':<{width}}  Why it matters: {finding.why}")
             typer.echo(f"{'':<{width}}  What to do: {finding.remedy}")
     counts = Counter(finding.status for finding in findings)
-    told = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
-    typer.echo(f"\n{len(findings)} checks: {told}")
+    summary = ", ".join(f"{counts[status]} {status}" for status in _STATUSES if counts[status])
+    typer.echo(f"\n{len(findings)} checks: {summary}")

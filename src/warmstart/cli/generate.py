@@ -156,7 +156,7 @@ def _warn(counts: "Counts") -> None:
 
 
 def _resuming() -> str:
-    """The command line of this process, with --resume in the place of --overwrite."""
+    """The command line of this process, with --resume in place of --overwrite."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--overwrite"]
     if "--resume" not in arguments:
         arguments.append("--resume")

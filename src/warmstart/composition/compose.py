@@ -110,8 +110,8 @@ def compose(
 
 
 def _copies(model: EncoderDecoder, composition: Composition) -> dict[str, str]:
-    # Behind a closed gate anything would do, but random projections say little at first, and the
-    # gate opens many times slower (docs/reference/results.md).
+    # With a closed gate any projections would do, but random ones give little signal at first, and
+    # the gate opens many times slower (docs/reference/results.md).
     copied = composition.cross_attention in ("copy", "gated")
     return copies_of_self_attention(model) if copied else {}
 

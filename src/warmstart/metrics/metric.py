@@ -50,8 +50,8 @@ class Metric(ABC):
     def has_option(self, option: str, value: object) -> bool:
         """Whether the metric has a field of that name which may have that value.
 
-        A tokenization of other metrics is none of this one's; a name that no metric has is, so
-        that it is refused in words.
+        A tokenization of other metrics is not a value of this one's; a name unknown to all metrics
+        is, so that it is rejected with an error.
         """
         if all(field.name != option for field in fields(self)):
             return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tokenized_texts", "unbroken_texts", "unspaced_texts", "words_outside_a_to_z"]
 
-_EXAMPLES: Final = 2000  # looked at: what holds for a file holds for its beginning
+_EXAMPLES: Final = 2000  # read from the beginning of a file, as a sample
 _FEW: Final = 0.02  # share of words; foreign names in English are fewer, German umlauts more
 _TOKENIZED: Final = 100  # lines; sacrebleu's own bound
 _AT_SPACES: Final = ("none", "13a", "intl")  # tokenizers that split words at spaces alone
@@ -81,7 +81,7 @@ def tokenized_texts(system: SystemOutputs, tokenize: str) -> Iterator[str]:
 
 
 def _texts(system: SystemOutputs) -> Iterator[str]:
-    """References, which are right; outputs where there are none."""
+    """References, which are correct; outputs without references."""
     texts: Iterable[Iterable[str]] = system.references or ([text] for text in system.outputs)
     for of_example in islice(texts, _EXAMPLES):
         yield from of_example

@@ -149,7 +149,7 @@ def newest_whole(run: Path) -> Path:
     """The newest checkpoint that is whole. Logs a warning for each newer one that is damaged.
 
     Raises:
-        TrainingError: if there is none.
+        TrainingError: if there is no whole checkpoint.
     """
     for folder in reversed(checkpoints(run).values()):
         problem = damage(folder)

@@ -17,7 +17,7 @@ class TrainingProgress(Events):
 
     Args:
         meter: measures the rates.
-        evaluate_every: steps between evaluations; 0: there are none.
+        evaluate_every: steps between evaluations; 0: no evaluations.
         processes: only the first one shows anything.
     """
 
