@@ -81,6 +81,7 @@ def test_a_traced_step_is_a_step(name: str, form: StepForm) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes where nothing was compiled before
 @NEEDS_COMPILER
 def test_compiled_searches_find_what_searches_find(
     cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -106,6 +107,7 @@ def test_compiled_searches_find_what_searches_find(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # minutes where nothing was compiled before
 @NEEDS_COMPILER
 def test_a_reduced_model_is_compiled_for_one_source() -> None:
     model = convert(random_model().eval(), "cpu", "int8", "wait")
