@@ -11,7 +11,7 @@ from annotated_types import Ge
 from typer.testing import CliRunner
 
 from warmstart.cli.derived import Fields, derived, own_fields
-from warmstart.validation import Metavar
+from warmstart.validation import Flags, Metavar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,8 @@ class Base:
 class Settings(Base):
     kind: Literal["a", "b"] = "a"
     """Which kind."""
+    lower: Annotated[bool | None, Flags("--lower/--cased")] = None
+    """Lower-case texts. Default: each metric's own."""
     folder: Annotated[Path | None, typer.Option("--output", "-o", metavar="DIR")] = None
     """Folder to write. Default: none."""
     layers: Annotated[int | Sequence[int] | None, Metavar("N|I,J,...")] = None
@@ -56,6 +58,7 @@ def run(verb: Any, *arguments: str) -> Any:
         (["--stop", "true", "--sample"], {"stop": True, "sample": True}),
         (["--kind", "b", "-o", "x"], {"kind": "b", "folder": Path("x")}),
         (["--layers", "0,2"], {"layers": "0,2"}),
+        (["--cased"], {"lower": False}),
         (["--names", "p", "--names", "q"], {"names": ("p", "q")}),
         (["--parts", "x"], {"parts": ("x",)}),
     ],
@@ -94,6 +97,7 @@ def test_help_has_text_default_range_and_choices() -> None:
         "--stop <true|false|never> When to stop. [default: no]",
         "--sample Draw tokens. [default: no]",
         "--kind <a|b> Which kind. [default: a]",
+        "--lower / --cased Lower-case texts. Default: each metric's own.",
         "-o, --output DIR Folder to write. Default: none.",
         "--layers N|I,J,... Layers; default: all.",
         "--parts TEXT Parts. [default: none; choices: x, y]",
@@ -122,5 +126,5 @@ def test_a_wrong_choice_is_refused_by_the_command_line() -> None:
 
 
 def test_own_fields_are_those_not_inherited() -> None:
-    assert own_fields(Settings) == ("kind", "folder", "layers", "names", "parts")
+    assert own_fields(Settings) == ("kind", "lower", "folder", "layers", "names", "parts")
     assert own_fields(Base) == ("beams", "stop", "sample")

@@ -200,7 +200,7 @@ def test_options_of_metrics(warmstart: Run, finished: list[object]) -> None:
     assert "stemmer:no" in told["rouge1"]["signature"]
     assert "case:lc" in told["chrf"]["signature"]
     one = [*finished, "--metric", "chrf"]
-    warmstart(*one, "--tokenize", "intl").assert_failed(2, "chrf has no option for a tokenization")
+    warmstart(*one, "--tokenize", "intl").assert_failed(2, "chrf has no option 'tokenize'")
     warmstart(*one[:-1], "bleu", "--tokenize", "intel").assert_failed(2, "'intl'")
 
 

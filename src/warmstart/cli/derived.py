@@ -153,8 +153,6 @@ def _option(field: Field[Any], hint: object, doc: str, default: str) -> object:
     for mark in marks(hint):
         if isinstance(mark, Metavar):
             option.metavar = mark.text
-        if isinstance(mark, Flags):
-            option.param_decls = (mark.text,)
         if isinstance(mark, OptionInfo):
             option = copy(mark)
     inner = get_args(kind)[0] if get_origin(kind) is list else kind
@@ -165,6 +163,9 @@ def _option(field: Field[Any], hint: object, doc: str, default: str) -> object:
 
 
 def _names(field: Field[Any], kind: object, hint: object, default: str) -> list[str]:
+    for mark in marks(hint):
+        if isinstance(mark, Flags):
+            return [mark.text]
     name = field.name.replace("_", "-")
     # A flag is off, unless it has a default of its own that it may have to turn off.
     both = kind is bool and (bool(default) or hint is not bool)

@@ -13,7 +13,6 @@ from typing import Annotated
 import typer
 
 from warmstart._version import __version__
-from warmstart.cli.scoring import ScoringCommand
 from warmstart.errors import Interrupted, WarmstartError, is_reporting_rank
 
 __all__ = ["main", "make_app", "run"]
@@ -53,8 +52,12 @@ def make_app(verb: str | None = None) -> typer.Typer:
             app.add_typer(found, name=name)
         elif verb is None:
             app.command(name, help=found.__doc__)(lambda: None)
+        elif name in _SCORING:
+            from warmstart.cli.scoring import ScoringCommand
+
+            app.command(name, cls=ScoringCommand)(found)
         else:
-            app.command(name, cls=ScoringCommand if name in _SCORING else None)(found)
+            app.command(name)(found)
     return app
 
 

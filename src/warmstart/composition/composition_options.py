@@ -109,7 +109,7 @@ class CompositionOptions:
     Default: all."""
 
     decoder_layers: _LayerChoice = None
-    """As encoder_layers. Default: all."""
+    """The same for the decoder. Default: all."""
 
     target_vocabulary: Annotated[CheckpointName, Metavar("WHOSE")] = "decoder"
     """Tokenizer of the targets: the decoder's, the encoder's, or a folder or hub id. Rows of tokens

@@ -1,16 +1,18 @@
-"""Options of metrics: how texts are compared."""
+"""Options of metrics: how texts are compared. Loads no metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from warmstart.errors import UsageError
-from warmstart.metrics.metric import Metric
-from warmstart.metrics.rouge import SentenceSplit
-from warmstart.metrics.tokenization import tokenization_of_language
 from warmstart.validation import Flags, Metavar, validate
 
-__all__ = ["MetricOptions"]
+if TYPE_CHECKING:
+    from warmstart.metrics.metric import Metric
+
+__all__ = ["MetricOptions", "SentenceSplit"]
+
+SentenceSplit = Literal["newline", "<q>", "rule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +38,14 @@ class MetricOptions:
     def __post_init__(self) -> None:
         validate(self)
 
-    def apply(self, metrics: Sequence[Metric]) -> list[Metric]:
+    def apply(self, metrics: "Sequence[Metric]") -> "list[Metric]":
         """The metrics with these options, where they have them.
 
         Raises:
             UsageError: if no metric has an option, or a value is not allowed.
         """
+        from warmstart.metrics.tokenization import tokenization_of_language
+
         given = {
             field.name: getattr(self, field.name)
             for field in fields(MetricOptions)

@@ -5,23 +5,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.metrics.metric import FloatArray, Metric
+from warmstart.metrics.metric_options import SentenceSplit
 from warmstart.metrics.proportion import mean_statistics, share_value
 from warmstart.metrics.system_outputs import SystemOutputs
 from warmstart.metrics.text_warnings import unbroken_texts, words_outside_a_to_z
 from warmstart.metrics.tokenization import UNICODE, unicode_words
 from warmstart.text.sentences import sentence_ends
 
-__all__ = ["Rouge", "SentenceSplit"]
+__all__ = ["Rouge"]
 
 _KINDS: Final = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 LATIN: Final = "a-z0-9"  # rouge-score's own words
-SentenceSplit = Literal["newline", "<q>", "rule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
