@@ -81,7 +81,7 @@ def _digest_of_bytes(path: Path) -> str:
 
 
 def distrust(path: Path) -> str | None:
-    """Why a file of the cache may be somebody else's work; None: nobody else could write it.
+    """The reason that another user may have written a file of the cache; None if none could.
 
     Args:
         path: of an existing file of the cache.
@@ -90,7 +90,7 @@ def distrust(path: Path) -> str | None:
         OSError: if its status cannot be read.
     """
     if not hasattr(os, "geteuid"):
-        return None  # Windows, where a user's folder is the user's
+        return None  # Windows, where a user's folder is private
     folder = cache_folder()
     for each in (path, path.parent, folder, *folder.absolute().parents):
         state = each.stat() if each != path else each.lstat()
@@ -131,8 +131,8 @@ def cached_file(
 ) -> Path:
     """The path of a file of the cache, which `write` writes if it does not exist.
 
-    Of two processes that ask for the same file at once, one writes it and the other waits. Where
-    the file system has no locks, both write it, and the last one's stays.
+    Of two simultaneous processes, one writes the file and the other waits. Where the file system
+    has no locks, both write it, and the last one stays.
 
     Raises:
         OutputError: if it cannot be written.

@@ -28,7 +28,7 @@ class options(Generic[P, S]):
     ... def load_task(options: DataOptions) -> Task: ...
     >>> load_task("wikisplit", fraction=0.1)
 
-    A method has its object or class first: ``def warm_start(cls, options: Pair)``.
+    A method takes its object or class first: ``def warm_start(cls, options: Pair)``.
     """
 
     def __init__(self, settings: Callable[P, S]) -> None:
@@ -52,10 +52,10 @@ class options(Generic[P, S]):
 
 
 class changes(Generic[P]):
-    """Gives a function the fields of a dataclass as keywords, and calls it with those given.
+    """Gives a function the fields of a dataclass as keywords, and calls it with the explicit ones.
 
-    For a function whose defaults are not the dataclass's, such as decoding with the settings that
-    were saved with a model. It takes one or two positional parameters before them.
+    For a function whose defaults are not the dataclass's, such as decoding with the settings saved
+    with a model. It takes one or two positional parameters before them.
 
     >>> @changes(RequestOptions)
     ... def generate(self, texts: Iterable[str], changed: Mapping[str, Any]) -> list[str]: ...
@@ -89,16 +89,16 @@ class changes(Generic[P]):
 
 
 def check_names(names: Iterable[str], settings: type, function: str) -> None:
-    """Refuses keywords that a settings dataclass does not have.
+    """Rejects keywords that a settings dataclass does not have.
 
     Args:
-        names: the keywords that were given.
-        settings: the dataclass; its ``KEYWORD_HINTS``, if it has them, say what to give in place
-            of names that people know from elsewhere.
-        function: names the function in the error.
+        names: the keywords.
+        settings: the dataclass; its optional ``KEYWORD_HINTS`` map names of other libraries to
+            advice.
+        function: name of the function, for the error.
 
     Raises:
-        UsageError: naming the first of them, and the nearest name that exists.
+        UsageError: if a name is unknown; the message has the nearest existing one.
     """
     allowed = [field.name for field in fields(settings) if field.init]
     hints: Mapping[str, str] = getattr(settings, "KEYWORD_HINTS", {})

@@ -1,9 +1,8 @@
 """Settings dataclasses checked against their own annotations, and the docs of their fields.
 
-A list of settings stands once, as a frozen dataclass. The annotation of a field says what is
-allowed (``Annotated[int, Ge(1)]``, ``Literal["none", "source"]``), the string after it what it
-means. pydantic reads the annotations, for Python callers and for recipes alike; the command line
-reads both.
+A list of settings is written once, as a frozen dataclass. The annotation of a field has the allowed
+values (``Annotated[int, Ge(1)]``, ``Literal["none", "source"]``), the string after it the meaning.
+pydantic reads the annotations, for Python callers and for recipes; the command line reads both.
 """
 
 import ast
@@ -60,7 +59,7 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Ends the error sentence of a field: ``Annotated[float, Gt(0), Hint("1 is off")]``."""
+    """Ends the error message of a field: ``Annotated[float, Gt(0), Hint("1 is off")]``."""
 
     text: str
 
@@ -84,8 +83,8 @@ class Check:
     """Validates a field by a function: ``Annotated[str, Check(known_name)]``.
 
     Attributes:
-        function: returns the value to take, or raises a `UsageError`, which is the whole sentence,
-            or a ValueError, which says what to give.
+        function: returns the valid value, or raises a `UsageError` with the whole message, or a
+            ValueError with the advice at its end.
     """
 
     function: Callable[[Any], Any]
@@ -110,7 +109,7 @@ UNCHECKED = Check(lambda value: value)
 """Leaves a field to other checks, such as any number of texts: ``Annotated[..., UNCHECKED]``."""
 
 
-# pydantic's name of an error -> what to give instead.
+# pydantic's name of an error -> the advice in its message.
 _WANTED: Mapping[str, str] = {
     "bool_parsing": "give true or false",
     "bool_type": "give true or false",
@@ -131,18 +130,17 @@ _WANTED: Mapping[str, str] = {
 def validate(settings: Settings, *, prefix: str = "") -> None:
     """Checks every field against its annotation; call it first in ``__post_init__``.
 
-    Nothing is guessed: a text is never taken for a number, nor true for 1. Numbers of other
-    libraries become Python's, lists become tuples, and texts become paths, where the annotation
-    has them.
+    Types are strict: a text is never read as a number, nor true as 1. Numbers of other libraries
+    become Python's, lists become tuples, and texts become paths, as annotated.
 
     Args:
         settings: an instance of a frozen dataclass.
         prefix: goes before the field's name in errors: ``"lora."``.
 
     Raises:
-        UsageError: naming every field that is not as annotated.
+        UsageError: if a field is not as annotated; the message names all of them.
     """
-    # Defaults are right by themselves, and `--help` need not load pydantic for them.
+    # Defaults are valid, and `--help` need not load pydantic for them.
     changed = {
         field.name: value
         for field in fields(settings)
@@ -163,7 +161,7 @@ def checked_values(
         prefix: goes before the field's name in errors.
 
     Raises:
-        UsageError: naming every field that is not as annotated.
+        UsageError: if a field is not as annotated; the message names all of them.
     """
     values, problems = check_values(kind, given, prefix=prefix)
     if problems:
@@ -179,14 +177,14 @@ def check_values(
     lenient: bool = False,
     shown: Callable[[object], str] = lambda value: f"{value!r:.80}",
 ) -> tuple[dict[str, object], list[str]]:
-    """Values of some fields of a settings dataclass, and a sentence for each that is wrong.
+    """Values of some fields of a settings dataclass, and a message for each invalid one.
 
     Args:
         kind: the dataclass.
         given: values by field.
-        prefix: goes before the field's name in sentences.
-        lenient: whether a text may stand for a number: YAML has no other way to write 1e-4.
-        shown: a wrong value, in a sentence.
+        prefix: goes before the field's name in messages.
+        lenient: whether texts are read as numbers: YAML has no other way to write 1e-4.
+        shown: formats an invalid value in a message.
     """
     if not given:
         return {}, []
@@ -226,7 +224,7 @@ def field_docs(kind: type) -> Mapping[str, str]:
     """The string after each field of a settings dataclass, inherited ones too, as one line each.
 
     Raises:
-        OSError: if the source code is not there to be read.
+        OSError: if the source code is not available.
     """
     docs: dict[str, str] = {}
     for base in reversed(kind.__mro__):
@@ -256,13 +254,13 @@ def marks(annotation: object) -> list[object]:
 
 
 def _own_sentence(problem: "ErrorDetails", start: str) -> str | None:
-    """The error of a `Check`."""
+    """The message of a `Check`, if it has a complete one."""
     error = problem.get("ctx", {}).get("error")
     return f"{start}{error}" if isinstance(error, _Sentence) else None
 
 
 def _advice(kind: type, name: str, problem: "ErrorDetails") -> str:
-    """What to give in place of a wrong value."""
+    """The advice in the message about an invalid value."""
     annotation = _hints(kind)[name]
     hint = "".join(f" {mark.text}." for mark in marks(annotation) if isinstance(mark, Hint))
     allowed = requirement(annotation)
@@ -298,20 +296,20 @@ def _field_hints(kind: type) -> dict[str, Any]:
 
 @cache
 def _model(kind: type, lenient: bool) -> "type[BaseModel]":
-    """A pydantic model with the fields of a dataclass, each of which may be left out."""
+    """A pydantic model with the fields of a dataclass, all of them optional."""
     from pydantic import ConfigDict, create_model
 
     members: dict[str, Any] = {
         name: (_lenient(annotation), None) for name, annotation in _field_hints(kind).items()
     }
-    # Strict: "3" is no number here, and 1 is not true.
+    # Strict: "3" is not a number, and 1 is not true.
     config = ConfigDict(strict=not lenient, allow_inf_nan=False, arbitrary_types_allowed=True)
     model: type[BaseModel] = create_model(kind.__name__, __config__=config, **members)
     return model
 
 
 def _lenient(annotation: Any) -> Any:
-    """Lets a list be given for a tuple, and a text for a path."""
+    """Accepts a list for a tuple, and a text for a path."""
     from pydantic import Strict
 
     origin, inner = get_origin(annotation), get_args(annotation)

@@ -1,7 +1,8 @@
 """Atomic writes: a file or folder is complete under its name, or not there at all.
 
-It is written under a temporary name in the same folder, flushed to disk and renamed. A temporary
-name holds the process that writes, so that what a killed one has left can be removed by the next.
+It is written under a temporary name in the same folder, flushed to disk and renamed. The temporary
+name contains the id of the writing process, so that the next one can remove leftovers of a killed
+one.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ __all__ = ["atomic_file", "atomic_folder", "remove_leftovers", "sync", "write_er
 
 _PARTIAL: Final = ".partial-"
 _OLD: Final = ".old-"
-_REPLACED: Final = "replaced"  # what a folder was, within the one for old contents
+_REPLACED: Final = "replaced"  # the old folder, within the one for old contents
 _STALE: Final = 7 * 24 * 3600  # seconds until the leftovers of another machine are removed
 
 
@@ -68,8 +69,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     When the block fails or is interrupted, the temporary folder is removed and `folder` is
     unchanged. Where the system can exchange two folders there is a folder of that name all the
-    time; elsewhere it is missing between two renames, and what it held is put back by the next
-    write after a process that was killed there.
+    time; elsewhere it is missing between two renames, and after a kill there the next write
+    restores the old contents.
 
     Args:
         folder: the folder to write; its parents are made.
@@ -108,7 +109,7 @@ def sync(path: Path) -> None:
         with suppress(OSError):
             _fsync(path, os.O_RDONLY)
     else:
-        _fsync(path, os.O_RDWR)  # Windows flushes no handle that is read-only
+        _fsync(path, os.O_RDWR)  # Windows does not flush read-only handles
 
 
 def _fsync(path: Path, flags: int) -> None:
@@ -120,13 +121,13 @@ def _fsync(path: Path, flags: int) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Removes what killed processes have left of a file or folder, and puts back what they moved.
+    """Removes leftovers of killed processes, and restores a folder that they moved.
 
     Args:
-        path: the file or folder that they were writing.
+        path: the file or folder being written.
     """
     partial, old = f".{path.name}{_PARTIAL}", f".{path.name}{_OLD}"
-    with suppress(OSError):  # no such folder, or none of ours
+    with suppress(OSError):  # no such folder, or no access
         for each in [*path.parent.iterdir()]:
             kind = next((kind for kind in (partial, old) if each.name.startswith(kind)), None)
             if kind is None or not _is_abandoned(each, each.name.removeprefix(kind)):
@@ -148,16 +149,16 @@ def _is_abandoned(path: Path, writer: str) -> bool:
     machine, _, rest = writer.partition("-")
     number = rest.partition("-")[0]
     if machine != _machine() or not number.isdecimal():
-        # Another machine's, or a restarted one's, whose processes cannot be asked for.
+        # Of another machine, or before a restart, whose processes cannot be looked up.
         return time.time() - path.stat().st_mtime > _STALE
     if os.name == "nt" or int(number) == os.getpid():
-        return False  # there, asking for a process would end it
+        return False  # on Windows the signal would end the process
     try:
         os.kill(int(number), 0)
     except ProcessLookupError:
         return True
     except OSError:
-        pass  # somebody else's
+        pass  # of another user
     return False
 
 
@@ -172,7 +173,7 @@ def _machine() -> str:
 
 
 def _swap(temporary: Path, folder: Path) -> None:
-    """Gives `temporary` the name `folder`. Afterwards `temporary` may be what was there before."""
+    """Gives `temporary` the name `folder`. Afterwards `temporary` may be the old folder."""
     if not folder.exists():
         temporary.rename(folder)
         return
@@ -189,7 +190,7 @@ def _swap(temporary: Path, folder: Path) -> None:
 
 
 def _exchange(a: Path, b: Path) -> bool:
-    """Exchanges two folders in one step; False: the system or the file system cannot."""
+    """Exchanges two folders in one step; False where that is not supported."""
     paths = os.fsencode(a), os.fsencode(b)
     try:
         library = ctypes.CDLL(None, use_errno=True)
@@ -198,7 +199,7 @@ def _exchange(a: Path, b: Path) -> bool:
             return bool(library.renameat2(at_cwd, paths[0], at_cwd, paths[1], exchange) == 0)
         if platform.system() == "Darwin":
             return bool(library.renamex_np(*paths, 2) == 0)  # RENAME_SWAP
-    except (AttributeError, OSError, TypeError):  # no such function, or no C library to ask
+    except (AttributeError, OSError, TypeError):  # no such function, or no C library
         pass
     return False
 

@@ -1,7 +1,7 @@
 """Options of a verb, derived from the fields of settings dataclasses.
 
-A field has it all: name, type with choices, range, default, and a docstring, which becomes the
-help. In place of the options a verb has one parameter for each dataclass:
+A field has all parts of an option: name, type with choices, range, default, and a docstring, which
+becomes the help. In place of the options a verb has one parameter for each dataclass:
 
 >>> @derived(decoding=Fields(GenerationConfig, default="the model's"), run=RunOptions)
 ... def generate(model: str, *, decoding: Mapping[str, Any], run: RunOptions) -> None: ...
@@ -42,13 +42,13 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Some fields of a settings dataclass. The verb gets a mapping of those that are given.
+    """Some fields of a settings dataclass. The verb gets a mapping of the explicit ones.
 
     Attributes:
         settings: the dataclass.
         only: names of the fields; empty: all.
-        without: names of fields that are no options.
-        default: default of every option, where it is not the field's: "the model's".
+        without: names of fields without an option.
+        default: the default in the help of every option, if not the field's: "the model's".
     """
 
     settings: type
@@ -89,8 +89,7 @@ def derived(**sources: Fields | type) -> Callable[[Callable[..., R]], Callable[.
     """Gives a verb options in place of some of its parameters.
 
     Args:
-        sources: by parameter: the `Fields`, of which it gets a mapping; or a dataclass, of which
-            it gets an instance.
+        sources: by parameter: `Fields`, passed as a mapping, or a dataclass, passed as an instance.
     """
 
     def decorate(verb: Callable[..., R]) -> Callable[..., R]:
@@ -100,7 +99,7 @@ def derived(**sources: Fields | type) -> Callable[[Callable[..., R]], Callable[.
 
 
 class _Derived(Generic[R]):
-    """A verb with derived options. They are derived when they are asked for: it takes time."""
+    """A verb with derived options, derived on first use, since that takes time."""
 
     def __init__(self, verb: Callable[..., R], sources: Mapping[str, Fields | type]) -> None:
         functools.update_wrapper(self, verb, assigned=("__module__", "__name__", "__doc__"))
@@ -167,7 +166,7 @@ def _names(field: Field[Any], kind: object, hint: object, default: str) -> list[
         if isinstance(mark, Flags):
             return [mark.text]
     name = field.name.replace("_", "-")
-    # A flag is off, unless it has a default of its own that it may have to turn off.
+    # A flag is off, unless it has a default of its own that must be possible to turn off.
     both = kind is bool and (bool(default) or hint is not bool)
     return [f"--{name}/--no-{name}" if both else f"--{name}"]
 
@@ -188,7 +187,7 @@ def _kind(hint: object) -> Any:
 
 
 def _members(hint: object) -> list[object]:
-    """The types that a value may have, but None."""
+    """The types of a value, except None."""
     if get_origin(hint) is Annotated:
         return _members(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):

@@ -46,10 +46,10 @@ __all__ = ["Blueprint", "of_checkpoints", "of_variant"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """All that a composition needs.
+    """The inputs of a composition.
 
     Attributes:
-        composition: the architectures and how they are joined.
+        composition: the architectures and their connection.
         encoder: checkpoint of the encoder; None for random weights.
         decoder: checkpoint of the decoder; None for random weights.
         tokenizers: of source and target.
@@ -61,21 +61,21 @@ class Blueprint:
     tokenizers: TokenizerPair
 
     def provenance(self) -> Provenance:
-        """Where every tensor will come from. Reads names and shapes, but no weights."""
+        """The origin of every tensor. Reads names and shapes, but no weights."""
         return plan(self.composition, self.encoder, self.decoder)
 
 
 def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -> Blueprint:
-    """Joins two checkpoints.
+    """Plans a composition of two checkpoints.
 
     Args:
-        options: which, and how.
+        options: the checkpoints and choices.
         headers_only: whether to fetch no weights of hub ids: enough for `Blueprint.provenance`,
             but not to compose.
 
     Raises:
         CheckpointError: if a checkpoint cannot be found or read.
-        CompositionError: if the two cannot be joined as asked.
+        CompositionError: if the two cannot be joined in this way.
     """
     encoder, decoder = options.encoder, options.decoder
     encoder_random = encoder is None or is_random(encoder)
@@ -99,7 +99,7 @@ def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -
         and encoder_checkpoint.folder != decoder_checkpoint.folder
         and encoder_random != is_random(decoder)
     ):
-        # A random half has no vocabulary of its own to lose.
+        # A random half has no vocabulary of its own to preserve.
         adopted: Literal["encoder", "decoder"] = "decoder" if encoder_random else "encoder"
         composition = replace(composition, embedding=adopted)
     return _join(
@@ -112,10 +112,10 @@ def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -
 
 
 def of_variant(options: VariantOptions, *, headers_only: bool = False) -> Blueprint:
-    """One of the paper's models.
+    """Plans one of the paper's models.
 
     Args:
-        options: which, and from what.
+        options: the variant and its checkpoints.
         headers_only: see `of_checkpoints`.
 
     Raises:
@@ -152,7 +152,7 @@ def _join(
     random: tuple[bool, bool],
     target_vocabulary: str,
 ) -> Blueprint:
-    # First the errors that the two configs alone show.
+    # First the errors visible in the two configs alone.
     configure(composition)
     if encoder is None or composition.embedding == "decoder":
         source_of, target_of = decoder, decoder
@@ -220,7 +220,7 @@ def _vocabulary(
 
 
 def _tokenizer_folder(name: str) -> Path:
-    """A folder with a tokenizer alone, or that of a checkpoint."""
+    """A folder with only a tokenizer, or that of a checkpoint."""
     folder = Path(name).expanduser()
     return folder if folder.is_dir() else find_folder(name, weights=False)
 

@@ -24,7 +24,7 @@ HUB: Final = "hub:"  # before the name of a data set
 # A path of a file or folder, or a name such as "hub:EdinburghNLP/xsum"; or the paths of parallel
 # text files, the source's and then one or more of targets.
 DataFile = str | Path | Sequence[str | Path]
-# Such, or as a mapping with settings of its own: {"file": "a.tsv", "weight": 2}; or several such.
+# The same, or a mapping with settings: {"file": "a.tsv", "weight": 2}; or a list of these.
 DataSource = DataFile | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 # Data to train on, of which a validation split is held out, or data for each split.
 DataFiles = DataSource | Mapping[str, DataSource]

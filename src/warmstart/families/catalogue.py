@@ -166,7 +166,7 @@ def family_of(config: Config, name: str) -> Family:
     hint = f"did you mean '{near[0]}'? " if near else ""
     raise CheckpointError(
         f"{name} is of the family '{model_type}', which cannot be composed; "
-        f"{hint}{allowed} How to add one: {_PAGE}."
+        f"{hint}{allowed} To add one, see {_PAGE}."
     )
 
 
