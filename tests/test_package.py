@@ -132,3 +132,13 @@ def test_every_module_lists_its_public_names() -> None:
         assert not {each for each in listed if not hasattr(module, each)}, name
         assert imported[name] <= listed, name
         assert listed or hasattr(module, "__path__"), f"{name} has no __all__"
+
+
+def test_no_module_imports_the_package_root() -> None:
+    """The root imports the modules of its public names, so such an import would run back up."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            assert "warmstart" not in names, f"{path}:{node.lineno} imports the package root"

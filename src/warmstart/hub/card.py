@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import TypeAdapter, ValidationError
 
-import warmstart
+from warmstart._version import __version__
 from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import Provenance
@@ -105,7 +105,7 @@ class CardFacts:
     trainings: tuple[Training, ...] = ()  # in order
     scores: tuple[ScoreFact, ...] = ()  # after the last of them
     license: str | None = None  # of the model, from its card when it was loaded
-    version: str = field(default_factory=lambda: warmstart.__version__)
+    version: str = field(default_factory=lambda: __version__)
 
     def trained(self, training: Training) -> Self:
         """A copy with another run, without scores yet."""

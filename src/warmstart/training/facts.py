@@ -5,7 +5,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import warmstart
+from warmstart._version import __version__
 from warmstart.cache import file_digest
 from warmstart.data.source import DataSource, hub_name, parse_source
 from warmstart.hub.card import DataFile, DataSplit, ScoreFact, Training
@@ -41,7 +41,7 @@ def training_facts(task: Task, config: TrainConfig) -> Training:
         data=tuple(data),
         settings=settings,
         changed=tuple(name for name in settings if settings[name] != defaults[name]),
-        version=warmstart.__version__,
+        version=__version__,
         languages=tuple(origin.languages or ()),
         dataset=min(on_hub) if len(on_hub) == 1 else None,
     )
