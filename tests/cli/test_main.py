@@ -78,6 +78,17 @@ def check_options(command: Any) -> None:
             assert any(words in text.lower() for words in stated), f"{parameter.name}: {text}"
 
 
+def test_help_of_a_verb_loads_no_torch() -> None:
+    code = (
+        "import sys\nfrom warmstart.cli.main import run\n"
+        f"codes = [run([verb, '--help']) for verb in {VERBS!r}]\n"
+        "sys.exit(str(codes) if any(codes) or 'torch' in sys.modules else 0)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.count("Usage: warmstart ") == len(VERBS)
+
+
 def test_version(warmstart: Run) -> None:
     finished = warmstart("--version")
     assert finished == Finished(0, f"warmstart {_version()}\n", "")
