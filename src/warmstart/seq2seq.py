@@ -1,4 +1,4 @@
-"""What a user holds: a model with its tokenizers. Text in, text out."""
+"""A model with its tokenizers: text in, text out."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from warmstart.composition.saved_model import open_model, save_model
 from warmstart.composition.variants import VariantOptions
 from warmstart.decoding.decoder import Decoder
 from warmstart.decoding.request import RequestOptions, resolve_request
-from warmstart.errors import CompositionError, UsageError
+from warmstart.errors import UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.generation.result import Generated
 from warmstart.generation.saved import FILE as GENERATION
@@ -40,9 +40,9 @@ from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes, options
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.literals import Compile, Dtype
-from warmstart.text.checks import check_ids
+from warmstart.text.checks import check_ids, check_vocabularies
 from warmstart.text.long_sources import tighter_limit
-from warmstart.text.tokenizer_pair import TokenizerPair, tokens_beyond
+from warmstart.text.tokenizer_pair import TokenizerPair
 
 __all__ = ["Seq2Seq"]
 
@@ -57,7 +57,7 @@ class Seq2Seq:
     Attributes:
         model: the encoder-decoder, a torch module.
         tokenizers: of source and target, and the target's special tokens.
-        composition: what it is made of.
+        composition: its two halves and how they are joined.
         generation: decoding defaults, saved with the model.
         constraints: rules for every output, whatever the decoding settings.
         provenance: where every tensor came from when it was composed; None if unknown.
@@ -82,7 +82,9 @@ class Seq2Seq:
         self.constraints = constraints or Constraints()
         self.provenance = provenance
         self.card = card or CardFacts()
-        _check_vocabulary(self)
+        source = model.config.decoder if model.config.encoder is None else model.config.encoder
+        target = model.config.decoder
+        check_vocabularies(tokenizers, source.embedding.vocabulary, target.embedding.vocabulary)
 
     @classmethod
     @options(CompositionOptions)
@@ -118,29 +120,24 @@ class Seq2Seq:
     def from_blueprint(
         cls, blueprint: Blueprint, *, seed: int = 0, weights: bool = True
     ) -> "Seq2Seq":
-        """Composes what a blueprint describes.
+        """Composes the model of a blueprint.
 
         Args:
             blueprint: see `warmstart.composition.blueprint`.
             seed: of the random tensors.
-            weights: False: reads none, and leaves the model on the meta device.
+            weights: whether to read them; if not, the model stays on the meta device.
         """
-        if not weights:
-            outlined = outline(blueprint.composition)
-            return cls(
-                outlined,
-                blueprint.tokenizers,
-                blueprint.composition,
-                provenance=blueprint.provenance(),
-                card=_card_of(blueprint),
+        composition = blueprint.composition
+        if weights:
+            model, provenance = compose(
+                composition, blueprint.encoder, blueprint.decoder, seed=seed
             )
-        model, provenance = compose(
-            blueprint.composition, blueprint.encoder, blueprint.decoder, seed=seed
-        )
+        else:
+            model, provenance = outline(composition), blueprint.provenance()
         return cls(
             model,
             blueprint.tokenizers,
-            blueprint.composition,
+            composition,
             provenance=provenance,
             card=_card_of(blueprint),
         )
@@ -155,27 +152,24 @@ class Seq2Seq:
         compile: Compile = "no",
         weights: bool = True,
     ) -> "Seq2Seq":
-        """Loads a model folder: one of ours, or one that transformers saved.
-
-        A pre-trained encoder-decoder (T5, BART, Marian, T5Gemma) is loaded whole.
+        """Loads a model folder of warmstart or transformers, or a pre-trained encoder-decoder.
 
         Args:
             name: a folder or hub id.
-            device: default: a GPU if there is one, else the CPU.
-            dtype: of the weights: "float32", "bfloat16", "float16", "int8" or "float8", or a type
-                of torch. On a CPU "float16" and "int8" are for decoding alone, on a GPU "float8".
+            device: default: a GPU, or without one the CPU.
+            dtype: of the weights, see `Dtype`, or a type of torch. On a CPU "float16" and "int8"
+                are for decoding only, on a GPU "float8".
             compile: whether decoding compiles its steps, on a CPU and not in bfloat16:
-                "background" does so while it decodes as without, which takes a minute or two;
-                "wait" waits for them; "no" does not. What was compiled stays in the cache folder.
-                On a GPU "background" and "wait" record the steps as a CUDA graph.
-            weights: False: reads their names and shapes only, and leaves the model on the meta
-                device.
+                "background" while it decodes without them, which takes a minute or two; "wait"
+                before it decodes; "no" never. Compiled steps stay in the cache folder. On a GPU
+                "background" and "wait" record the steps as a CUDA graph.
+            weights: whether to read them; if not, the model stays on the meta device.
 
         Raises:
             CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
                 its config.
-            UsageError: if there is no such dtype, or not on this machine; or if steps of such a
-                model are not compiled.
+            UsageError: if the dtype is unknown or not available on this machine; or if steps of
+                such a model are not compiled.
         """
         folder = open_model_folder(open_checkpoint(name))
         checkpoint, composition = folder.checkpoint, folder.composition
@@ -205,8 +199,8 @@ class Seq2Seq:
 
         Args:
             folder: new, empty, or a model folder, which is replaced.
-            duplicate_shared: whether shared tensors are written under both of their names, for
-                readers without weight sharing such as transformers 5. Default: once.
+            duplicate_shared: whether to write shared tensors under both of their names, for readers
+                without weight sharing such as transformers 5. Default: once.
 
         Raises:
             OutputError: if the folder holds something else or cannot be written.
@@ -234,27 +228,27 @@ class Seq2Seq:
             self.write_card(partial)
 
     def write_card(self, folder: str | os.PathLike[str], *, name: str = "this/folder") -> None:
-        """Writes the model card of a saved model anew, and leaves the rest of it as it is.
+        """Rewrites the model card of a saved model, and leaves its other files unchanged.
 
         Args:
             folder: of the model.
-            name: by which the card shows how to load it.
+            name: of the model in the card's example.
         """
         write_card(Path(folder), self.card, self.composition, self.provenance, name=name)
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = None) -> str:
-        """Saves the model and uploads it to the hub, making the repository if it is not there.
+        """Saves the model and uploads it to the hub, where it creates the repository if needed.
 
         Args:
             repo_id: ``NAME`` or ``OWNER/NAME``.
-            private: whether a new repository is private; default: as the owner has set it.
+            private: whether a new repository is private; default: the owner's setting.
 
         Returns:
-            Where it is on the hub.
+            Its address on the hub.
 
         Raises:
             OutputError: if the hub is switched off, cannot be reached, or refuses.
-            UsageError: if it is no hub id, or there is no token.
+            UsageError: if the id is invalid, or there is no token.
         """
         check_push(repo_id)
         with tempfile.TemporaryDirectory() as scratch:
@@ -389,7 +383,7 @@ class Seq2Seq:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return next(self.model.parameters()).device
 
     @property
@@ -407,7 +401,7 @@ class Seq2Seq:
         return Decoder(self.model, self.tokenizers)
 
     def _request(self, changed: Mapping[str, Any], *, text_only: bool = False) -> RequestOptions:
-        """A request with the model's own settings where a call gives none."""
+        """A request with the model's own settings for options that are not given."""
         for name in ("scores", "alignments"):
             if text_only and changed.get(name):
                 raise UsageError(
@@ -417,7 +411,7 @@ class Seq2Seq:
 
 
 def _card_of(blueprint: Blueprint) -> CardFacts:
-    """The checkpoints that a model begins as; one that is both halves twice."""
+    """The checkpoints of the two halves; one checkpoint twice if it is both."""
     halves: tuple[tuple[Literal["encoder", "decoder"], Source | None], ...] = (
         ("encoder", blueprint.encoder),
         ("decoder", blueprint.decoder),
@@ -432,34 +426,8 @@ def _card_of(blueprint: Blueprint) -> CardFacts:
 
 
 def default_device() -> str:
-    """A GPU if there is one."""
+    """A GPU, or without one the CPU."""
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _check_vocabulary(model: Seq2Seq) -> None:
-    """A tokenizer must not make ids that the model has no vector for.
-
-    Special tokens may be without one (Gemma 3's text models lack the image's): no text has them.
-    """
-    config, pair = model.model.config, model.tokenizers
-    source = config.decoder if config.encoder is None else config.encoder
-    for whose, tokenizer, rows in (
-        ("source", pair.source, source.embedding.vocabulary),
-        ("target", pair.target, config.decoder.embedding.vocabulary),
-    ):
-        beyond = tokens_beyond(tokenizer, rows)
-        if not all(special for _, special in beyond.values()):
-            raise CompositionError(
-                f"The {whose} tokenizer has {len(tokenizer)} tokens, but the {whose} embedding "
-                f"only {rows} rows; the tokenizer belongs to another checkpoint."
-            )
-    for role, token in asdict(pair.special).items():
-        rows = config.decoder.embedding.vocabulary
-        if not 0 <= token < rows:
-            raise CompositionError(
-                f"The target's {role} token is {token}, but the target embedding has {rows} rows; "
-                f"correct it in {GENERATION} or in the tokenizer."
-            )
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

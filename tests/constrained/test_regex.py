@@ -245,11 +245,11 @@ def test_pieces_of_a_stream_and_drafts(making: Making, caplog: pytest.LogCapture
         ({"regex": "[3-9]{9}", "max_length": 5}, "whose shortest output has 10 tokens with its"),
         (
             {"regex": "[3-9]{5}", "max_length": 6, "prefix": "33"},
-            "shortest output behind Prefix 1, '33', has 6 tokens",
+            "shortest output after Prefix 1, '33', has 6 tokens",
         ),
         ({"regex": "a", "choices": ["a"]}, "choices and regex are both given"),
         ({"regex": "a", "long": "chunk"}, "regex is given and long is 'chunk'"),
-        ({"regex": " a"}, "space around a text is never part of it"),
+        ({"regex": " a"}, "outputs have no space around them"),
     ],
 )
 def test_what_cannot_be(making: Making, given: dict[str, object], words: str) -> None:

@@ -28,25 +28,25 @@ def chosen_outputs(
     *,
     prefix: bool,
 ) -> dict[tuple[int, ...], str]:
-    """The texts that are allowed, by their tokens with the end token; nothing without choices.
+    """The allowed texts by their tokens, end token included; empty without choices.
 
     Args:
         choices: the texts.
-        config: the length limit is looked at.
-        constraints: forced tokens are looked at.
-        tokenizers: the target's is used.
-        vocabulary: words that the model has a vector for.
+        config: for its length limit.
+        constraints: for their forced tokens.
+        tokenizers: for the target's.
+        vocabulary: tokens that the model has a vector for.
         prefix: whether prefixes are given, too.
 
     Raises:
-        UsageError: if a choice is too long or none, or the vocabulary cannot tell two from each
-            other; or if prefixes or a forced token contradict them.
+        UsageError: if a choice is too long or invalid, or has the tokens of another one; or if
+            prefixes or a forced token contradict the choices.
     """
     if choices is None:
         return {}
-    given: object = choices
-    if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-        raise UsageError("choices takes a list of the texts that are allowed, at least one.")
+    anything: object = choices
+    if isinstance(anything, str) or not isinstance(anything, Sequence) or not anything:
+        raise UsageError("choices takes a list of the allowed texts, at least one.")
     if prefix:
         raise UsageError(
             "prefix and choices are both given; give the choices that begin with the prefix."
@@ -57,27 +57,27 @@ def chosen_outputs(
     first, last = constraints.forced_bos_token_id, constraints.forced_eos_token_id
     end, limit = tokenizers.special.end, config.max_length - 1
     texts: dict[tuple[int, ...], str] = {}
-    for place, (text, row) in enumerate(zip(choices, rows, strict=True), start=1):
+    for number, (text, row) in enumerate(zip(choices, rows, strict=True), start=1):
         if len(row) > limit:
             raise UsageError(
-                f"Choice {place} has {len(row)} tokens with its end, but max_length is "
+                f"Choice {number} has {len(row)} tokens with its end, but max_length is "
                 f"{config.max_length}, start token included; raise it or leave the choice "
                 "out."
             )
         if end in row[:-1]:
             raise UsageError(
-                f"Choice {place} holds the end token, so nothing could follow; take it out."
+                f"Choice {number} contains the end token, which ends outputs; remove it."
             )
         if first not in (None, row[0]) or (len(row) == limit and last not in (None, end)):
             name = "forced_bos_token_id" if first not in (None, row[0]) else "forced_eos_token_id"
             raise UsageError(
-                f"Choice {place}, '{text:.40}', contradicts the constraint {name}, which is "
+                f"Choice {number}, '{text:.40}', contradicts the constraint {name}, which is "
                 f"{getattr(constraints, name)}; leave one of them out."
             )
         if texts.setdefault(tuple(row), text) != text:
             raise UsageError(
-                f"Choice {place}, '{text:.40}', has the same tokens in the target's vocabulary as "
-                f"'{texts[tuple(row)]:.40}', so they cannot be told apart; leave one of them out."
+                f"Choice {number}, '{text:.40}', has the same tokens in the target's vocabulary as "
+                f"'{texts[tuple(row)]:.40}', so they are the same output; leave one of them out."
             )
     return texts
 
@@ -93,46 +93,46 @@ def matching_outputs(
     """The outputs whose text a regular expression matches.
 
     Args:
-        regex: as Python's `re` takes it.
-        config: the length limit is looked at.
-        constraints: of the model; forced tokens are looked at.
-        tokenizers: the target's is used.
-        vocabulary: words that the model has a vector for.
-        prefixes: tokens that outputs begin with, if any are given. Shape: [B, ...]
+        regex: in the syntax of Python's `re`.
+        config: for its length limit.
+        constraints: for their forced tokens.
+        tokenizers: for the target's.
+        vocabulary: tokens that the model has a vector for.
+        prefixes: tokens that outputs begin with, or empty. Shape: [B, ...]
 
     Raises:
-        UsageError: if it is none, or contradicts the vocabulary, the limit, a prefix or a forced
-            token.
+        UsageError: if it is not a regular expression, or contradicts the vocabulary, the limit, a
+            prefix or a forced token.
     """
     automaton = _automaton(regex, tokenizers, vocabulary)
     named = f"regex is '{regex:.80}'"
     if automaton.shortest() is None:
         raise UsageError(
             f"{named}, but the target's vocabulary cannot write any text that it matches. An "
-            "uncased vocabulary has no capitals, and space around a text is never part of it; "
-            "change the regex."
+            "uncased vocabulary has no capitals, and outputs have no space around them; change the "
+            "regex."
         )
     first, last = constraints.forced_bos_token_id, constraints.forced_eos_token_id
     if last is not None and automaton.writes(last):
         raise UsageError(
             f"{named}, but the model forces outputs to end with the token {last} at the limit "
-            "(forced_eos_token_id), which writes text of its own; leave the regex out."
+            "(forced_eos_token_id), which has a text of its own; leave the regex out."
         )
-    for place, row in enumerate(prefixes or [[]], start=1):
-        # As its tokens read: they may put spaces where the text had none.
-        given = f"Prefix {place}, '{tokenizers.decode([row])[0]:.40}'," if row else ""
+    for number, row in enumerate(prefixes or [[]], start=1):
+        # Decoded from its tokens, which may have spaces that the text did not.
+        beginning = f"Prefix {number}, '{tokenizers.decode([row])[0]:.40}'," if row else ""
         if not row and first is not None:
-            row, given = [first], f"the model's forced_bos_token_id, {first},"
+            row, beginning = [first], f"the model's forced_bos_token_id, {first},"
         least = automaton.shortest(row)
         if least is None:
             raise UsageError(
-                f"{named}, but no text that it matches begins with {given} which outputs have "
-                "to; let the regex match the beginning, too, or leave one of them out."
+                f"{named}, but no text that it matches begins with {beginning} as outputs must; "
+                "let the regex match the beginning, too, or leave one of them out."
             )
         if least > config.max_length - 1:
-            behind = f" behind {given}" if given else ""
+            after = f" after {beginning}" if beginning else ""
             raise UsageError(
-                f"{named}, whose shortest output{behind} has {least} tokens with its end, but "
+                f"{named}, whose shortest output{after} has {least} tokens with its end, but "
                 f"max_length is {config.max_length}, start token included; raise it."
             )
     return automaton
@@ -140,8 +140,8 @@ def matching_outputs(
 
 @lru_cache(maxsize=8)
 def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenAutomaton:
-    written, tree = _token_tree(tokenizers.target, vocabulary)
-    automaton = preimage(stripped(automaton_of(regex)), written.replacements)
+    of_tokens, tree = _token_tree(tokenizers.target, vocabulary)
+    automaton = preimage(stripped(automaton_of(regex)), of_tokens.replacements)
     if len(automaton.after_NB) > _LARGEST:
         raise UsageError(
             f"regex is '{regex:.80}', whose automaton has {len(automaton.after_NB)} states; "
@@ -154,5 +154,5 @@ def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenA
 def _token_tree(
     tokenizer: PreTrainedTokenizerBase, vocabulary: int
 ) -> tuple[TokenBytes, TokenTree]:
-    written = token_bytes(tokenizer, vocabulary)
-    return written, TokenTree(written.first, written.later)
+    of_tokens = token_bytes(tokenizer, vocabulary)
+    return of_tokens, TokenTree(of_tokens.first, of_tokens.later)

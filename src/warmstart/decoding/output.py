@@ -1,4 +1,4 @@
-"""What decoding found for a text, put into words: `Generated` from token ids."""
+"""From decoded token ids to `Generated` outputs."""
 
 import math
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ __all__ = ["Decoded", "align", "join_chunks"]
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What was found for a text.
+    """The outputs of a text in token ids.
 
     Attributes:
-        index: the text's place.
+        index: of the text.
         outputs: best first.
-        source: the text's tokens, as they were read.
+        source: the text's tokens that were read.
         cut: whether the text has more.
     """
 
@@ -42,7 +42,7 @@ def align(
     layers: AlignmentLayers,
     device: torch.device,
 ) -> list[Alignment | None]:
-    """Where the tokens of a text's outputs came from; None for an output without tokens."""
+    """Alignments of a text's outputs; None for an output without tokens."""
     row = decoded.source
     outputs = [output.tokens for output in decoded.outputs if output.tokens]
     source = Sequences.of([row] * len(outputs), device)
@@ -66,15 +66,15 @@ def align(
     ]
 
 
-def join_chunks(pieces: Sequence[Sequence[Generated]]) -> list[Generated]:
-    """The outputs of a text that was decoded in pieces: the best of each together, and so on.
+def join_chunks(chunks: Sequence[Sequence[Generated]]) -> list[Generated]:
+    """The outputs of a text that was decoded in chunks: the best ones joined, and so on.
 
     Args:
-        pieces: the outputs of each piece, equally many.
+        chunks: the outputs of each chunk, equally many.
     """
-    if len(pieces) == 1:
-        return list(pieces[0])
-    return [_join(parts) for parts in zip(*pieces, strict=True)]
+    if len(chunks) == 1:
+        return list(chunks[0])
+    return [_join(parts) for parts in zip(*chunks, strict=True)]
 
 
 def _join(parts: Sequence[Generated]) -> Generated:

@@ -17,17 +17,17 @@ def prefix_rows(
     tokenizers: TokenizerPair,
     vocabulary: int,
 ) -> list[list[int]]:
-    """Tokens that each output begins with; nothing without prefixes.
+    """Tokens that each output begins with; empty without prefixes.
 
     Args:
         prefix: a text for all outputs, or one for each.
-        texts: how many there are.
-        config: the length limit is looked at.
-        tokenizers: the target's is used.
-        vocabulary: words that the model has a vector for.
+        texts: number of texts.
+        config: for its length limit.
+        tokenizers: for the target's.
+        vocabulary: tokens that the model has a vector for.
 
     Raises:
-        UsageError: if a prefix leaves no room, or is none.
+        UsageError: if a prefix leaves no room, or is invalid.
     """
     if prefix is None:
         return []
@@ -36,18 +36,18 @@ def prefix_rows(
             f"prefix is {prefix!r:.80}; give one text for all, or a list with one for each."
         )
     alone = isinstance(prefix, str)
-    given = [prefix] if isinstance(prefix, str) else list(prefix)
-    if not alone and len(given) != texts:
+    prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
+    if not alone and len(prefixes) != texts:
         raise UsageError(
-            f"There are {len(given)} prefixes for {texts} texts; give one for each, or a "
+            f"There are {len(prefixes)} prefixes for {texts} texts; give one for each, or a "
             "single text for all."
         )
-    check_texts(given, "Prefix")
+    check_texts(prefixes, "Prefix")
     room, end = config.max_length - 2, tokenizers.special.end
-    rows = [row[:-1] for row in tokenizers.encode_targets(given, None).rows]
-    unseen = {*tokenizers.target.all_special_ids}
-    for place, (text, row) in enumerate(zip(given, rows, strict=True), start=1):
-        name = "The prefix" if alone else f"Prefix {place}"
+    rows = [row[:-1] for row in tokenizers.encode_targets(prefixes, None).rows]
+    special = {*tokenizers.target.all_special_ids}
+    for number, (text, row) in enumerate(zip(prefixes, rows, strict=True), start=1):
+        name = "The prefix" if alone else f"Prefix {number}"
         if not text:
             row.clear()
         if len(row) > room:
@@ -57,13 +57,13 @@ def prefix_rows(
                 "or raise max_length as far as the model's positions go."
             )
         if end in row:
-            raise UsageError(f"{name} holds the end token, so nothing could follow; take it out.")
-        hidden = unseen & {*row[len(tokenizers.target_start) :]}
+            raise UsageError(f"{name} contains the end token, which ends outputs; remove it.")
+        hidden = special & {*row[len(tokenizers.target_start) :]}
         if hidden:
             token = tokenizers.target.convert_ids_to_tokens(min(hidden))
             raise UsageError(
-                f"{name} becomes the token {token} in part, which no output shows, so none would "
-                "begin with it; take out what the target's vocabulary cannot write."
+                f"{name} has the token {token}, which is left out of outputs, so none would begin "
+                "with it; remove the characters that the target's vocabulary cannot write."
             )
     check_ids(rows, vocabulary, tokenizers.target)
     return rows * texts if alone else rows

@@ -1,4 +1,4 @@
-"""Which source tokens the tokens of an output came from, by cross-attention.
+"""Alignments of output tokens to source tokens, by cross-attention.
 
 Shape legend: B sequences, T target tokens and S source tokens of one of them, A heads, K key/value
 heads, D head size, H hidden size.
@@ -31,14 +31,14 @@ def cross_attention_weights(
     start: int,
     layers: AlignmentLayers = "mean",
 ) -> list[Tensor]:
-    """How much each output token looked at each source token when it was written.
+    """Attention weights from each output token, when it was decoded, to each source token.
 
-    The mean over the heads, and over all layers or of the last one alone. Merged attention looks
-    at the target in the same softmax; of it, each head's weights on the source are scaled to sum
-    to one, so that it means what cross-attention of its own means.
+    The mean over the heads, of all layers or the last one. Merged attention has the target in the
+    same softmax; each head's weights on the source are scaled to sum to one, as with separate
+    cross-attention.
 
     Args:
-        model: with an encoder; its mode is put back.
+        model: with an encoder; its mode is restored.
         source: B sources.
         targets: tokens of an output of each, without the start token. Shape: [B, ...]
         start: the start token.

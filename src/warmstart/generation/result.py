@@ -1,4 +1,4 @@
-"""What `Seq2Seq.generate_detailed` gives for an output."""
+"""Outputs with tokens, scores and alignments."""
 
 import re
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ __all__ = ["Alignment", "Generated"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """Which source tokens each token of an output came from.
+    """The source tokens that the tokens of an output came from.
 
     Attributes:
-        weights: how much each output token looked at each source token; the rows sum to one. In
+        weights: of attention from each output token to each source token; the rows sum to one. In
             float32 on the CPU. Shape: [output tokens, source tokens]
-        target_tokens: the output's tokens, as its tokenizer names them.
-        source_tokens: the source's tokens that were read, likewise.
-        source_spans: where each of them lies in the source text, first character and the one
-            behind the last; nothing, such as (0, 0), for special tokens. Empty if the source's
-            tokenizer cannot say.
+        target_tokens: names of the output's tokens.
+        source_tokens: names of the source's tokens that were read.
+        source_spans: the span of each in the source text, from its first character to the one
+            after its last; empty, such as (0, 0), for special tokens. No spans if the source's
+            tokenizer has none.
     """
 
     weights: "Tensor"
@@ -30,17 +30,17 @@ class Alignment:
     source_spans: tuple[tuple[int, int], ...]
 
     def places(self) -> list[int]:
-        """The source token that each output token looked at most, special ones left out."""
+        """The index of the source token with the highest weight, special ones left out."""
         weights = self.weights
-        ordinary = [place for place, (a, b) in enumerate(self.source_spans) if a < b]
+        ordinary = [index for index, (a, b) in enumerate(self.source_spans) if a < b]
         if not ordinary:
-            return [int(place) for place in weights.argmax(-1)]
-        return [ordinary[int(place)] for place in weights[:, ordinary].argmax(-1)]
+            return [int(index) for index in weights.argmax(-1)]
+        return [ordinary[int(index)] for index in weights[:, ordinary].argmax(-1)]
 
     def words(self, source: str) -> list[tuple[str, str]]:
-        """Each output token with the word of the source that it looked at most.
+        """Each output token with the source word of the highest weight.
 
-        A word is what stands between white space. Its tokens count together.
+        Words are separated by white space. The weights of their tokens add up.
 
         Args:
             source: the source text.
@@ -48,14 +48,14 @@ class Alignment:
         words: list[str] = []
         word_of_character: list[int] = []
         for number, piece in enumerate(re.split(r"(\s)", source)):
-            if number % 2 == 0:  # white space goes with the word before
+            if number % 2 == 0:  # white space belongs to the word before
                 words.append(piece)
             word_of_character += [len(words) - 1] * len(piece)
         sums = self.weights.new_zeros(len(self.weights), max(len(words), 1))
-        for place, (first, behind) in enumerate(self.source_spans):
-            if first < behind:
+        for index, (start, end) in enumerate(self.source_spans):
+            if start < end:
                 # Some tokens begin with the space before their word.
-                sums[:, word_of_character[behind - 1]] += self.weights[:, place]
+                sums[:, word_of_character[end - 1]] += self.weights[:, index]
         return [
             (token, words[int(word)])
             for token, word in zip(self.target_tokens, sums.argmax(-1), strict=True)
@@ -68,19 +68,19 @@ class Generated:
 
     Attributes:
         text: as `Seq2Seq.generate` gives it.
-        tokens: ids behind the start token, up to the end token.
-        score: the sum of the token scores over ``length ** length_penalty``; the length counts the
-            tokens that were not given as a prefix. Minus infinity for an output that there is not:
-            a beam search found fewer than were asked for. Of a source that was decoded in pieces,
-            the mean of their scores, weighted by their tokens. nan where it was not asked for.
-        token_scores: log-probability of each token, after all rules and filters; 0 of tokens that
-            were given. Empty where scores were not asked for.
+        tokens: ids after the start token, up to the end token.
+        score: the sum of the token scores over ``length ** length_penalty``, where the length
+            excludes the prefix. Minus infinity for a missing output, where a beam search has fewer
+            than `num_return_sequences`. For a source decoded in chunks, the mean of their scores,
+            weighted by their tokens. nan without scores.
+        token_scores: log-probability of each token, after all processing and filters; 0 within the
+            prefix. Empty without scores.
         at_limit: whether the length limit cut it off.
-        steps: steps of the model that it took. Drafts write several tokens in one; it counts those
-            that were done again for a near tie, too.
-        source_cut: whether the source was longer than the model reads and lost its end.
-        chunks: in how many pieces the source was decoded.
-        alignment: which source tokens its tokens came from; None: not asked for.
+        steps: steps of the model that it took. A speculative step may write several tokens; steps
+            repeated for a near tie count, too.
+        source_cut: whether the source was truncated to what the model reads.
+        chunks: number of chunks in which the source was decoded.
+        alignment: the source tokens that its tokens came from; None if not requested.
     """
 
     text: str

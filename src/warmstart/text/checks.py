@@ -1,12 +1,14 @@
 """Checks of texts and token ids, before a model sees them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from transformers import PreTrainedTokenizerBase
 
-from warmstart.errors import TextError, UsageError
+from warmstart.errors import CompositionError, TextError, UsageError
+from warmstart.text.tokenizer_pair import TokenizerPair, tokens_beyond
 
-__all__ = ["check_ids", "check_texts"]
+__all__ = ["check_ids", "check_texts", "check_vocabularies"]
 
 
 def check_texts(texts: Sequence[str], what: str) -> None:
@@ -54,4 +56,35 @@ def check_ids(
                 number,
                 f"holds the token {tokenizer.convert_ids_to_tokens(token)}, for which the model "
                 "has no vector; take it out of the text.",
+            )
+
+
+def check_vocabularies(pair: TokenizerPair, source_rows: int, target_rows: int) -> None:
+    """Rejects tokenizers with ids that the model has no vector for.
+
+    Special tokens may lack one (those of images in Gemma 3's text models): no text has them.
+
+    Args:
+        pair: the tokenizers.
+        source_rows: of the source embedding.
+        target_rows: of the target embedding.
+
+    Raises:
+        CompositionError: naming the tokenizer.
+    """
+    for whose, tokenizer, rows in (
+        ("source", pair.source, source_rows),
+        ("target", pair.target, target_rows),
+    ):
+        beyond = tokens_beyond(tokenizer, rows)
+        if not all(special for _, special in beyond.values()):
+            raise CompositionError(
+                f"The {whose} tokenizer has {len(tokenizer)} tokens, but the {whose} embedding "
+                f"only {rows} rows; the tokenizer belongs to another checkpoint."
+            )
+    for role, token in asdict(pair.special).items():
+        if not 0 <= token < target_rows:
+            raise CompositionError(
+                f"The target's {role} token is {token}, but the target embedding has "
+                f"{target_rows} rows; correct it in generation_config.json or in the tokenizer."
             )

@@ -1,4 +1,4 @@
-"""Where sentences end in running text: by rule, in scripts that mark their ends."""
+"""Ends of sentences in running text, by rule, in scripts that mark them."""
 
 import re
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ _ABBREVIATION: Final = re.compile(
     + r"|[A-Za-z]|(?:[A-Z]\.)+[A-Z])\.$",
     re.IGNORECASE,
 )
-# Before what may begin a sentence; the marks of Chinese and Japanese, whose sentences touch; and
-# those of Arabic, Urdu and the scripts of India, which have no capitals.
+# Marks before a possible beginning of a sentence; those of Chinese and Japanese, which need no
+# space; and those of Arabic, Urdu and the scripts of India, which have no capitals.
 _END: Final = re.compile(
     r"[.!?…][\"'”’»)\]]*(?=\s+[\"'“‘«(\[]?([^\W_]))"
     r"|[。！？][”’」』）]*+(?!\Z)"
     r"|[।؟۔](?=\s)"
 )
-_LOOK_BACK: Final = 40  # characters in which an abbreviation stands
+_LOOK_BACK: Final = 40  # characters that may contain an abbreviation
 
 
 def sentence_ends(text: str) -> Iterator[int]:
-    """The places behind each end of a sentence, but for the end of the text.
+    """Yields the index after each end of a sentence, but for the end of the text.
 
     Sentences end in ``.``, ``!`` or ``?`` before a digit or a letter that is not lower case, but
     not after an abbreviation; and in the marks of other scripts.

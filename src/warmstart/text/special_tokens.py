@@ -19,8 +19,8 @@ class SpecialTokens:
     """
 
     start: int  # the decoder's first input
-    end: int  # the last token it writes
-    pad: int  # fills rectangles of finished outputs; never looked at
+    end: int  # the last token of an output
+    pad: int  # pads finished outputs; never used
 
 
 def resolve_special_tokens(
@@ -30,9 +30,10 @@ def resolve_special_tokens(
 
     A tokenizer with a classification token frames its texts with it and the separator (BERT's
     [CLS] and [SEP], RoBERTa's <s> and </s>). Others have a beginning and an end of text (Llama's
-    <s> and </s>), or one token for both (GPT-2's <|endoftext|>, OPT's </s>). What the tokenizer
-    does not say the config may: Qwen's has no beginning, its config names <|endoftext|>. A chat
-    checkpoint's config lists several ends; the tokenizer's, which closes a turn, is the one.
+    <s> and </s>), or one token for both (GPT-2's <|endoftext|>, OPT's </s>). If the tokenizer
+    lacks one, the config may have it: Qwen's tokenizer has no beginning, its config names
+    <|endoftext|>. A chat checkpoint's config lists several ends; the tokenizer's, which closes a
+    turn, is taken.
 
     Args:
         tokenizer: the target's.
@@ -62,6 +63,6 @@ def _first(*candidates: Any) -> int | None:
     for candidate in candidates:
         if isinstance(candidate, list):  # several end tokens: the first is the one written
             candidate = candidate[0] if candidate else None
-        if candidate is not None and int(candidate) >= 0:  # some configs say -1 for none
+        if candidate is not None and int(candidate) >= 0:  # some configs have -1 for None
             return int(candidate)
     return None

@@ -21,7 +21,7 @@ __all__ = [
     "tokens_beyond",
 ]
 
-TARGET_FOLDER = "decoder_tokenizer"  # inside a model folder, where the two differ
+TARGET_FOLDER = "decoder_tokenizer"  # inside a model folder, if the two differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Encoded:
 
     Attributes:
         rows: ids of each text.
-        cut: which of them were longer than allowed and were cut.
+        cut: indices of those that were truncated.
     """
 
     rows: list[list[int]]
@@ -38,7 +38,7 @@ class Encoded:
 
     @property
     def truncated(self) -> int:
-        """How many texts were cut."""
+        """Number of texts that were truncated."""
         return len(self.cut)
 
 
@@ -47,8 +47,8 @@ class TokenizerPair:
     """The tokenizers of a model and the special tokens of its targets.
 
     Attributes:
-        source: tokenizer of what the model reads.
-        target: tokenizer of what it writes; the same object where they do not differ.
+        source: tokenizer of sources.
+        target: tokenizer of targets; the same object if they do not differ.
         special: start, end and pad of the target.
         target_start: tokens that each target begins with, after the start token (BART: <s>).
     """
@@ -77,7 +77,7 @@ class TokenizerPair:
 
         Args:
             texts: the sources.
-            max_length: tokens, special ones included; longer sources are cut. None: any length.
+            max_length: tokens, special ones included; longer sources are truncated. None: any.
         """
         rows = _ids(self.source, texts, special=True)
         long = (
@@ -88,24 +88,23 @@ class TokenizerPair:
             cut = _cut_ids(self.source, [texts[i] for i in long], max_length)
             for i, row in zip(long, cut, strict=True):
                 rows[i] = row
-        # A tokenizer without special tokens makes nothing of an empty text, and attention needs
-        # something to look at.
+        # Without special tokens, an empty text has no token, but attention needs one.
         filler = _filler(self.source, self.special)
         return Encoded([row or [filler] for row in rows], tuple(long))
 
     def count_sources(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each source has, special ones included and nothing cut."""
+        """Tokens of each source, special ones included and nothing truncated."""
         return [len(row) for row in _ids(self.source, texts, special=True)]
 
     def source_spans(self, text: str, tokens: Sequence[int]) -> list[tuple[int, int]]:
-        """Where each token of a source stands in its text, first character and the one after.
+        """The span of each token in a source's text: first character, and the one after the last.
 
         Args:
             text: the source.
-            tokens: what `encode_sources` gave for it.
+            tokens: of the source, from `encode_sources`.
 
         Returns:
-            Nothing where the tokenizer does not know, or the tokens are of no text.
+            Empty if the tokenizer has no spans, or the tokens are of another text.
         """
         if not self.source.is_fast:
             return []
@@ -117,7 +116,7 @@ class TokenizerPair:
 
         Args:
             texts: the targets.
-            max_length: tokens, the end token included; longer targets are cut and still ended.
+            max_length: tokens, the end token included, which truncated targets have, too.
         """
         rows = [
             [*self.target_start, *row]
@@ -140,8 +139,8 @@ class TokenizerPair:
     def save(self, folder: Path) -> None:
         """Writes the source tokenizer to a folder, and the target's beneath it if they differ."""
         for tokenizer in (self.source, self.target):
-            # A limit of somebody else's call stays in the tokenizer until the next one, and would
-            # be saved as its own.
+            # A limit from a caller's own use stays in the tokenizer until the next call, and would
+            # be saved.
             _ids(tokenizer, [""], special=True)
         self.source.save_pretrained(folder)
         if self.target is not self.source:
@@ -166,7 +165,7 @@ def tokens_beyond(tokenizer: PreTrainedTokenizerBase, rows: int) -> dict[int, tu
 
 
 def _same_rules(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase) -> bool:
-    """Whether two tokenizers of one vocabulary cut texts alike: one may turn to lower case."""
+    """Whether two tokenizers of one vocabulary split texts equally: one may lower the case."""
     if a is b:
         return True
     ours, others = (getattr(tokenizer, "backend_tokenizer", None) for tokenizer in (a, b))
@@ -184,7 +183,7 @@ def _ids(
 ) -> list[list[int]]:
     if not texts:
         return []
-    # Some tokenizers cut the two languages of a translation model in two ways (Marian).
+    # Some tokenizers split the two languages of a translation model differently (Marian).
     with _alone(tokenizer):
         encoded = (
             tokenizer(text_target=list(texts), add_special_tokens=special, verbose=False)
@@ -197,7 +196,7 @@ def _ids(
 def _cut_ids(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_length: int
 ) -> list[list[int]]:
-    """Ids of texts that are cut, with the special tokens at both ends."""
+    """Ids of truncated texts, with the special tokens at both ends."""
     if tokenizer.is_fast:
         return [list(encoding.ids) for encoding in _cut(tokenizer, texts, max_length)]
     with _alone(tokenizer):
@@ -221,10 +220,10 @@ def _cut(
 
 
 def _alone(tokenizer: PreTrainedTokenizerBase) -> AbstractContextManager[object]:
-    """Keeps other threads away from a tokenizer that changes during a call.
+    """Excludes other threads while a tokenizer changes during a call.
 
-    Those in Python may (Marian's changes languages), and threads take turns in Python anyway. Fast
-    ones change only where targets are framed in another way than sources.
+    Those in Python may (Marian's switches languages), and threads take turns in Python anyway. Fast
+    ones change only if targets are framed in another way than sources.
     """
     changes = not tokenizer.is_fast or hasattr(tokenizer, "_switch_to_target_mode")
     return _changing if changes else nullcontext()

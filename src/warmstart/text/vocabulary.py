@@ -1,4 +1,4 @@
-"""Putting one tokenizer's vocabulary in the place of another's."""
+"""Replacing one tokenizer's vocabulary with another's."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["kept_rows", "with_vocabulary"]
 def kept_rows(
     old: PreTrainedTokenizerBase, new: PreTrainedTokenizerBase, rows: int, old_rows: int
 ) -> Tensor:
-    """Where each row of a new embedding is in the old one: rows of tokens that both know.
+    """The old row of each row of a new embedding, for tokens that both vocabularies have.
 
     Tokens are compared by their text as the tokenizers spell it ("the", "##ing", "Ġthe").
 
@@ -24,13 +24,13 @@ def kept_rows(
         old_rows: of the old one.
 
     Returns:
-        The old row of each new one, -1 for a token that the old tokenizer does not know.
+        The old row of each new one, -1 for a token that the old tokenizer does not have.
         Shape: [rows]
     """
     known = old.get_vocab()
     kept = torch.full((rows,), -1)
     for token, row in new.get_vocab().items():
-        # A tokenizer may know tokens that its checkpoint has no row for.
+        # A tokenizer may have tokens without a row in its checkpoint.
         if row < rows and known.get(token, old_rows) < old_rows:
             kept[row] = known[token]
     return kept
