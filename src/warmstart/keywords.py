@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, get_type_hints, overload
 
 from warmstart.errors import UsageError, did_you_mean
 
@@ -112,7 +112,11 @@ def _signed(
     wrapper: Callable[..., R], leading: Iterable[inspect.Parameter], settings: type
 ) -> Callable[..., R]:
     """Shows the fields of the dataclass in the signature of a function."""
-    parameters = inspect.signature(settings).parameters.values()
+    plain = get_type_hints(settings)  # without ranges and checks, which are noise in a signature
+    parameters = [
+        parameter.replace(annotation=plain.get(parameter.name, parameter.annotation))
+        for parameter in inspect.signature(settings).parameters.values()
+    ]
     wrapper.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*leading, *parameters], return_annotation=inspect.signature(wrapper).return_annotation
     )
