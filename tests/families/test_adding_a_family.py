@@ -18,7 +18,7 @@ from warmstart.model.config import StackConfig
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "add-a-family.md").read_text(encoding="utf-8")
-NAME = "starcoder2"
+NAME = "stablelm"
 # What "the parity tests run over every entry" stands for.
 PROOF: tuple[Callable[..., None], ...] = (
     parity.test_logits_of_sequences_one_by_one,
@@ -37,7 +37,7 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Family:
     file, entry = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     module: dict[str, Any] = {}
     exec(compile(file, f"{NAME}.py", "exec"), module)
-    family: Family = module["STARCODER2"]
+    family: Family = module["STABLELM"]
     monkeypatch.setattr(catalogue, "FAMILIES", (*catalogue.FAMILIES, family))
     added: dict[str, Any] = eval(f"{{{entry}}}", vars(tiny_decoders))
     monkeypatch.setattr(tiny, "_OTHERS", {**tiny._OTHERS, **added})

@@ -176,7 +176,7 @@ def test_modernbert_with_one_base_for_all_layers() -> None:
     [
         ("modernbert", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "only 'default'"),
         ("modernbert", {"layer_types": ["full_attention"]}, "name 1 layers"),
-        ("eurobert", {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "by 'yarn'"),
+        ("eurobert", {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "by 'dynamic'"),
         ("electra", {"position_embedding_type": "relative_key"}, "'relative_key'"),
         ("distilbert", {"activation": "tanh"}, "activation is 'tanh'"),
         ("mpnet", {"relative_attention_num_buckets": 64}, "num_buckets is 64"),
@@ -198,7 +198,7 @@ def test_what_cannot_be_expressed_is_refused(
     [
         ("deberta-v2", "relative positions"),
         ("deberta", "relative positions"),
-        ("bloom", "ALiBi"),
+        ("albert", "one layer's weights"),
         ("longformer", "global tokens"),
     ],
 )

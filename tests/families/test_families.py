@@ -33,7 +33,7 @@ def test_classes_exist_in_transformers(family: Family) -> None:
         assert name is None or hasattr(transformers, name)
     # Those that transformers can have as encoder and as decoder are tested as both against it.
     assert (None not in (family.encoder_class, family.decoder_class)) == (
-        family.name in (*ENCODER_FAMILIES, "electra")
+        family.name in (*ENCODER_FAMILIES, "electra", "ernie", "data2vec-text")
     )
     for model_type in family.model_types:
         assert model_type in transformers.CONFIG_MAPPING

@@ -86,6 +86,55 @@ WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
             "global_attn_every_n_layers": 2,
         },
     ),
+    "yarn": ("llama", {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}),
+    "yarn, all of its options": (
+        "mistral",
+        {
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 5e5,
+                "factor": 8.0,
+                "original_max_position_embeddings": 32,
+                "beta_fast": 16.0,
+                "beta_slow": 2.0,
+                "mscale": 1.0,
+                "mscale_all_dim": 0.5,
+                "truncate": False,
+            }
+        },
+    ),
+    "yarn, an amplitude": (
+        "qwen3",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "attention_factor": 1.25}},
+    ),
+    "yarn, part of a head": (
+        "gpt_neox",
+        {"rope_scaling": {"rope_type": "yarn", "factor": 4.0}, "rotary_pct": 0.5},
+    ),
+    "longrope": (
+        "phi3",
+        {
+            "original_max_position_embeddings": 32,
+            "rope_scaling": {
+                "type": "longrope",
+                "short_factor": [1.0, 1.1, 1.2, 1.5],
+                "long_factor": [2.0, 3.0, 4.0, 5.0],
+            },
+        },
+    ),
+    "olmo3, yarn": (
+        "olmo3",
+        {
+            "rope_theta": 5e5,
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 8.0,
+                "original_max_position_embeddings": 32,
+            },
+        },
+    ),
+    "ministral3, nothing": ("ministral3", {}),
+    "smollm3, nothing": ("smollm3", {}),
     "qwen2, use_sliding_window": (
         "qwen2",
         {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 5},
@@ -112,18 +161,19 @@ def test_frequencies_are_transformers(name: str) -> None:
     given = {"model_type": model_type, **SIZES, **values}
     config = transformers.AutoConfig.for_model(**given)
     torch.manual_seed(0)
-    theirs = dict(transformers.AutoModel.from_config(config).rotary_emb.named_buffers())
+    module = transformers.AutoModel.from_config(config).rotary_emb
+    theirs = dict(module.named_buffers())
     stack = stack_of(given)
     assert stack.rotary is not None
     kinds = {"inv_freq": False}
     if "inv_freq" not in theirs:
         kinds = {"full_attention_inv_freq": False, "sliding_attention_inv_freq": True}
     for key, local in kinds.items():
-        cosines, _ = rotation(
-            stack.rotary, stack.attention.head_size, torch.tensor([3]), local=local
-        )
-        half = cosines.flatten()[: len(theirs[key])]
-        torch.testing.assert_close(half, (3 * theirs[key]).cos(), rtol=0, atol=1e-6)
+        angles = rotation(stack.rotary, stack.attention.head_size, torch.tensor([3]), local=local)
+        half = angles.cosines.flatten()[: len(theirs[key])]
+        amplitude = getattr(module, key.replace("inv_freq", "attention_scaling"))
+        expected = (3 * theirs[key]).cos() * amplitude
+        torch.testing.assert_close(half, expected, rtol=0, atol=1e-6)
 
 
 def test_values() -> None:
@@ -139,12 +189,38 @@ def test_values() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["yarn", "dynamic", "longrope", "proportional"])
+@pytest.mark.parametrize("kind", ["dynamic", "proportional"])
 @pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
 def test_other_scaling_is_refused(kind: str, key: str) -> None:
     config = {"model_type": "qwen2", **SIZES, key: {"rope_type": kind, "factor": 4.0}}
-    with pytest.raises(CheckpointError, match=f"by '{kind}'.*'default', 'linear' and 'llama3'"):
+    with pytest.raises(CheckpointError, match=f"by '{kind}'.*'default', 'linear', 'llama3'"):
         stack_of(config)
+
+
+def test_longrope_serves_the_original_context_alone() -> None:
+    """Beyond it there are other factors, which would change in the middle of a decoding."""
+    model_type, values = WRITTEN["longrope"]
+    stack = stack_of({"model_type": model_type, **SIZES, **values})
+    assert SIZES["max_position_embeddings"] == 256
+    assert stack.position_limit == 32
+    short = {**values["rope_scaling"], "short_factor": [1.0]}
+    with pytest.raises(CheckpointError, match="short_factor is not a list of 4 numbers"):
+        stack_of({"model_type": model_type, **SIZES, **values, "rope_scaling": short})
+
+
+@pytest.mark.parametrize("beta", [0.1, None])
+def test_ministral_serves_the_context_that_its_queries_are_not_scaled_for(
+    beta: float | None,
+) -> None:
+    positions = {
+        "rope_type": "yarn",
+        "rope_theta": 100.0,
+        "factor": 4.0,
+        "original_max_position_embeddings": 64,
+        "llama_4_scaling_beta": beta,
+    }
+    stack = stack_of({"model_type": "ministral3", **SIZES, "rope_parameters": positions})
+    assert stack.position_limit == (256 if beta is None else 64)
 
 
 def test_scaling_without_its_values_is_refused() -> None:

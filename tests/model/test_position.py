@@ -66,9 +66,9 @@ def test_rotation(name: str) -> None:
     # Angles of thousands of radians are exact to some 1e-4 in float32, whoever computes them.
     torch.testing.assert_close(rotate(q, angles), their_q[0].transpose(0, 1), rtol=0, atol=2e-3)
     torch.testing.assert_close(rotate(k, angles), their_k[0].transpose(0, 1), rtol=0, atol=2e-3)
-    near = [part[:4] for part in angles]
+    near = angles._replace(cosines=angles.cosines[:4], sines=angles.sines[:4])
     torch.testing.assert_close(
-        rotate(q[:4], (near[0], near[1])), their_q[0].transpose(0, 1)[:4], rtol=0, atol=1e-5
+        rotate(q[:4], near), their_q[0].transpose(0, 1)[:4], rtol=0, atol=1e-5
     )
 
 

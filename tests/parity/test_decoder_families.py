@@ -13,6 +13,7 @@ from tests.support import tiny_decoders
 from tests.support.tiny import SENTENCES, Checkpoints, config_of, perturb, pretrained, tokenizer_of
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.models.bloom import modeling_bloom
 
 from warmstart.composition.composition_options import CrossAttentionStart
 from warmstart.model.encoder_decoder import EncoderDecoder
@@ -393,9 +394,31 @@ def states_that_see_everything(reference: PreTrainedModel, row: list[int]) -> Te
     masks: Any = mask(window)
     if getattr(config, "layer_types", None) is not None:  # such a model takes a mask for each kind
         masks = {"full_attention": mask(None), "sliding_attention": mask(window)}
+    if config.model_type == "bloom":
+        return bloom_states_that_see_everything(reference, row)
+    if config.model_type == "gpt_neo":  # its own masks are buffers
+        for block, kind in zip(reference.transformer.h, config.attention_layers, strict=True):
+            reach = config.window_size if kind == "local" else config.max_position_embeddings
+            places = torch.arange(config.max_position_embeddings)
+            block.attn.attention.bias = (places[:, None] - places).abs()[None, None] < reach
+        masks = mask(None)
     states: Tensor = reference.base_model(
-        input_ids=torch.tensor([row]), attention_mask=masks, position_ids=places[None]
+        input_ids=torch.tensor([row]), attention_mask=masks, position_ids=places[None, : len(row)]
     ).last_hidden_state
+    return states[0]
+
+
+def bloom_states_that_see_everything(reference: PreTrainedModel, row: list[int]) -> Tensor:
+    """With a penalty for keys ahead, too, in place of the growing bias that they would have."""
+    places = torch.arange(len(row))
+    ones = torch.ones(1, len(row), dtype=torch.long)
+    rising_H1L = modeling_bloom.build_alibi_tensor(ones, reference.config.n_head, torch.float32)
+    slopes_H11 = rising_H1L[:, :, 1:2]
+    distances = (places[:, None] - places).abs()
+    bias_HLL = -slopes_H11 * distances - rising_H1L  # the latter is added by the model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modeling_bloom, "create_causal_mask", lambda **_: bias_HLL[None])
+        states: Tensor = reference.base_model(torch.tensor([row])).last_hidden_state
     return states[0]
 
 

@@ -259,13 +259,20 @@ def test_transformers_holds_it_as_encoder(
     assert_same(back.model.state_dict(), model.model.state_dict())
 
 
-@pytest.mark.parametrize("encoder", ["bert", "electra", "distilbert", "modernbert"])
-def test_transformers_holds_electra_as_decoder(
-    encoder: str, checkpoints: Checkpoints, tmp_path: Path
+@pytest.mark.parametrize(
+    ("encoder", "decoder"),
+    [
+        *((encoder, "electra") for encoder in ("bert", "electra", "distilbert", "modernbert")),
+        ("ernie", "ernie"),
+        ("bert", "data2vec-text"),
+    ],
+)
+def test_transformers_holds_it_as_decoder(
+    encoder: str, decoder: str, checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
-    model = Seq2Seq.warm_start(encoder=checkpoints(encoder), decoder=checkpoints("electra", seed=1))
+    model = Seq2Seq.warm_start(encoder=checkpoints(encoder), decoder=checkpoints(decoder, seed=1))
     reference = save_for_reference(model, tmp_path / "model")
-    assert isinstance(reference.decoder, transformers.ElectraForCausalLM)
+    assert type(reference.decoder).__name__ == family_named(decoder).decoder_class
     sources, targets = examples(model)
     torch.testing.assert_close(
         logits_of(model.model, sources, targets),

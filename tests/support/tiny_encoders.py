@@ -20,6 +20,16 @@ _BASES = {
 }
 
 FAMILIES: dict[str, TinyFamily] = {
+    "ernie": TinyFamily(
+        config=maker("ernie", use_task_id=True),
+        model=transformers.ErnieForMaskedLM,
+        tokenizer="bert",
+    ),
+    "data2vec-text": TinyFamily(
+        config=maker("data2vec-text", max_position_embeddings=66),
+        model=transformers.Data2VecTextForMaskedLM,
+        tokenizer="roberta",
+    ),
     "electra": TinyFamily(
         config=maker("electra", embedding_size=lambda width: width // 2),
         model=transformers.ElectraForMaskedLM,

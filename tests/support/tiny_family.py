@@ -63,6 +63,8 @@ def maker(model_type: str, *, keys: Mapping[str, str] | None = None, **values: A
             "intermediate_size": 2 * hidden_size,
             "max_position_embeddings": 64,
         }
+        if rest.pop("local_layers", False):  # GPT-Neo's way
+            rest["attention_types"] = [[["global", "local"], layers // 2]]
         named = {(keys or {}).get(key, key): value for key, value in sizes.items()}
         config: PreTrainedConfig = transformers.AutoConfig.for_model(
             model_type, **{**named, **rest, **ids}

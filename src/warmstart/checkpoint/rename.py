@@ -30,8 +30,10 @@ class Rule:
         ours: our module.
         transpose: whether their weight is stored as [in, out].
         rows: rows of each of several modules, if they differ; default: equal parts.
-        heads: number of heads, if their rows are grouped by head: its query, key and value
-            (GPT-NeoX); ours are all queries, all keys, all values. 0: the same order as ours.
+        heads: number of key/value heads, if their rows are grouped by these: its queries, its key
+            and its value (GPT-NeoX, Falcon); ours are all queries, all keys, all values. 0: the
+            same order as ours.
+        queries: query heads of each key/value head, where rows are grouped.
         leading_axis: whether theirs has a leading axis of size 1 (BART's bias of the head).
     """
 
@@ -40,6 +42,7 @@ class Rule:
     transpose: bool = False
     rows: tuple[int, ...] | None = None
     heads: int = 0
+    queries: int = 1
     leading_axis: bool = False
 
 
@@ -51,6 +54,7 @@ class Location:
     transpose: bool
     rows: tuple[int, ...] | None
     heads: int = 0
+    queries: int = 1
     leading_axis: bool = False
 
     def shapes(self, ours: Shape) -> tuple[Shape, ...]:
@@ -95,6 +99,7 @@ def locate(ours: str, rules: Iterable[Rule]) -> Location:
             transpose=rule.transpose and kind == "weight",
             rows=rule.rows,
             heads=rule.heads,
+            queries=rule.queries,
             leading_axis=rule.leading_axis,
         )
     raise AssertionError(f"no rule names {ours}")
@@ -160,7 +165,7 @@ def to_ours(location: Location, tensors: "Sequence[Tensor]") -> "Tensor":
     if location.transpose:
         tensors = [tensor.T for tensor in tensors]
     if location.heads:
-        tensors = [_regrouped(tensor, location.heads, 3) for tensor in tensors]
+        tensors = [_ungrouped(tensor, location.heads, location.queries) for tensor in tensors]
     if len(tensors) == 1:
         return tensors[0]
     import torch
@@ -172,7 +177,7 @@ def to_theirs(location: Location, tensor: "Tensor") -> "dict[str, Tensor]":
     """Their tensors from one of ours: the inverse of `to_ours`."""
     rows = list(location.rows_of_each(tensor.shape[0]))
     if location.heads:
-        tensor = _regrouped(tensor, 3, location.heads)
+        tensor = _grouped(tensor, location.heads, location.queries)
     pieces = tensor.split(rows)
     return {
         name: _in_their_layout(location, piece).contiguous()
@@ -186,10 +191,25 @@ def _in_their_layout(location: Location, piece: "Tensor") -> "Tensor":
     return piece.T if location.transpose else piece
 
 
-def _regrouped(tensor: "Tensor", outer: int, inner: int) -> "Tensor":
-    """Rows in `outer` groups of `inner` parts, regrouped into `inner` groups of `outer` parts."""
-    parts: Tensor = tensor.unflatten(0, (outer, inner, -1))
-    return parts.transpose(0, 1).flatten(0, 2)
+def _ungrouped(tensor: "Tensor", heads: int, queries: int) -> "Tensor":
+    """Rows by key/value head: queries, key, value -> all queries, all keys, all values."""
+    import torch
+
+    by_head = tensor.unflatten(0, (heads, queries + 2, -1))
+    return torch.cat([part.flatten(0, 2) for part in by_head.split((queries, 1, 1), dim=1)])
+
+
+def _grouped(tensor: "Tensor", heads: int, queries: int) -> "Tensor":
+    """The inverse of `_ungrouped`."""
+    import torch
+
+    size = tensor.shape[0] // (queries + 2)
+    parts = tensor.split((queries * size, size, size))
+    by_head = [
+        part.unflatten(0, (heads, count, -1))
+        for part, count in zip(parts, (queries, 1, 1), strict=True)
+    ]
+    return torch.cat(by_head, dim=1).flatten(0, 2)
 
 
 def _layer(pattern: str, name: str) -> str | None:

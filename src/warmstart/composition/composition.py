@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from warmstart.checkpoint.rename import Rule
+from warmstart.checkpoint.rename import Rule, locate
 from warmstart.composition.composition_options import CrossAttentionStart, LmHead, Share, shares
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of, seq2seq_family_of
@@ -197,6 +197,13 @@ class Composition:
         return stack
 
 
+def _has_two_biases(family: Family, stack: StackConfig) -> bool:
+    """Whether the head's bias is in another module than its weight, which has one too (BERT)."""
+    rules = family.rules(stack)
+    [bias], [weight] = (locate(f"head.{kind}", rules).names for kind in ("bias", "weight"))
+    return bias.removesuffix("bias") != weight.removesuffix("weight")
+
+
 def configure(composition: Composition) -> EncoderDecoderConfig:
     """Turns two pre-trained architectures into an encoder and a decoder that reads from it.
 
@@ -213,14 +220,14 @@ def configure(composition: Composition) -> EncoderDecoderConfig:
     decoder = replace(family.stack(composition.decoder), causal=True)
     head = family.head(composition.decoder)
     if composition.lm_head == "tied":
-        head = HeadConfig(tied=True, soft_cap=head.soft_cap)
+        head = HeadConfig(tied=True, scale=head.scale, soft_cap=head.soft_cap)
         if decoder.embedding.size != decoder.hidden_size:
             raise CompositionError(
                 f"lm_head='tied' needs word vectors of the decoder's width, but they are "
                 f"{decoder.embedding.size} wide and the decoder {decoder.hidden_size}; "
                 "use lm_head='checkpoint'."
             )
-    elif head.bias and not head.tied:
+    elif head.bias and not head.tied and _has_two_biases(family, decoder):
         # Such files hold two biases, and which of them counts depends on their writer.
         raise CompositionError(
             f"The decoder's config has tie_word_embeddings false; a {family.name} head that is not "

@@ -49,6 +49,8 @@ def choose_layers(config: Config, choice: int | Sequence[int], whose: str) -> tu
             "full_attention" if stack.window(layer) is None else "sliding_attention"
             for layer in layers
         ]
+    for key, values in family.by_layer(config).items():
+        chosen[key] = [values[layer] for layer in layers]
     return chosen, layers
 
 

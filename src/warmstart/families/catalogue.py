@@ -6,22 +6,34 @@ from warmstart.errors import CheckpointError
 from warmstart.families.bart import BART
 from warmstart.families.bert import BERT
 from warmstart.families.bert_generation import BERT_GENERATION
+from warmstart.families.bloom import BLOOM
+from warmstart.families.data2vec_text import DATA2VEC_TEXT
 from warmstart.families.distilbert import DISTILBERT
 from warmstart.families.electra import ELECTRA
+from warmstart.families.ernie import ERNIE
 from warmstart.families.eurobert import EUROBERT
+from warmstart.families.falcon import FALCON
 from warmstart.families.family import Config, Family
 from warmstart.families.gemma import GEMMA, GEMMA2, GEMMA3
 from warmstart.families.gpt2 import GPT2
+from warmstart.families.gpt_neo import GPT_NEO
 from warmstart.families.gpt_neox import GPT_NEOX
+from warmstart.families.gptj import GPTJ
+from warmstart.families.granite import GRANITE
 from warmstart.families.llama import LLAMA, MISTRAL, QWEN2, QWEN3
 from warmstart.families.marian import MARIAN
+from warmstart.families.ministral3 import MINISTRAL3
 from warmstart.families.modernbert import MODERNBERT
 from warmstart.families.modernbert_decoder import MODERNBERT_DECODER
 from warmstart.families.mpnet import MPNET
 from warmstart.families.nomic_bert import NOMIC_BERT
+from warmstart.families.olmo import OLMO2, OLMO3
 from warmstart.families.opt import OPT
+from warmstart.families.phi3 import PHI3
 from warmstart.families.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from warmstart.families.seq2seq_family import Seq2SeqFamily
+from warmstart.families.smollm3 import SMOLLM3
+from warmstart.families.starcoder2 import STARCODER2
 from warmstart.families.t5 import MT5, T5
 from warmstart.families.t5gemma import T5GEMMA
 
@@ -46,7 +58,11 @@ FAMILIES: tuple[Family, ...] = (
     MPNET,
     NOMIC_BERT,
     EUROBERT,
+    ERNIE,
+    DATA2VEC_TEXT,
     GPT2,
+    GPT_NEO,
+    GPTJ,
     GPT_NEOX,
     OPT,
     LLAMA,
@@ -57,6 +73,15 @@ FAMILIES: tuple[Family, ...] = (
     GEMMA2,
     GEMMA3,
     MODERNBERT_DECODER,
+    MINISTRAL3,
+    PHI3,
+    GRANITE,
+    SMOLLM3,
+    OLMO2,
+    OLMO3,
+    STARCODER2,
+    FALCON,
+    BLOOM,
 )
 SEQ2SEQ_FAMILIES: tuple[Seq2SeqFamily, ...] = (T5, MT5, BART, MARIAN, T5GEMMA)
 _MIXTURE = "its feed-forward layers are mixtures of experts, and the stack has one feed-forward"
@@ -65,14 +90,12 @@ _DISENTANGLED = (
     "its attention multiplies queries and keys with relative positions, pair by pair, which no "
     "position kind of the stack does"
 )
-_ALIBI = "its positions are a penalty that grows with distance (ALiBi), which the stack lacks"
 # Known and left out: why, and the model types.
 _LEFT_OUT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("one layer's weights serve all of its layers", ("albert",)),
-    (_ALIBI, ("bloom", "mpt")),
     (_DISENTANGLED, ("deberta", "deberta-v2", "xlnet")),
     (
-        "it reads images too; a text-only one, saved as 'gemma3_text', can be composed",
+        "it reads images too; one saved as 'gemma3_text', such as the 1B, can be composed",
         ("gemma3",),
     ),
     ("its global tokens have separate projections", ("longformer",)),
@@ -229,6 +252,6 @@ def _reason(config: Config, model_type: str) -> str | None:
 
 def _exists(model_type: str) -> bool:
     """Whether transformers has such a type, so that it is not a typo of another."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return model_type in CONFIG_MAPPING_NAMES
+    return model_type in CONFIG_MAPPING

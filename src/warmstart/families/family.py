@@ -24,6 +24,10 @@ _ACTIVATIONS: dict[str, Activation] = {
 _OF_TENSORFLOW = {"gamma": "weight", "beta": "bias"}  # a norm's
 
 
+def _no_lists(config: Config) -> Mapping[str, list[Any]]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One family of checkpoints.
@@ -44,6 +48,7 @@ class Family:
         encoder_class: transformers' class for it as encoder, for config.json.
         decoder_class: the same as decoder with cross-attention; None if it has none.
         layers_key: the config's name of the number of layers.
+        by_layer: config.json -> its lists with a value for each layer, by key.
         positions_skip_pad: whether transformers counts positions past tokens with the pad's id.
     """
 
@@ -62,6 +67,7 @@ class Family:
     encoder_class: str | None = None
     decoder_class: str | None = None
     layers_key: str = "num_hidden_layers"
+    by_layer: Callable[[Config], Mapping[str, list[Any]]] = _no_lists
     positions_skip_pad: bool = False
 
     @property

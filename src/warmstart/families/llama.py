@@ -64,6 +64,7 @@ def llama_stack(config: Config) -> StackConfig:
     """
     hidden_size, heads = field(config, "hidden_size"), field(config, "num_attention_heads")
     bias = field(config, "attention_bias", False)
+    head_size = field(config, "head_dim", hidden_size // heads)
     return StackConfig(
         hidden_size=hidden_size,
         layers=field(config, "num_hidden_layers"),
@@ -71,7 +72,7 @@ def llama_stack(config: Config) -> StackConfig:
         attention=AttentionConfig(
             heads=heads,
             key_value_heads=field(config, "num_key_value_heads", heads),
-            head_size=field(config, "head_dim", hidden_size // heads),
+            head_size=head_size,
             query_key_value_bias=bias,
             output_bias=bias,
             dropout=field(config, "attention_dropout", 0.0),
@@ -85,7 +86,7 @@ def llama_stack(config: Config) -> StackConfig:
         norm=NormConfig(kind="rms", eps=field(config, "rms_norm_eps", 1e-6)),
         norm_order="pre",
         final_norm=True,
-        rotary=rotary(config, limit=field(config, "max_position_embeddings")),
+        rotary=rotary(config, limit=field(config, "max_position_embeddings"), head_size=head_size),
         causal=True,
         initializer_range=field(config, "initializer_range", 0.02),
     )

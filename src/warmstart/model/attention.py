@@ -20,7 +20,7 @@ from warmstart.model.attend import attend_cached, attend_cached_merged, attend_p
 from warmstart.model.cache import CacheView
 from warmstart.model.config import StackConfig
 from warmstart.model.layout import Layout
-from warmstart.model.norm import norm
+from warmstart.model.norm import head_norm
 from warmstart.model.position import Rotation, rotate
 from warmstart.model.sequences import join
 from warmstart.model.sublayer import Sublayer
@@ -44,8 +44,10 @@ class SelfAttention(Sublayer):
             self.config.heads * self.config.head_size, config.hidden_size, self.config.output_bias
         )
         if self.config.query_key_norm is not None:
-            self.query_norm = norm(self.config.query_key_norm, self.config.head_size)
-            self.key_norm = norm(self.config.query_key_norm, self.config.head_size)
+            self.query_norm = head_norm(self.config, self.config.heads)
+            self.key_norm = head_norm(self.config, self.config.key_value_heads)
+        rotates = None if config.rotary is None else config.rotary.layers
+        self.rotates = rotates is None or rotates[layer]
 
     def forward(
         self,
@@ -129,7 +131,7 @@ class SelfAttention(Sublayer):
         q, k, v = qkv.split((heads, kv_heads, kv_heads), dim=-2)
         if self.config.query_key_norm is not None:
             q, k = self.query_norm(q), self.key_norm(k)
-        if rotation is not None:
+        if rotation is not None and self.rotates:
             q, k = rotate(q, rotation), rotate(k, rotation)
         return q, k, v
 
@@ -155,8 +157,8 @@ class CrossAttention(Sublayer):
             self.config.heads * size, config.hidden_size, self.config.output_bias
         )
         if self.config.query_key_norm is not None:
-            self.query_norm = norm(self.config.query_key_norm, size)
-            self.key_norm = norm(self.config.query_key_norm, size)
+            self.query_norm = head_norm(self.config, self.config.heads)
+            self.key_norm = head_norm(self.config, self.config.key_value_heads)
 
     def share_projections(self, attention: SelfAttention) -> None:
         """Uses the projections of self-attention."""

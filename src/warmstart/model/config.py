@@ -18,6 +18,7 @@ __all__ = [
     "FeedForwardConfig",
     "HeadConfig",
     "LearnedPositions",
+    "LinearBias",
     "NormConfig",
     "NormOrder",
     "RelativeBias",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 Activation = Literal["gelu", "gelu_tanh", "silu", "relu"]
-NormOrder = Literal["pre", "post", "sandwich"]
+NormOrder = Literal["pre", "post", "sandwich", "output"]
 CrossAttentionKind = Literal["plain", "gated", "merged"]
 
 
@@ -67,8 +68,10 @@ class SinusoidalPositions:
 class RotaryScaling:
     """How rotary frequencies are stretched for contexts longer than the pre-trained ones."""
 
-    kind: Literal["linear", "llama3"]
-    factor: float  # >= 1
+    kind: Literal["linear", "llama3", "factors"]
+    factor: float = 1.0  # >= 1; linear and llama3 only
+    factors: tuple[float, ...] = ()  # of each frequency; factors only (YaRN, LongRoPE)
+    amplitude: float = 1.0  # of the rotated vectors (YaRN, LongRoPE)
     low_frequency_factor: float = 1.0  # llama3 only
     high_frequency_factor: float = 4.0  # llama3 only
     original_limit: int = 8192  # tokens, llama3 only
@@ -76,11 +79,13 @@ class RotaryScaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotary:
-    """Rotary position embedding (Su et al. 2021), on the first half against the second half."""
+    """Rotary position embedding (Su et al. 2021)."""
 
     theta: float = 10_000.0  # base of the frequencies
     limit: int  # the longest sequence in tokens
     size: int | None = None  # leading values of a head that turn; None: all (GPT-NeoX: a quarter)
+    interleaved: bool = False  # pairs of neighbours; False: of the first and second half
+    layers: tuple[bool, ...] | None = None  # whether each rotates; None: all (SmolLM 3)
     scaling: RotaryScaling | None = None
     local_theta: float | None = None  # base in layers with a window, if another (Gemma 3)
 
@@ -95,6 +100,11 @@ class RelativeBias:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinearBias:
+    """A fixed bias on self-attention's scores, by distance and head (ALiBi, Press et al. 2022)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingConfig:
     """Token ids to vectors."""
 
@@ -103,6 +113,7 @@ class EmbeddingConfig:
     # None: positions enter elsewhere (rotary)
     positions: LearnedPositions | SinusoidalPositions | None = None
     token_types: int = 0  # rows; all tokens are of type 0
+    task_types: int = 0  # rows of a second such table (ERNIE)
     norm: NormConfig | None = None
     scale: float = 1.0  # on the word vectors (Gemma: sqrt of the width)
     projection_bias: bool = True  # of the projection (OPT: False)
@@ -120,6 +131,7 @@ class AttentionConfig:
     scale: float | None = None  # None: head_size ** -0.5
     soft_cap: float | None = None  # scores become soft_cap * tanh(scores / soft_cap)
     query_key_norm: NormConfig | None = None  # over each head's vector (Qwen 3, Gemma 3)
+    joint_query_key_norm: bool = False  # over all heads' vectors together instead (OLMo 2)
     dropout: float = 0.0  # on the attention weights, in training
 
     def __post_init__(self) -> None:
@@ -159,9 +171,11 @@ class StackConfig:
     norm_order: NormOrder = "post"
     first_attention_norm: bool = True  # False: none before the first layer's (ModernBERT)
     parallel_feed_forward: bool = False  # its input is self-attention's input (GPT-NeoX)
+    shared_norm: bool = False  # feed-forward uses self-attention's norm (GPT-J, with the former)
+    residual_scale: float = 1.0  # of each sublayer's output (Granite)
     final_norm: bool = False  # after the last layer
     rotary: Rotary | None = None
-    relative_bias: RelativeBias | None = None
+    relative_bias: RelativeBias | LinearBias | None = None
     windows: tuple[int | None, ...] | None = None  # by layer: see `window`; None: all global
     causal: bool = False
     cross_attention: CrossAttentionKind | None = None  # see `model/attention.py`
@@ -176,6 +190,11 @@ class StackConfig:
             raise CheckpointError(
                 f"The config has {self.layers} layers, but layer_types for {len(self.windows)}; "
                 "restore the checkpoint's original config.json."
+            )
+        if self.rotary is not None and len(self.rotary.layers or ()) not in (0, self.layers):
+            raise CheckpointError(
+                f"The config has {self.layers} layers, but says of {len(self.rotary.layers or ())} "
+                "whether they have rotary positions; restore the checkpoint's original config.json."
             )
 
     def window(self, layer: int) -> int | None:

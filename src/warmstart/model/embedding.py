@@ -25,6 +25,9 @@ class Embedding(nn.Module):
         self.token_type: nn.Embedding | None = None
         if self.config.token_types:
             self.token_type = nn.Embedding(self.config.token_types, size)
+        self.task_type: nn.Embedding | None = None
+        if self.config.task_types:
+            self.task_type = nn.Embedding(self.config.task_types, size)
         self.norm = norm(self.config.norm, size) if self.config.norm is not None else None
         self.projection = (
             nn.Linear(size, config.hidden_size, self.config.projection_bias)
@@ -51,6 +54,8 @@ class Embedding(nn.Module):
             x = x + sinusoids(positions_T, self.config.size).to(x.dtype)
         if self.token_type is not None:
             x = x + self.token_type.weight[0]
+        if self.task_type is not None:
+            x = x + self.task_type.weight[0]
         if self.norm is not None:
             x = self.norm(x)
         x = self.dropout(x)

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from warmstart.model.config import NormConfig
+from warmstart.model.config import AttentionConfig, NormConfig
 
-__all__ = ["LayerNorm", "RMSNorm", "norm"]
+__all__ = ["LayerNorm", "RMSNorm", "head_norm", "norm"]
 
 
 class RMSNorm(nn.Module):
@@ -27,6 +27,14 @@ class RMSNorm(nn.Module):
         return self.weight * normed.type_as(x)
 
 
+class JointRMSNorm(RMSNorm):
+    """`RMSNorm` over the vectors of all heads together."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: [..., heads, D] -> [..., heads, D], with size = heads * D."""
+        return super().forward(x.flatten(-2)).view_as(x)
+
+
 class LayerNorm(nn.LayerNorm):
     """torch's LayerNorm, with its input cast to the weight's type under autocast."""
 
@@ -42,3 +50,13 @@ def norm(config: NormConfig, size: int) -> nn.Module:
     if config.kind == "rms":
         return RMSNorm(size, config.eps, config.unit_offset)
     return LayerNorm(size, config.eps, bias=config.bias)
+
+
+def head_norm(config: AttentionConfig, heads: int) -> nn.Module:
+    """The norm of queries or keys, which have a number of heads."""
+    kind = config.query_key_norm
+    assert kind is not None
+    if config.joint_query_key_norm:
+        assert kind.kind == "rms"
+        return JointRMSNorm(heads * config.head_size, kind.eps, kind.unit_offset)
+    return norm(kind, config.head_size)

@@ -5,6 +5,7 @@ frequencies, E embedding.
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +14,13 @@ from warmstart.model.config import Rotary, RotaryScaling
 
 __all__ = ["Rotation", "rotate", "rotation", "sinusoids"]
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines, each [T, 1, R]
+
+class Rotation(NamedTuple):
+    """Cosines and sines of angles. Shape of each: [T, 1, R]"""
+
+    cosines: Tensor
+    sines: Tensor
+    interleaved: bool  # see `Rotary`
 
 
 def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool) -> Rotation:
@@ -23,21 +30,33 @@ def rotation(config: Rotary, head_size: int, positions_T: Tensor, *, local: bool
     exponents = torch.arange(0, size, 2, device=positions_T.device).float() / size
     frequencies = theta**-exponents
     # Gemma 3 stretches its global layers only.
-    if config.scaling is not None and not (local and config.local_theta is not None):
+    scaled = not (local and config.local_theta is not None)
+    if scaled and config.scaling is not None:
         frequencies = _scaled(frequencies, config.scaling)
     angles = positions_T.float()[..., None, None] * frequencies
-    angles = torch.cat((angles, angles), dim=-1)
-    return angles.cos(), angles.sin()
+    if config.interleaved:
+        angles = angles.repeat_interleave(2, dim=-1)
+    else:
+        angles = torch.cat((angles, angles), dim=-1)
+    cosines, sines = angles.cos(), angles.sin()
+    if scaled and config.scaling is not None and config.scaling.amplitude != 1.0:
+        cosines, sines = cosines * config.scaling.amplitude, sines * config.scaling.amplitude
+    return Rotation(cosines, sines, config.interleaved)
 
 
 def rotate(x: Tensor, angles: Rotation) -> Tensor:
     """Rotates each head's vector by its token's angles. Shape: [T, heads, D] -> [T, heads, D]"""
-    cosines, sines = (part.to(x.dtype) for part in angles)
+    cosines, sines = angles.cosines.to(x.dtype), angles.sines.to(x.dtype)
     size = cosines.shape[-1]
-    turning, rest = x[..., :size], x[..., size:]
-    first, second = turning.chunk(2, dim=-1)
-    turned = turning * cosines + torch.cat((-second, first), dim=-1) * sines
-    return turned if size == x.shape[-1] else torch.cat((turned, rest), dim=-1)
+    rotating, rest = x[..., :size], x[..., size:]
+    if angles.interleaved:
+        first, second = rotating[..., ::2], rotating[..., 1::2]
+        crossed = torch.stack((-second, first), dim=-1).flatten(-2)
+    else:
+        first, second = rotating.chunk(2, dim=-1)
+        crossed = torch.cat((-second, first), dim=-1)
+    rotated = rotating * cosines + crossed * sines
+    return rotated if size == x.shape[-1] else torch.cat((rotated, rest), dim=-1)
 
 
 def sinusoids(positions_T: Tensor, size: int) -> Tensor:
@@ -54,6 +73,8 @@ def sinusoids(positions_T: Tensor, size: int) -> Tensor:
 def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:
     if scaling.kind == "linear":
         return frequencies / scaling.factor
+    if scaling.kind == "factors":
+        return frequencies / torch.tensor(scaling.factors, device=frequencies.device)
     # llama3: long waves are stretched, short ones kept, with a ramp in between.
     wavelengths = 2 * math.pi / frequencies
     turns = scaling.original_limit / wavelengths

@@ -1,4 +1,4 @@
-"""Relative positions as a learned bias on attention scores.
+"""Relative positions as a bias on attention scores, learned or fixed.
 
 Shape legend: L longest sequence, R rows decoded side by side, N new tokens a row, S slots, H query
 heads.
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from warmstart.model.config import RelativeBias
 
-__all__ = ["RelativeBiasTable", "buckets"]
+__all__ = ["LinearBiases", "RelativeBiasTable", "buckets"]
 
 
 class RelativeBiasTable(nn.Module):
@@ -43,6 +43,40 @@ class RelativeBiasTable(nn.Module):
         """
         distances = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
         return self.weight[buckets(distances, self.config)].permute(0, 3, 1, 2)
+
+
+class LinearBiases(nn.Module):
+    """A penalty that grows with distance, by a slope for each head (Press et al. 2022, section 3).
+
+    A bidirectional stack has the same penalty for keys ahead, as in MosaicBERT.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        # A geometric sequence for a power of two; for the heads beyond it every second value of
+        # the sequence for the next power.
+        power = 2 ** int(math.log2(heads))
+        slopes = [2 ** (-8 * (head + 1) / power) for head in range(power)]
+        slopes += [2 ** (-4 * (2 * head + 1) / power) for head in range(heads - power)]
+        self.slopes = tuple(slopes)
+
+    def forward(self, longest: int, *, causal: bool) -> Tensor:
+        """See `RelativeBiasTable.forward`. Shape: [H, L, L]"""
+        far = longest - 1
+        distances = torch.arange(far, -longest, -1)
+        by_distance_HD = -self._slopes(distances) * distances.abs()
+        if causal:
+            by_distance_HD = by_distance_HD.masked_fill(distances < 0, float("-inf"))
+        return by_distance_HD.unfold(1, longest, 1).flip(1)
+
+    def step(self, positions_RN: Tensor, slots: int) -> Tensor:
+        """See `RelativeBiasTable.step`. Shape: [R, N] -> [R, H, N, S]"""
+        distances = positions_RN[..., None] - torch.arange(slots, device=positions_RN.device)
+        return -self._slopes(distances)[..., None] * distances[:, None]
+
+    def _slopes(self, like: Tensor) -> Tensor:
+        """Shape: [H, 1]"""
+        return torch.tensor(self.slopes, device=like.device)[:, None]
 
 
 def buckets(distances: Tensor, config: RelativeBias) -> Tensor:

@@ -12,12 +12,12 @@ from torch.utils.checkpoint import checkpoint
 
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.model.cache import Cache, CacheView
-from warmstart.model.config import StackConfig
+from warmstart.model.config import LinearBias, StackConfig
 from warmstart.model.embedding import Embedding
 from warmstart.model.feedforward import FeedForward
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotation
-from warmstart.model.relative_bias import RelativeBiasTable
+from warmstart.model.relative_bias import LinearBiases, RelativeBiasTable
 from warmstart.model.sequences import Sequences, pad
 
 __all__ = ["Block", "Stack"]
@@ -35,6 +35,8 @@ class Block(nn.Module):
         if config.cross_attention in ("plain", "gated"):
             self.cross_attention = CrossAttention(config)
         self.feed_forward = FeedForward(config)
+        if config.shared_norm:
+            self.feed_forward.norm = self.self_attention.norm
 
     def forward(
         self,
@@ -77,8 +79,10 @@ class Stack(nn.Module):
         self.config = config
         self.recomputes = False
         self.embedding = Embedding(config)
-        self.relative_bias: RelativeBiasTable | None = None
-        if config.relative_bias is not None:
+        self.relative_bias: RelativeBiasTable | LinearBiases | None = None
+        if isinstance(config.relative_bias, LinearBias):
+            self.relative_bias = LinearBiases(config.attention.heads)
+        elif config.relative_bias is not None:
             self.relative_bias = RelativeBiasTable(config.relative_bias, config.attention.heads)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.final_norm = norm(config.norm, config.hidden_size) if config.final_norm else None
