@@ -272,8 +272,8 @@ class Seq2Seq:
         Raises:
             UsageError: if an option is unknown or not allowed, or contradicts another.
         """
-        found = dict(self._decoder.generate(texts, self._request(changed, text_only=True)))
-        return [output.text for index in range(len(found)) for output in found[index]]
+        outputs = dict(self._decoder.generate(texts, self._request(changed, text_only=True)))
+        return [output.text for index in range(len(outputs)) for output in outputs[index]]
 
     @changes(RequestOptions)
     def generate_detailed(
@@ -292,8 +292,8 @@ class Seq2Seq:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
         request = self._request({**changed, "scores": True})
-        found = dict(self._decoder.generate(texts, request))
-        return [found[index] for index in range(len(found))]
+        outputs = dict(self._decoder.generate(texts, request))
+        return [outputs[index] for index in range(len(outputs))]
 
     @changes(RequestOptions)
     def generate_each(

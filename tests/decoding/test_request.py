@@ -1,5 +1,6 @@
 """What `generate`, in Python and as a command, makes of texts, beginnings, choices and rubbish."""
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +15,13 @@ from tests.support.command_line import Finished
 from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 
+from warmstart.decoding.request import RequestOptions
 from warmstart.errors import UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.model import attention as attention_module
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_scores
 from warmstart.seq2seq import Seq2Seq
+from warmstart.validation import field_docs
 
 Run = Callable[..., Finished]
 TEXTS = [source for source, _ in random_pairs(seed=1, count=5)]
@@ -275,6 +278,13 @@ def test_what_cannot_be(taught: Seq2Seq, given: dict[str, object], reason: str) 
     with pytest.raises(UsageError) as caught:
         taught.generate(TEXTS, **given)  # type: ignore[arg-type]
     assert reason in str(caught.value)
+
+
+def test_every_option_is_documented_once() -> None:
+    docs = field_docs(RequestOptions)
+    assert list(docs) == [field.name for field in fields(RequestOptions)]
+    shown = inspect.signature(Seq2Seq.generate).parameters
+    assert list(shown) == ["self", "texts", *docs]
 
 
 def test_ngrams_of_a_source_of_another_tokenizer(taught: Seq2Seq) -> None:

@@ -116,7 +116,7 @@ class Decoder:
         check_texts([text], "Text")
         check_model(self.model, request)
         if request.choices is not None:
-            # Only its last token tells which choice it is, and then it reads as it was given.
+            # The choice is known only with its last token, and is emitted as it was given.
             return (outputs[0].text for _, outputs in self.generate([text], request))
         chunks = self._chunks([text], request)
         prefixes = prefixes_per_chunk(request.prefix, chunks)

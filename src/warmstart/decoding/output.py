@@ -58,7 +58,7 @@ def align(
             weights=next(weights).cpu(),
             target_tokens=tuple(tokenizers.target.convert_ids_to_tokens(output.tokens)),
             source_tokens=tuple(tokenizers.source.convert_ids_to_tokens(row)),
-            source_spans=tuple((first, behind) for first, behind in spans),
+            source_spans=tuple(spans),
         )
         if output.tokens
         else None

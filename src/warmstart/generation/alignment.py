@@ -54,21 +54,21 @@ def cross_attention_weights(
         with _recorded(model) as seen:
             model.decoder(inputs, states_SH, source.lengths)
     by_layer = [
-        _by_sequence(attention, given, inputs.lengths, states_SH, source.lengths)
-        for attention, given in (seen if layers == "mean" else seen[-1:])
+        _by_sequence(attention, arguments, inputs.lengths, states_SH, source.lengths)
+        for attention, arguments in (seen if layers == "mean" else seen[-1:])
     ]
     return [torch.stack(of_sequence).mean(0) for of_sequence in zip(*by_layer, strict=True)]
 
 
 @contextmanager
 def _recorded(model: EncoderDecoder) -> Iterator[list[tuple[nn.Module, tuple[Any, ...]]]]:
-    """Gathers what each attention to the source is given in this thread, layer by layer."""
+    """Records the arguments of each attention to the source in this thread, layer by layer."""
     seen: list[tuple[nn.Module, tuple[Any, ...]]] = []
     here = threading.get_ident()
 
-    def note(module: nn.Module, given: tuple[Any, ...]) -> None:
+    def note(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         if threading.get_ident() == here:
-            seen.append((module, given))
+            seen.append((module, arguments))
 
     merged = model.config.decoder.cross_attention == "merged"
     kind = SelfAttention if merged else CrossAttention
@@ -86,7 +86,7 @@ def _recorded(model: EncoderDecoder) -> Iterator[list[tuple[nn.Module, tuple[Any
 
 def _by_sequence(
     attention: nn.Module,
-    given: tuple[Any, ...],
+    arguments: tuple[Any, ...],
     lengths: Sequence[int],
     states_SH: Tensor,
     source_lengths: Sequence[int],
@@ -94,10 +94,10 @@ def _by_sequence(
     """One layer's weights, the mean over its heads. Shape: B of [T, S]"""
     match attention:
         case CrossAttention():
-            q_TAD = attention.queries(attention.enter(given[0]))
+            q_TAD = attention.queries(attention.enter(arguments[0]))
             k_SKD = attention.keys_values(states_SH)[0]
         case SelfAttention():
-            q_TAD = attention.project(attention.enter(given[0]), given[2])[0]
+            q_TAD = attention.project(attention.enter(arguments[0]), arguments[2])[0]
             k_SKD = attention.source_keys_values(states_SH)[0]
         case _:
             raise AssertionError(attention)

@@ -166,7 +166,7 @@ def beam_search(
     sums_BGK[:, :, 0] = 0.0
     rows_BGK = torch.arange(sources * beams, device=device).view(sources, groups, size)
     outputs: list[list[Hypothesis]] = [[] for _ in range(sources)]
-    active_B = torch.arange(sources, device=device)  # sources whose search goes on
+    active_B = torch.arange(sources, device=device)  # sources that are still searched
     length = 1
     while True:
         logits_R1V = search.model.step(tokens_RL[:, length - 1 : length], cache)

@@ -226,10 +226,12 @@ def _ngrams(
     rows: Sequence[Sequence[int]], size: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """The n-grams of all rows, and the row of each."""
-    found = [
+    by_source = [
         (source, row[first : first + size])
         for source, row in enumerate(rows)
         for first in range(len(row) - size + 1)
     ]
-    ngrams = torch.tensor([ngram for _, ngram in found], dtype=torch.long, device=device)
-    return ngrams, torch.tensor([source for source, _ in found], dtype=torch.long, device=device)
+    ngrams = torch.tensor([ngram for _, ngram in by_source], dtype=torch.long, device=device)
+    return ngrams, torch.tensor(
+        [source for source, _ in by_source], dtype=torch.long, device=device
+    )

@@ -45,14 +45,14 @@ logger = logging.getLogger(__name__)
 
 
 def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer whose files lie in a folder.
+    """Loads the tokenizer of a folder.
 
     Args:
         folder: a local folder.
         whose: names it in the error, such as "the source tokenizer of DIR".
 
     Raises:
-        CheckpointError: if there is none, or it cannot be read, or it needs code of its own.
+        CheckpointError: if it is missing, cannot be read, or needs code of its own.
     """
     path = Path(folder)
     named = f"{whose[0].upper()}{whose[1:]}"
