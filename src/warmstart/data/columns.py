@@ -9,6 +9,7 @@ from warmstart.errors import UsageError, did_you_mean
 
 __all__ = [
     "KINDS",
+    "WELL_KNOWN",
     "ColumnMapping",
     "Columns",
     "Kind",

@@ -9,14 +9,14 @@ from warmstart.errors import DataError, UsageError
 
 __all__ = ["draw", "interleave"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
 
 def interleave(
-    streams: Sequence[Iterable[T]], weights: Sequence[float], *, seed: int, names: Sequence[object]
-) -> Iterator[T]:
+    streams: Sequence[Iterable[_T]], weights: Sequence[float], *, seed: int, names: Sequence[object]
+) -> Iterator[_T]:
     """One pass over several streams, each with a share by its weight.
 
     The next item comes from a stream drawn with a probability proportional to its weight. A stream
@@ -61,7 +61,7 @@ def interleave(
     logger.info("mixed by weight: %s", shares)
 
 
-def draw(items: Iterable[T], fraction: float, *, seed: int) -> Iterator[T]:
+def draw(items: Iterable[_T], fraction: float, *, seed: int) -> Iterator[_T]:
     """A part of the items, drawn independently, so that their number need not be known.
 
     Of N items about N * fraction are taken, with a standard deviation of

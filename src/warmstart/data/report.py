@@ -145,7 +145,7 @@ def report_data(
     }
     train = splits.get(TRAIN)
     overlaps = [
-        find_overlap(name, train, splits[name])
+        _find_overlap(name, train, splits[name])
         for name in EVALUATION_SPLITS
         if train is not None and name in splits
     ]
@@ -189,7 +189,7 @@ def _column(examples: Sequence[Example], index: int) -> "Callable[[], Iterator[H
     return lambda: (block[:, index].copy() for block in hash_blocks(examples))
 
 
-def find_overlap(name: str, train: Sequence[Example], evaluation: Sequence[Example]) -> Overlap:
+def _find_overlap(name: str, train: Sequence[Example], evaluation: Sequence[Example]) -> Overlap:
     """The examples of an evaluation split that are in the training split, by hashes of the texts.
 
     Args:

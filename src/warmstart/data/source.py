@@ -10,6 +10,7 @@ from warmstart.errors import UsageError, did_you_mean
 
 __all__ = [
     "HUB",
+    "DataFile",
     "DataFiles",
     "DataSource",
     "HubName",

@@ -21,6 +21,7 @@ from warmstart.errors import DataError
 from warmstart.quickstart.prose import sentence_runs
 
 __all__ = [
+    "HELD_OUT_PERCENT",
     "QUICKSTART_PACKAGES",
     "Corpus",
     "Passage",
