@@ -104,7 +104,7 @@ def test_what_is_wrong_names_the_row(tmp_path: Path, name: str, write: Write) ->
         list(read_pairs(tmp_path / name))
     with pytest.raises(DataError, match="row 1: there is no column 'surce'; did you mean 'source'"):
         list(read_pairs(tmp_path / name, {"source": "surce", "target": "target"}))
-    write(pyarrow.table({"source": [1], "target": ["b"]}), tmp_path / name)
+    write(pyarrow.table({"source": [True], "target": ["b"]}), tmp_path / name)
     with pytest.raises(DataError, match="'source' is not text"):
         list(read_pairs(tmp_path / name))
 

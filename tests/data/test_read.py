@@ -240,7 +240,7 @@ def test_empty_lines_of_parallel_text(tmp_path: Path) -> None:
 
 def test_only_what_is_empty_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"source": "a", "target": 5}\n', encoding="utf-8")
+    path.write_text('{"source": "a", "target": true}\n', encoding="utf-8")
     with pytest.raises(DataError, match="'target' is not text"):
         list(read_examples(path, skipped=SkippedRows()))
 

@@ -103,7 +103,7 @@ def test_joined_columns_that_do_not_do(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", '{"p": "a", "t": "u"}\n')
     with pytest.raises(DataError, match=r"there is no column 'q'; .*Allowed: p, t"):
         list(read_pairs(path, columns))
-    path = write(tmp_path / "a.jsonl", '{"p": "a", "q": 5, "t": "u"}\n')
+    path = write(tmp_path / "a.jsonl", '{"p": "a", "q": {}, "t": "u"}\n')
     with pytest.raises(DataError, match="the column 'q' is not text"):
         list(read_pairs(path, columns))
 
@@ -168,7 +168,7 @@ def test_says_which_columns_it_took(
         ("a.jsonl", '{"source": "a", "target": []}\n', None, "column 'target' is empty"),
         ("a.jsonl", '{"source": [], "target": "b"}\n', None, "column 'source' is empty"),
         ("a.jsonl", '{"source": "a", "target": ["b", ""]}\n', None, "column 'target' is empty"),
-        ("a.jsonl", '{"source": 5, "target": "b"}\n', None, "column 'source' is not text"),
+        ("a.jsonl", '{"source": false, "target": "b"}\n', None, "column 'source' is not text"),
         ("a.jsonl", '{"source": ["a", 5], "target": "b"}\n', None, "'source' is not text"),
         ("a.jsonl", '{"source": "a", "target": {"x": 1}}\n', None, "'target' is not text"),
         ("a.jsonl", '{"source": "\\ud800", "target": "b"}\n', None, "half of a surrogate pair"),

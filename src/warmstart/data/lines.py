@@ -48,8 +48,13 @@ def decode_line(raw: bytes, path: Path, number: int) -> str:
         number: its number, counted from 1.
 
     Raises:
-        DataError: if it is not UTF-8.
+        DataError: if it is not UTF-8, or a whole file whose lines end in CR alone.
     """
+    if number == 1 and b"\r" in raw[:-1] and not raw.endswith(b"\n"):
+        raise DataError(
+            f"{path} has line ends of carriage returns alone, as on old Macs; convert it: "
+            f"tr '\\r' '\\n' < {path} > NEW"
+        )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -16,12 +16,14 @@ from warmstart.data.recognize import (
     check_first_row,
     first_two_columns,
     has_known_columns,
+    has_other_separator,
     recognize_columns,
 )
 from warmstart.data.rows import (
     Row,
     file_format,
     first_tsv_fields,
+    is_quoted,
     read_csv,
     read_json_lines,
     read_tsv,
@@ -146,6 +148,8 @@ def _file_examples(
     match file_format(path):
         case "tsv":
             fields = first_tsv_fields(path)
+            if is_quoted(fields) or has_other_separator(fields, origin, columns):
+                return examples_of_rows(read_csv(path), path, columns, origin, skipped)
             if columns is None and not has_known_columns(fields, origin):
                 columns = first_two_columns(fields, path)
                 check_first_row(fields, path, origin)

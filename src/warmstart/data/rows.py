@@ -2,8 +2,11 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -17,10 +20,12 @@ __all__ = [
     "Row",
     "file_format",
     "first_tsv_fields",
+    "is_quoted",
     "parse_json_line",
     "read_csv",
     "read_json_lines",
     "read_tsv",
+    "split_otherwise",
 ]
 
 FileFormat = Literal["tsv", "csv", "jsonl", "parquet", "arrow"]
@@ -35,8 +40,22 @@ FORMATS: Final[Mapping[str, FileFormat]] = {
     ".arrow": "arrow",
     ".feather": "arrow",
 }
+_ARRAY_NAMES: Final = frozenset("data rows examples items records instances".split())
+_TURN: Final = frozenset(("role", "from"))  # members of a turn of a chat, which is one row
+# The first line of one value of many lines.
+_OPENED: Final = re.compile(r'\[\s*(?:\{|$)|\{\s*(?:"\w+"\s*:\s*\[\s*)?$')
 _ARRAY_HINT: Final = " Convert one whole array to lines: jq -c '.[]' FILE"
+_COMMA: Final = ","
+_SEPARATORS: Final[Mapping[str, str]] = {
+    _COMMA: "commas",
+    ";": "semicolons",
+    "\t": "tabs",
+    "|": "bars",
+}
+_QUOTED: Final = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 _FIELD_LIMIT: Final = 2**31 - 1  # characters; csv's own 131,072 is less than a long document
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +95,10 @@ def first_tsv_fields(path: Path) -> list[str]:
 
 
 def read_tsv(path: Path, *, header: bool) -> Iterator[Row]:
-    """Rows of tab-separated text. Quotes are ordinary characters: real corpora leave them open.
+    """Rows of tab-separated text.
+
+    Quotes are ordinary characters, as real corpora leave them open. Only a field in quotes that has
+    doubled quotes inside, as pandas writes it, is unquoted.
 
     Args:
         path: the file.
@@ -88,7 +110,7 @@ def read_tsv(path: Path, *, header: bool) -> Iterator[Row]:
     names: list[str] | None = None
     rows = 0
     for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split("\t")
+        fields = list(map(_unquoted, line.split("\t")))
         if names is None:
             if header:
                 names = _column_names(fields, path)
@@ -99,8 +121,20 @@ def read_tsv(path: Path, *, header: bool) -> Iterator[Row]:
     _check_any(rows, path)
 
 
+def is_quoted(fields: Sequence[str]) -> bool:
+    """Whether all fields are in quotes, as pandas writes them on request."""
+    return len(fields) > 1 and all(re.fullmatch(r'"[^"]+"', field) for field in fields)
+
+
+def split_otherwise(line: str) -> list[str]:
+    """The fields of a line without tabs by the separator that it has; one field if it has none."""
+    return next(csv.reader([line], delimiter=_separator(line), skipinitialspace=True))
+
+
 def read_csv(path: Path) -> Iterator[Row]:
     """Rows of comma-separated text with a header, quoted as in spreadsheets. Skips empty lines.
+
+    Where the header has no comma but a semicolon, a tab or a bar, that is the separator.
 
     Raises:
         DataError: if a quote is never closed, a row has more or fewer fields than the header, or as
@@ -109,10 +143,23 @@ def read_csv(path: Path) -> Iterator[Row]:
     # A limit of the whole process, and harmless: it only guards against unclosed quotes, which
     # `strict` reports anyway.
     csv.field_size_limit(_FIELD_LIMIT)
-    reader = csv.reader((f"{line}\n" for line in read_lines(path)), strict=True)
+    lines = read_lines(path)
+    first = next(lines)
+    start = 1
+    separator = _separator(first)
+    if first.lower() == f"sep={separator}":  # Excel's own line
+        first, start = next(lines, ""), 2
+    if separator != _COMMA:
+        logger.info("%s: columns are separated by %s", path, _SEPARATORS[separator])
+    reader = csv.reader(
+        (f"{line}\n" for line in chain([first], lines)),
+        strict=True,
+        delimiter=separator,
+        skipinitialspace=f"{separator} " in first,
+    )
+    before = start - 1  # lines that the reader does not see
     names: list[str] | None = None
     rows = 0
-    start = 1
     try:
         for fields in reader:
             if fields and names is None:
@@ -120,7 +167,7 @@ def read_csv(path: Path) -> Iterator[Row]:
             elif fields and names is not None:
                 yield _row(names, fields, path, start)
                 rows += 1
-            start = reader.line_num + 1
+            start = before + reader.line_num + 1
     except csv.Error as error:
         raise DataError(
             f"{path}, line {start} is not valid CSV ({error}); a quote in a quoted field is "
@@ -129,19 +176,87 @@ def read_csv(path: Path) -> Iterator[Row]:
     _check_any(rows, path)
 
 
+def _unquoted(field: str) -> str:
+    if '""' in field and _QUOTED.fullmatch(field):
+        return field[1:-1].replace('""', '"')
+    return field
+
+
+def _separator(first: str) -> str:
+    """The separator of a CSV file, by its first line."""
+    named = re.fullmatch(r"sep=(.)", first, re.IGNORECASE)
+    if named is not None and named[1] in _SEPARATORS:
+        return named[1]
+    unquoted = re.sub(r'"[^"]*"', "", first)
+    return next((separator for separator in _SEPARATORS if separator in unquoted), _COMMA)
+
+
 def read_json_lines(path: Path) -> Iterator[Row]:
     """Rows of JSON Lines: one object on each line. Empty lines are ignored.
+
+    A file may also be one JSON value: an array of objects, or an object with one such array among
+    its members, such as ``{"data": [...]}``. It is read as a whole.
 
     Raises:
         DataError: if a line is not a JSON object, or as `read_lines`.
     """
     rows = 0
+    if _is_one_value(path):
+        yield from _rows_of_value(path)
+        return
     for number, line in enumerate(read_lines(path), start=1):
         if not line.strip():
             continue
         yield parse_json_line(line, path, number)
         rows += 1
     _check_any(rows, path)
+
+
+def _is_one_value(path: Path) -> bool:
+    """Whether a JSON file is one array, or one object around an array, by its first two lines."""
+    lines = [line.strip() for line in islice(filter(str.strip, read_lines(path)), 2)]
+    if not lines:
+        return False
+    try:
+        value = json.loads(lines[0])
+    except (ValueError, RecursionError):
+        return _OPENED.match(lines[0]) is not None
+    if isinstance(value, list):
+        return len(lines) == 1 and all(isinstance(row, dict) for row in value)
+    return len(lines) == 1 and isinstance(value, dict) and _array_of(value) is not None
+
+
+def _array_of(value: Mapping[str, object]) -> list[object] | None:
+    """The array of rows in an object: its only member, or one with a usual name."""
+    for name, member in value.items():
+        usual = len(value) == 1 or name in _ARRAY_NAMES
+        if usual and isinstance(member, list) and member and isinstance(member[0], dict):
+            return None if _TURN & {*member[0]} else member
+    return None
+
+
+def _rows_of_value(path: Path) -> Iterator[Row]:
+    try:
+        value = json.loads("\n".join(read_lines(path)))
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not valid JSON ({error}); give one object a line, or one whole array of "
+            "objects."
+        ) from None
+    rows = _array_of(value) if isinstance(value, dict) else value
+    if not isinstance(rows, list):
+        raise DataError(
+            f"{path} holds one JSON {_json_type(value)} without an array of objects; give one "
+            "object a line, or one whole array of objects."
+        )
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise DataError(
+                f"{path}, row {number} holds a JSON {_json_type(row)}; every item of the array is "
+                'an object, such as {"source": "...", "target": "..."}.'
+            )
+        yield Row(number, cast(dict[str, object], row), "row")
+    _check_any(len(rows), path)
 
 
 def parse_json_line(line: str, path: Path, number: int) -> Row:

@@ -1,15 +1,28 @@
 """The texts of a row: of one column, of several, or of members of an object; and its weight."""
 
+import logging
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from textwrap import shorten
+from typing import Final
 
-from warmstart.data.columns import joined_columns
+from warmstart.data.columns import (
+    fill_template,
+    is_template,
+    joined_columns,
+    template_columns,
+)
 from warmstart.data.rows import Row, file_format
 from warmstart.errors import DataError, did_you_mean
 
 __all__ = ["EmptyTextError", "SurrogateError", "source_of", "targets_of", "value_of", "weight_of"]
+
+logger = logging.getLogger(__name__)
+
+_INDEX: Final = re.compile(r"-?\d{1,9}")
 
 
 class EmptyTextError(DataError):
@@ -38,8 +51,10 @@ def source_of(row: Row, column: str, name: object) -> str:
 def targets_of(row: Row, column: str, name: object) -> list[str]:
     """The target texts, one or more, from a text or a list; otherwise as `source_of`."""
     value = value_of(row, column, name)
-    parts = value if isinstance(value, list) and value else [value]
-    return [_text(part, row, column, name) for part in parts]
+    parts = value if isinstance(value, list) else [value]
+    # Lists of references are often padded to one length.
+    given = [part for part in parts if not _is_missing(part)]
+    return [_text(part, row, column, name) for part in given or [None]]
 
 
 def weight_of(row: Row, column: str, name: object) -> float:
@@ -57,7 +72,24 @@ def weight_of(row: Row, column: str, name: object) -> float:
     return number
 
 
+def _is_missing(value: object) -> bool:
+    """Whether it is null, or NaN, which pandas writes for null."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@cache
+def _warn_of_numbers(name: object, column: str) -> None:
+    logger.warning("%s: the column %r has numbers, which are taken as texts", name, column)
+
+
 def _text(value: object, row: Row, column: str, name: object) -> str:
+    if _is_number(value) and not _is_missing(value):
+        _warn_of_numbers(name, column)
+        return str(value)
     where = f"{name}, {row.place}: the column {column!r}"
     if isinstance(value, str) and value.strip():
         if _is_unicode(value):
@@ -66,7 +98,7 @@ def _text(value: object, row: Row, column: str, name: object) -> str:
             f"{where} has half of a surrogate pair, which is not a character. Fix or remove the "
             "row."
         )
-    if value is None or value == [] or isinstance(value, str):
+    if _is_missing(value) or value == [] or isinstance(value, str):
         raise EmptyTextError(
             f"{where} is empty. Fix or remove the row, or skip such rows (skip_empty, "
             "--skip-empty)."
@@ -88,7 +120,8 @@ def value_of(row: Row, column: str, name: object) -> object:
 
     Args:
         row: the row.
-        column: a name; or ``a.b``, the member ``b`` of ``a``; or ``a + b``, the texts of both.
+        column: a name; or ``a.b``, the member ``b`` of ``a``, and ``a.0``, its first item; or
+            ``a + b``, the texts of both; or a template with columns in braces.
         name: name of the file, for errors.
 
     Raises:
@@ -97,14 +130,27 @@ def value_of(row: Row, column: str, name: object) -> object:
     if column in row.values:
         return row.values[column]
     columns = joined_columns(column)
+    if is_template(column):
+        return _filled(row, column, name)
     if len(columns) > 1:
         return _joined(row, columns, name)
     value: object = row.values
     for part in column.split("."):
-        if not isinstance(value, Mapping) or part not in value:
+        if isinstance(value, list) and _INDEX.fullmatch(part):
+            if not -len(value) <= int(part) < len(value):
+                raise _missing_column(row, column, name)
+            value = value[int(part)]
+        elif isinstance(value, Mapping) and part in value:
+            value = value[part]
+        else:
             raise _missing_column(row, column, name)
-        value = value[part]
     return value
+
+
+def _filled(row: Row, template: str, name: object) -> str | None:
+    """A template with its columns, of which some may be empty; None if all are."""
+    texts = {column: _joined(row, [column], name) for column in template_columns(template)}
+    return fill_template(template, texts) if any(texts.values()) else None
 
 
 def _joined(row: Row, columns: Sequence[str], name: object) -> str:
@@ -113,14 +159,16 @@ def _joined(row: Row, columns: Sequence[str], name: object) -> str:
     return " ".join(
         _text(value, row, column, name).strip()
         for column, value in values.items()
-        if value is not None and not (isinstance(value, str) and not value.strip())
+        if not _is_missing(value) and not (isinstance(value, str) and not value.strip())
     )
 
 
 def _as_one(value: object) -> object:
     """A list of sentences as one text."""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return " ".join(part for part in value if part.strip())
+    if isinstance(value, list) and all(
+        isinstance(part, str) or _is_missing(part) for part in value
+    ):
+        return " ".join(part for part in value if isinstance(part, str) and part.strip())
     return value
 
 

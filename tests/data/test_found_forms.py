@@ -1,0 +1,226 @@
+"""Data in the forms in which people have it, each form with several of its members."""
+
+import csv
+import io
+import json
+import logging
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from warmstart.data.example import Example
+from warmstart.data.read_pairs import read_pairs
+from warmstart.data.rows import read_csv, read_json_lines, read_tsv
+from warmstart.data.skipped_rows import SkippedRows
+from warmstart.errors import DataError
+
+ROWS = [("How are you?", "Fine, thanks."), ('He said "no".', "No; never."), ("a | b", "c\td")]
+PAIRS = [{"source": source, "target": target} for source, target in ROWS]
+EXAMPLES = [Example(source, (target,)) for source, target in ROWS]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(PAIRS),
+        json.dumps(PAIRS, indent=2),
+        json.dumps({"data": PAIRS}),
+        json.dumps({"version": "1.1", "data": PAIRS}, indent=1),
+        json.dumps({"train": PAIRS}),
+        "[\n" + ",\n".join(map(json.dumps, PAIRS)) + "\n]\n",
+        "".join(json.dumps(pair) + "\n" for pair in PAIRS),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
+def test_json_in_one_value_or_in_lines(tmp_path: Path, name: str, text: str) -> None:
+    assert list(read_pairs(write(tmp_path / name, text))) == EXAMPLES
+
+
+def test_a_line_with_an_array_inside_is_a_row(tmp_path: Path) -> None:
+    for line in ({"data": [{"x": 1}], "source": "a"}, {"messages": [{"role": "user"}]}):
+        path = write(tmp_path / "a.jsonl", f"{json.dumps(line)}\n{json.dumps(line)}\n")
+        assert [row.values for row in read_json_lines(path)] == [line, line]
+    path = write(tmp_path / "b.jsonl", json.dumps({"messages": [{"role": "user"}]}))
+    assert len(list(read_json_lines(path))) == 1
+
+
+def test_an_array_that_holds_no_objects(tmp_path: Path) -> None:
+    for text in ('[{"source": "a"},\n 5]', "[\n{},\n", '{"data": [\n'):
+        with pytest.raises(DataError, match=r"a\.json"):
+            list(read_json_lines(write(tmp_path / "a.json", text)))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("excel", [False, True])
+def test_any_separator_as_the_csv_module_writes_it(
+    tmp_path: Path, separator: str, quoting: int, excel: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerows([("source", "target"), *ROWS])
+    path = write(tmp_path / "a.csv", (f"sep={separator}\r\n" if excel else "") + text.getvalue())
+    with caplog.at_level(logging.INFO):
+        assert list(read_pairs(path)) == EXAMPLES
+    assert ("columns are separated by" in caplog.text) == (separator != ",")
+    assert next(iter(read_csv(path))).number == 2 + excel
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_a_tsv_file_that_has_another_separator(tmp_path: Path, separator: str) -> None:
+    path = write(tmp_path / "a.tsv", f"source{separator}target\na{separator}b\n")
+    assert list(read_pairs(path)) == [Example("a", ("b",))]
+    path = write(tmp_path / "b.tsv", f"one{separator}two\na{separator}b\n")
+    assert list(read_pairs(path, {"source": "one", "target": "two"})) == [Example("a", ("b",))]
+
+
+def test_quotes_of_pandas_in_tsv(tmp_path: Path) -> None:
+    # pandas.DataFrame.to_csv(sep="\t") quotes a field that has a quote, and doubles it.
+    text = '"source"\t"target"\n"He said ""no""."\t"b"\n'
+    assert list(read_pairs(write(tmp_path / "a.tsv", text))) == [Example('He said "no".', ("b",))]
+    text = 'source\ttarget\n"He said ""no""."\tb\n"Left" and "right"\t"open\n"all of it"\tc\n'
+    rows = [row.values["source"] for row in read_tsv(write(tmp_path / "b.tsv", text), header=True)]
+    assert rows == ['He said "no".', '"Left" and "right"', '"all of it"']
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl"])
+def test_line_ends_of_old_macs(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, "source\ttarget\ra\tb\rc\td\r")
+    with pytest.raises(DataError, match=r"line ends of carriage returns alone.*tr "):
+        list(read_pairs(path))
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "null", '["", null]', "[null, NaN]", "[]", '""', '"  "'], ids=repr
+)
+def test_a_missing_text_is_empty(tmp_path: Path, value: str) -> None:
+    for row in (f'"source": {value}, "target": "b"', f'"source": "a", "target": {value}'):
+        path = write(tmp_path / "a.jsonl", f'{{{row}}}\n{{"source": "c", "target": "d"}}\n')
+        skipped = SkippedRows()
+        assert list(read_pairs(path, skipped=skipped)) == [Example("c", ("d",))]
+        assert skipped.rows == 1
+
+
+@pytest.mark.parametrize("padding", [None, float("nan")])
+def test_padded_lists_of_references(tmp_path: Path, padding: float | None) -> None:
+    row = {"source": ["a", padding, "b"], "target": ["c", padding, "d", padding]}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    assert list(read_pairs(path)) == [Example("a b", ("c", "d"))]
+
+
+def test_numbers_are_texts_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = pyarrow.table({"source": ["a", "b"], "target": [1, 2]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert [example.target for example in read_pairs(tmp_path / "a.parquet")] == ["1", "2"]
+    path = write(tmp_path / "a.jsonl", '{"source": 2.5, "target": [3, "x"]}\n')
+    assert list(read_pairs(path)) == [Example("2.5", ("3", "x"))]
+    assert caplog.text.count("has numbers, which are taken as texts") == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("Source\tTarget", ("Source", "Target")),
+        ("SOURCE\tTARGET", ("SOURCE", "TARGET")),
+        ("Input Text\tTarget-Text", ("Input Text", "Target-Text")),
+        ("prompt\tcompletion", ("prompt", "completion")),
+        ("question\tanswer", ("question", "answer")),
+        ("input_sentence\tsimplified", ("input_sentence", "simplified")),
+        ("en\tde", ("en", "de")),
+        ("English\tGerman", ("English", "German")),
+    ],
+)
+def test_headers_in_other_spellings(
+    tmp_path: Path, header: str, columns: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.tsv", f"{header}\nhello there\thallo\n")
+    with caplog.at_level(logging.INFO):
+        assert list(read_pairs(path)) == [Example("hello there", ("hallo",))]
+    assert f"{columns[0]!r} as the source and {columns[1]!r} as target" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [("my text\tits gloss", True), ("quelle\tziel", True), ("How are you?\tFine.", False)],
+)
+def test_an_unknown_header_is_a_pair_with_a_warning(
+    tmp_path: Path, line: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.tsv", f"{line}\nhello\thallo\n")
+    assert len(list(read_pairs(path))) == 2
+    assert ("If it is a header, name the columns" in caplog.text) == warned
+    assert not warned or line.split("\t")[0] in caplog.text
+
+
+def test_instruction_data(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "Translate.", "input": "hello", "output": "hallo"},
+        {"instruction": "Say hi.", "input": "", "output": "hi"},
+    ]
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert list(read_pairs(path)) == [
+        Example("Translate. hello", ("hallo",)),
+        Example("Say hi.", ("hi",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "source"),
+    [
+        ("summarize: {document}", "summarize: Long."),
+        ("{title}</s>{document}", "T</s>Long."),
+        ("{document} ({meta.lang})", "Long. (en)"),
+        ("{lines.0} - {lines.-1}", "one - three"),
+        ("{missing}: {document}", ": Long."),
+    ],
+)
+def test_templates(tmp_path: Path, template: str, source: str) -> None:
+    row = {"title": "T", "document": "Long.", "meta": {"lang": "en"}, "missing": None, "t": "x"}
+    row["lines"] = ["one", "two", "three"]
+    columns = {"source": template, "target": "t"}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    assert list(read_pairs(path, columns)) == [Example(source, ("x",))]
+    if "missing" in template:
+        return
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), tmp_path / "a.parquet")
+    assert list(read_pairs(tmp_path / "a.parquet", columns)) == [Example(source, ("x",))]
+
+
+def test_a_template_of_empty_or_unknown_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", '{"a": "", "t": "x"}\n')
+    with pytest.raises(DataError, match="is empty"):
+        list(read_pairs(path, {"source": "say: {a}", "target": "t"}))
+    with pytest.raises(DataError, match="there is no column 'b'"):
+        list(read_pairs(path, {"source": "say: {b}", "target": "t"}))
+
+
+@pytest.mark.parametrize(
+    ("column", "role", "content", "user", "assistant"),
+    [
+        ("messages", "role", "content", "user", "assistant"),
+        ("conversations", "from", "value", "human", "gpt"),
+    ],
+)
+def test_chats(
+    tmp_path: Path, column: str, role: str, content: str, user: str, assistant: str
+) -> None:
+    turns = [("system", "Be kind."), (user, "Hello?"), (assistant, "Hi.")]
+    row = {column: [{role: who, content: text} for who, text in turns]}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    assert list(read_pairs(path)) == [Example("Hello?", ("Hi.",))]
+
+
+@pytest.mark.parametrize(
+    "names", [("summary1", "summary2", "summary10"), ("Summary_0", "Summary_1", "Summary_2")]
+)
+def test_references_in_numbered_columns(tmp_path: Path, names: tuple[str, ...]) -> None:
+    row = {"document": "Long."} | {name: f"of {name}" for name in reversed(names)}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    assert list(read_pairs(path)) == [Example("Long.", tuple(f"of {name}" for name in names))]
