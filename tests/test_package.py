@@ -24,9 +24,9 @@ TORCH_FREE = (
     "cli",
     "generation/config.py",
     "generation/literals.py",
-    "model/literals.py",
+    "model/loading_types.py",
     "decoding/request.py",
-    "evaluation/options.py",
+    "evaluation/evaluation_options.py",
     "errors.py",
 )
 RENAMED = {"GenerationOptions": "GenerationConfig"}  # names that stay for older code

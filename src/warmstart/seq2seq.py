@@ -39,7 +39,7 @@ from warmstart.hub.push import check_push, push_folder
 from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes, options
 from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.model.literals import Compile, Dtype
+from warmstart.model.loading_types import Compile, Dtype
 from warmstart.text.checks import check_ids, check_vocabularies
 from warmstart.text.long_sources import tighter_limit
 from warmstart.text.tokenizer_pair import TokenizerPair

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.killed import ended, fork
 from tests.support.tiny import WORDS
 
-from warmstart.bulk import output as output_module
+from warmstart.bulk import file_output as output_module
 from warmstart.bulk.job import Job
 from warmstart.bulk.run import generate_files
 from warmstart.seq2seq import Seq2Seq

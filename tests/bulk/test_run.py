@@ -166,7 +166,8 @@ def test_a_run_that_fails_leaves_what_was_there(
 def test_processes_end_with_a_run_that_is_killed(composed: Path, source: Path) -> None:
     code = (
         "import os, signal, sys; from pathlib import Path; "
-        "from tests.bulk.test_run import job; from warmstart.bulk.processes import ProcessWorkers; "
+        "from tests.bulk.test_run import job; "
+        "from warmstart.bulk.local_processes import ProcessWorkers; "
         "workers = ProcessWorkers(job(Path(sys.argv[1])), 2); "
         "print(*[child.process.pid for child in workers.children], flush=True); "
         "os.kill(os.getpid(), signal.SIGKILL)"

@@ -21,7 +21,7 @@ from transformers.models.marian.modeling_marian import MarianSinusoidalPositiona
 from warmstart.checkpoint.rename import locate
 from warmstart.composition.compose import outline
 from warmstart.composition.composition import Composition
-from warmstart.doctor.facts import facts_of
+from warmstart.doctor.model_facts import facts_of
 from warmstart.errors import CheckpointError, ConversionError
 from warmstart.families.catalogue import FAMILIES, SEQ2SEQ_FAMILIES, seq2seq_family_of
 from warmstart.families.seq2seq_family import Seq2SeqFamily

@@ -8,8 +8,8 @@ from tests.model.stacks import CONFIGS, VOCABULARY, random_stack
 from torch import Tensor
 
 from warmstart.errors import CheckpointError
-from warmstart.model.cache import Cache
 from warmstart.model.config import CrossAttentionKind
+from warmstart.model.key_value_cache import Cache
 from warmstart.model.sequences import Sequences
 from warmstart.model.stack import Stack
 

@@ -8,7 +8,7 @@ from warmstart.decoding.request import RequestOptions, option
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
 from warmstart.keywords import changes, check_names
-from warmstart.model.literals import Compile, Dtype
+from warmstart.model.loading_types import Compile, Dtype
 from warmstart.validation import UNCHECKED, checked_values, validate
 
 __all__ = ["Job", "JobOptions", "TextErrors", "TextFormat"]

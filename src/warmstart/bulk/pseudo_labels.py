@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warmstart.bulk.decode import Counts, Written
-from warmstart.bulk.output import FileOutput, progress_file
+from warmstart.bulk.file_output import FileOutput, progress_file
 from warmstart.cache import fingerprint
 from warmstart.data.example import Example
 from warmstart.data.stored import content_of

@@ -13,10 +13,10 @@ from typing import TypeAlias
 
 from warmstart.bulk.blocks import Block, read_blocks
 from warmstart.bulk.decode import Counts, Written, check_job, decode_block
+from warmstart.bulk.file_output import MODEL_FILES, FileOutput, Output, Progress, StreamOutput
 from warmstart.bulk.in_order import in_order
 from warmstart.bulk.job import Job
-from warmstart.bulk.output import MODEL_FILES, FileOutput, Output, Progress, StreamOutput
-from warmstart.bulk.processes import ProcessWorkers
+from warmstart.bulk.local_processes import ProcessWorkers
 from warmstart.bulk.sources import choose_column
 from warmstart.data.compressed import open_bytes, read_problems
 from warmstart.errors import DataError, OutputError, UsageError

@@ -20,7 +20,7 @@ from warmstart.errors import UsageError
 from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
-    from warmstart.doctor.facts import Facts
+    from warmstart.doctor.model_facts import Facts
 
 __all__ = ["inspect"]
 
@@ -84,7 +84,7 @@ def inspect(
         raise UsageError("Give a MODEL, --variant NAME, or --plan ENCODER,DECODER.")
     planned = list(plans.options(options))
     from warmstart.composition.blueprint import of_checkpoints
-    from warmstart.doctor.facts import facts_of, facts_of_plan, facts_of_variant, with_sharing
+    from warmstart.doctor.model_facts import facts_of, facts_of_plan, facts_of_variant, with_sharing
 
     found = with_sharing([facts_of(model) for model in models or []])
     found += [facts_of_variant(name, size) for name in variant or []]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from warmstart.errors import OutputError, UsageError
-from warmstart.evaluation.options import EvaluationOptions
+from warmstart.evaluation.evaluation_options import EvaluationOptions
 from warmstart.evaluation.score import score
 from warmstart.evaluation.system_files import write_json_lines
 from warmstart.generation.config import GenerationConfig

@@ -23,8 +23,8 @@ from warmstart.cache import cache_folder, cache_path, distrust, fingerprint
 from warmstart.inference.compile_worker import KIND, SUFFIX
 from warmstart.inference.small_batch_kernels import FEW, for_few_rows
 from warmstart.inference.traced_step import StepForm, TracedStep, arguments
-from warmstart.model.cache import Cache
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.key_value_cache import Cache
 
 __all__ = ["CompiledSteps", "worker_command", "worker_environment"]
 

@@ -29,7 +29,7 @@ from warmstart.model.copies import Value, materialize, replace_modules, shallow_
 from warmstart.model.embedding import Embedding
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.head import Head
-from warmstart.model.literals import Compile, Dtype
+from warmstart.model.loading_types import Compile, Dtype
 
 __all__ = [
     "convert",

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from warmstart.inference.traced_step import TracedStep, arguments
-from warmstart.model.cache import Cache
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.key_value_cache import Cache
 
 __all__ = ["Record", "RecordedSteps", "cuda_graph"]
 

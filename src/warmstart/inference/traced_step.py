@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from warmstart.model.cache import Cache, causal_mask
 from warmstart.model.encoder_decoder import EncoderDecoder
+from warmstart.model.key_value_cache import Cache, causal_mask
 
 if TYPE_CHECKING:
     from torch.export import Dim, ExportedProgram

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_packed
-from warmstart.model.cache import CacheView
 from warmstart.model.config import StackConfig
+from warmstart.model.key_value_cache import CacheView
 from warmstart.model.layout import Layout
 from warmstart.model.norm import head_norm
 from warmstart.model.position import Rotation, rotate

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from warmstart.model.cache import Cache
 from warmstart.model.config import EncoderDecoderConfig
 from warmstart.model.head import Head
-from warmstart.model.literals import Compile
+from warmstart.model.key_value_cache import Cache
+from warmstart.model.loading_types import Compile
 from warmstart.model.sequences import Sequences, join, pad
 from warmstart.model.stack import Stack
 

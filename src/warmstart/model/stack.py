@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from warmstart.model.attention import CrossAttention, SelfAttention
-from warmstart.model.cache import Cache, CacheView
 from warmstart.model.config import LinearBias, StackConfig
 from warmstart.model.embedding import Embedding
 from warmstart.model.feedforward import FeedForward
+from warmstart.model.key_value_cache import Cache, CacheView
 from warmstart.model.norm import norm
 from warmstart.model.position import Rotation, rotation
 from warmstart.model.relative_bias import LinearBiases, RelativeBiasTable

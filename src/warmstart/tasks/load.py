@@ -14,7 +14,7 @@ from warmstart.data.splits import SPLITS, TRAIN, VALIDATION
 from warmstart.data.stored import keep_examples
 from warmstart.errors import UsageError
 from warmstart.keywords import options
-from warmstart.tasks.options import DataOptions
+from warmstart.tasks.data_options import DataOptions
 from warmstart.tasks.reading import read_split
 from warmstart.tasks.task import Split, Task, TaskDefinition
 

@@ -37,12 +37,12 @@ from warmstart.training.parameters import new_parameters, parameter_groups
 from warmstart.training.passes import pass_sampler
 from warmstart.training.prepare import PreparedRun
 from warmstart.training.processes import Processes, all_gather, broadcast, fail_together
-from warmstart.training.progress import TrainingProgress
 from warmstart.training.random_state import save_random_state
 from warmstart.training.run_folder import ADAPTER, BASE
 from warmstart.training.samples import SAMPLES, choose_samples, write_samples
 from warmstart.training.sharding import load_optimizer, save_optimizer, save_optimizer_shard
 from warmstart.training.state import Events, RunState, read_state, write_state
+from warmstart.training.training_progress import TrainingProgress
 
 __all__ = ["Trainer"]
 

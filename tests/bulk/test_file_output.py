@@ -11,7 +11,7 @@ import pytest
 
 from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts, Written
-from warmstart.bulk.output import MODEL_FILES, FileOutput, StreamOutput, progress_file
+from warmstart.bulk.file_output import MODEL_FILES, FileOutput, StreamOutput, progress_file
 from warmstart.errors import OutputError, UsageError
 
 PARTS = [f"block {number}\n".encode() * 3 for number in range(4)]
