@@ -258,12 +258,12 @@ class Seq2Seq:
             return push_folder(folder, repo_id, private=private)
 
     @changes(RequestOptions)
-    def generate(self, texts: Iterable[str], changed: Mapping[str, Any]) -> list[str]:
+    def generate(self, texts: Iterable[str], options: Mapping[str, Any]) -> list[str]:
         """Decodes each text, in order.
 
         Args:
             texts: the sources; an iterable that is no sequence is read 32 batches at a time.
-            changed: see `RequestOptions`; settings that are left out are those of `generation`.
+            options: fields of `RequestOptions`, as keywords; those left out are the model's own.
 
         Returns:
             `num_return_sequences` outputs of the first text, best first, then of the second, and
@@ -272,18 +272,18 @@ class Seq2Seq:
         Raises:
             UsageError: if an option is unknown or not allowed, or contradicts another.
         """
-        outputs = dict(self._decoder.generate(texts, self._request(changed, text_only=True)))
+        outputs = dict(self._decoder.generate(texts, self._request(options, text_only=True)))
         return [output.text for index in range(len(outputs)) for output in outputs[index]]
 
     @changes(RequestOptions)
     def generate_detailed(
-        self, texts: Iterable[str], changed: Mapping[str, Any]
+        self, texts: Iterable[str], options: Mapping[str, Any]
     ) -> list[list[Generated]]:
         """Like `generate`, with tokens, scores and alignments.
 
         Args:
             texts: see `generate`.
-            changed: see `RequestOptions`.
+            options: see `generate`.
 
         Returns:
             The outputs of each text, best first.
@@ -291,13 +291,13 @@ class Seq2Seq:
         Raises:
             UsageError: as `generate`; and if the model has no cross-attention to align by.
         """
-        request = self._request({**changed, "scores": True})
+        request = self._request({**options, "scores": True})
         outputs = dict(self._decoder.generate(texts, request))
         return [outputs[index] for index in range(len(outputs))]
 
     @changes(RequestOptions)
     def generate_each(
-        self, texts: Iterable[str], changed: Mapping[str, Any]
+        self, texts: Iterable[str], options: Mapping[str, Any]
     ) -> Iterator[tuple[int, list[Generated]]]:
         """Like `generate_detailed`, but gives (index, outputs) as batches finish.
 
@@ -307,12 +307,12 @@ class Seq2Seq:
 
         Args:
             texts: see `generate`.
-            changed: see `RequestOptions`.
+            options: see `generate`.
         """
-        return self._decoder.generate(texts, self._request(changed), warn=False)
+        return self._decoder.generate(texts, self._request(options), warn=False)
 
     @changes(RequestOptions)
-    def stream(self, text: str, changed: Mapping[str, Any]) -> Generator[str, None, None]:
+    def stream(self, text: str, options: Mapping[str, Any]) -> Generator[str, None, None]:
         """Yields the output for one text in pieces while it is written: greedy or a sample.
 
         Together the pieces are exactly what `generate` gives. A piece comes as soon as no later
@@ -320,16 +320,16 @@ class Seq2Seq:
 
         Args:
             text: the source.
-            changed: see `RequestOptions`; outputs of a long source's chunks follow each other.
+            options: see `generate`; outputs of a long source's chunks follow each other.
 
         Raises:
             UsageError: as `generate`; and if there are beams or several outputs.
         """
-        return self._decoder.stream(text, self._request(changed, text_only=True))
+        return self._decoder.stream(text, self._request(options, text_only=True))
 
     @changes(RequestOptions)
     def generate_tokens(
-        self, texts: Sequence[str], changed: Mapping[str, Any]
+        self, texts: Sequence[str], options: Mapping[str, Any]
     ) -> Iterator[tuple[int, list[int], bool]]:
         """Yields (index, token ids, whether they hit the length limit) as batches finish.
 
@@ -338,9 +338,9 @@ class Seq2Seq:
 
         Args:
             texts: the sources.
-            changed: see `RequestOptions`.
+            options: see `generate`.
         """
-        request = self._request(changed)
+        request = self._request(options)
         return self._decoder.tokens(texts, replace(request, num_return_sequences=1))
 
     def encode_sources(
@@ -400,14 +400,14 @@ class Seq2Seq:
     def _decoder(self) -> Decoder:
         return Decoder(self.model, self.tokenizers)
 
-    def _request(self, changed: Mapping[str, Any], *, text_only: bool = False) -> RequestOptions:
+    def _request(self, options: Mapping[str, Any], *, text_only: bool = False) -> RequestOptions:
         """A request with the model's own settings for options that are not given."""
         for name in ("scores", "alignments"):
-            if text_only and changed.get(name):
+            if text_only and options.get(name):
                 raise UsageError(
                     f"{name} is given, but the outputs are texts alone; use generate_detailed."
                 )
-        return resolve_request(changed, self.generation, self.constraints, self.target_limit)
+        return resolve_request(options, self.generation, self.constraints, self.target_limit)
 
 
 def _card_of(blueprint: Blueprint) -> CardFacts:

@@ -45,7 +45,7 @@ def evaluate(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> dict[s
     Args:
         model: the model.
         split: examples, with their task's metrics and decoding settings.
-        changed: see `EvaluationOptions`.
+        changed: fields of `EvaluationOptions`, as keywords.
 
     Returns:
         A score by metric.
