@@ -35,6 +35,11 @@ def test_a_note_of_another_form_is_ignored(text: str, tmp_path: Path, folder: Pa
     assert file_digest(tmp_path / "a") != file_digest(tmp_path / "b")
 
 
+def _replace_by_link(file: Path) -> None:
+    file.rename(file.with_name("x"))
+    file.symlink_to(file.with_name("x"))
+
+
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 CHANGES: list[tuple[str, Callable[[Path, Path], object]]] = [
     ("can be written", lambda file, _: file.chmod(0o666)),
@@ -43,9 +48,8 @@ CHANGES: list[tuple[str, Callable[[Path, Path], object]]] = [
     ("can be written", lambda file, _: file.parent.chmod(0o1777)),
     ("can be written", lambda _, folder: folder.chmod(0o775)),
     ("can be written", lambda _, folder: folder.parent.chmod(0o777)),
-    ("is not a file", lambda file, _: (file.rename(file.with_name("x")),
-                                       file.symlink_to(file.with_name("x")))),
-]  # fmt: skip
+    ("is not a file", lambda file, _: _replace_by_link(file)),
+]
 
 
 @pytest.mark.parametrize(("why", "change"), CHANGES)
