@@ -158,7 +158,7 @@ def test_the_position_limit_is_known() -> None:
 
 
 def test_windows_must_be_as_many_as_layers() -> None:
-    with pytest.raises(CheckpointError, match="3 layers, but the kind of 2"):
+    with pytest.raises(CheckpointError, match="3 layers, but layer_types for 2"):
         replace(CONFIGS["post-norm"], windows=(1, 2))
 
 
