@@ -1,6 +1,7 @@
 """Data in the forms in which people have it, each form with several of its members."""
 
 import csv
+import gzip
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from warmstart.data.read_pairs import read_pairs
 from warmstart.data.rows import read_csv, read_json_lines, read_tsv
 from warmstart.data.skipped_rows import SkippedRows
 from warmstart.errors import DataError
+from warmstart.tasks.all_tasks import get_task_definition
 
 ROWS = [("How are you?", "Fine, thanks."), ('He said "no".', "No; never."), ("a | b", "c\td")]
 PAIRS = [{"source": source, "target": target} for source, target in ROWS]
@@ -224,3 +226,70 @@ def test_references_in_numbered_columns(tmp_path: Path, names: tuple[str, ...]) 
     row = {"document": "Long."} | {name: f"of {name}" for name in reversed(names)}
     path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
     assert list(read_pairs(path)) == [Example("Long.", tuple(f"of {name}" for name in names))]
+
+
+TMX = """<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en-US"/><body>
+<tu><tuv xml:lang="en-US"><seg>Hello <bpt i="1"/>you<ept i="1"/>.</seg></tuv>
+<tuv xml:lang="de"><seg>Hallo
+ du &amp; ich.</seg></tuv></tu>
+<tu tuid="2"><tuv lang="EN"><seg>Bye.</seg></tuv><tuv lang="DE-AT"><seg>Baba.</seg></tuv></tu>
+</body></tmx>
+"""
+
+
+@pytest.mark.parametrize("name", ["a.tmx", "a.tmx.gz"])
+def test_translation_memories(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(TMX.encode()) if name.endswith(".gz") else TMX.encode())
+    english, german = ("Hello you.", "Bye."), ("Hallo du & ich.", "Baba.")
+    assert [(example.source, example.target) for example in read_pairs(path)] == [
+        *zip(english, german, strict=True)
+    ]
+    back = read_pairs(path, origin=get_task_definition("translation/de-en").origin)
+    assert [(example.source, example.target) for example in back] == [
+        *zip(german, english, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TMX[:300],
+        "<tmx><body></body></tmx>",
+        "no XML",
+        '<!DOCTYPE a [<!ENTITY b "cccc"><!ENTITY d "&b;&b;">]><tmx><body><tu>&d;</tu></body></tmx>',
+    ],
+)
+def test_damaged_translation_memories(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DataError, match=r"a\.tmx (is not valid XML|has no|defines XML entities)"):
+        list(read_pairs(write(tmp_path / "a.tmx", text)))
+
+
+def test_annotated_corrections(tmp_path: Path) -> None:
+    # The example of Dahlmeier and Ng (2012), a correct sentence, and one that nobody annotated.
+    text = """S The cat sat at mat .
+A 3 4|||Prep|||on|||REQUIRED|||-NONE-|||0
+A 4 4|||ArtOrDet|||the||a|||REQUIRED|||-NONE-|||0
+A 0 2|||Noun|||-NONE-|||REQUIRED|||-NONE-|||1
+
+S Fine .
+A -1 -1|||noop|||-NONE-|||REQUIRED|||-NONE-|||0
+
+S Alone .
+"""
+    assert list(read_pairs(write(tmp_path / "a.m2", text))) == [
+        Example("The cat sat at mat .", ("The cat sat on the mat .", "sat at mat .")),
+        Example("Fine .", ("Fine .",)),
+        Example("Alone .", ("Alone .",)),
+    ]
+    for line in ("A 1 9|||x|||y|||z|||-|||0", "A x|||y", "The cat ."):
+        with pytest.raises(DataError, match="line 2"):
+            list(read_pairs(write(tmp_path / "b.m2", f"S One two .\n{line}\n")))
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.pkl", "a.sgm", "a.db", "a.yaml"])
+def test_other_formats_name_a_conversion(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"format that is not read.*(CSV|Parquet|JSON Lines|line)"):
+        list(read_pairs(write(tmp_path / name, "anything")))

@@ -11,6 +11,7 @@ from warmstart.data.columnar import read_arrow, read_parquet
 from warmstart.data.columns import ColumnMapping, Columns
 from warmstart.data.example import Example
 from warmstart.data.lines import read_lines
+from warmstart.data.m2 import read_m2
 from warmstart.data.origin import Origin
 from warmstart.data.recognize import (
     check_first_row,
@@ -30,6 +31,7 @@ from warmstart.data.rows import (
 )
 from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.texts import EmptyTextError, source_of, targets_of, value_of, weight_of
+from warmstart.data.tmx import read_tmx
 from warmstart.errors import DataError, UsageError
 
 __all__ = ["Examples", "examples_of_rows", "read_pairs", "read_parallel"]
@@ -54,7 +56,7 @@ def read_pairs(
     origin: Origin = _ANY,
     skipped: SkippedRows | None = None,
 ) -> Examples:
-    """Examples of a TSV, CSV, JSON Lines, Parquet or Arrow file, the first three also compressed.
+    """Examples of a TSV, CSV, JSON, TMX, M2, Parquet or Arrow file; text may be compressed.
 
     Without `columns`, well-known names are recognized (source and target, complex and simple,
     article and highlights, ...), and in a TSV file without a header the first column is the
@@ -160,6 +162,10 @@ def _file_examples(
             rows = read_csv(path)
         case "jsonl":
             rows = read_json_lines(path)
+        case "tmx":
+            rows = read_tmx(path)
+        case "m2":
+            rows = read_m2(path)
         case "parquet":
             columns = _checked_columns(next(read_parquet(path)), path, columns, origin)
             rows = read_parquet(path, _top_level(columns))

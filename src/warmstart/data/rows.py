@@ -28,7 +28,7 @@ __all__ = [
     "split_otherwise",
 ]
 
-FileFormat = Literal["tsv", "csv", "jsonl", "parquet", "arrow"]
+FileFormat = Literal["tsv", "csv", "jsonl", "parquet", "arrow", "tmx", "m2"]
 
 FORMATS: Final[Mapping[str, FileFormat]] = {
     ".tsv": "tsv",
@@ -39,6 +39,27 @@ FORMATS: Final[Mapping[str, FileFormat]] = {
     ".parquet": "parquet",
     ".arrow": "arrow",
     ".feather": "arrow",
+    ".tmx": "tmx",
+    ".m2": "m2",
+}
+# Other formats -> a way to convert them.
+_CONVERSIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (".xlsx", ".xls", ".ods"),
+        'save it as CSV, in a spreadsheet program or by python -c "import pandas; '
+        "pandas.read_excel('{path}').to_csv('NEW.csv', index=False)\"",
+    ),
+    **dict.fromkeys(
+        (".xml", ".sgm", ".sgml"),
+        "extract its texts into one file for each side, one text a line; of a test set of WMT: "
+        "sacrebleu -t wmt14 -l de-en --echo src > NEW.de",
+    ),
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".pt"),
+        "write it as Parquet where it was made; a pickle may run code, and is not read",
+    ),
+    ".yaml": "write it as JSON Lines, one object a line",
+    ".db": "export its table as CSV: sqlite3 -header -csv {path} 'SELECT * FROM TABLE' > NEW.csv",
 }
 _ARRAY_NAMES: Final = frozenset("data rows examples items records instances".split())
 _TURN: Final = frozenset(("role", "from"))  # members of a turn of a chat, which is one row
@@ -80,6 +101,9 @@ def file_format(path: Path) -> FileFormat:
     """
     ending = without_compression(path).suffix.lower()
     compression(path)  # rejects unsupported ones
+    if ending in _CONVERSIONS:
+        advice = _CONVERSIONS[ending].format(path=path)
+        raise DataError(f"{path} is in a format that is not read ({ending}); {advice}.")
     if ending not in FORMATS:
         raise DataError(
             f"{path} has no known format; a file of pairs ends in {', '.join(FORMATS)}, or as "
