@@ -59,12 +59,9 @@ def _edit(line: str, tokens: Sequence[str], path: Path, number: int) -> tuple[st
             f"{path}, line {number} edits the tokens {first} to {last} of a sentence of "
             f"{len(tokens)}."
         )
-    replacement = fields[2].split("||")[0]
-    return fields[5], (
-        int(first),
-        int(last),
-        [] if replacement == "-NONE-" else replacement.split(),
-    )
+    alternatives = fields[2].split("||")
+    replacement = [] if alternatives[0] == "-NONE-" else alternatives[0].split()
+    return fields[5], (int(first), int(last), replacement)
 
 
 def _row(number: int, tokens: Sequence[str], edits: Mapping[str, Sequence[_Edit]]) -> Row:

@@ -12,6 +12,7 @@ from warmstart.errors import DataError
 __all__ = ["read_tmx"]
 
 _LANGUAGE: Final = "{http://www.w3.org/XML/1998/namespace}lang"
+_ENTITY: Final = b"<!ENTITY"
 _PIECE: Final = 2**16  # bytes
 
 
@@ -40,11 +41,14 @@ def _units(read: Callable[[int], bytes], path: Path) -> Iterator[ElementTree.Ele
     """Each translation unit, removed from the tree afterwards, so that memory stays bounded."""
     parser = ElementTree.XMLPullParser(("start", "end"))
     above: list[ElementTree.Element] = []
+    before = b""
     while piece := read(_PIECE):
-        if b"<!ENTITY" in piece:  # a few lines of entities can expand to gigabytes
+        if _ENTITY in before + piece:  # a few lines of entities can expand to gigabytes
             raise DataError(f"{path} defines XML entities, which are not read; remove them.")
+        before = piece[-len(_ENTITY) :]
         parser.feed(piece)
         for event, element in parser.read_events():
+            assert isinstance(element, ElementTree.Element)
             if event == "start":
                 above.append(element)
                 continue
