@@ -407,8 +407,9 @@ def causal_logits(reference: PreTrainedModel, decoder: Stack, row: list[int]) ->
         [window] = windows
         assert window < len(row) or len(row) < 6, "the window must matter"
         given = {"full_attention": mask(None), "sliding_attention": mask(window)}
-    logits: Tensor = reference(torch.tensor([row]), attention_mask=given).logits[0]
-    return logits
+    output = reference(torch.tensor([row]), attention_mask=given)
+    logits: Tensor = output["prediction_logits" if "prediction_logits" in output else "logits"]
+    return logits[0]
 
 
 def save(config: transformers.PreTrainedConfig, tokenizer: Path, folder: Path) -> None:

@@ -96,6 +96,7 @@ def _gemma3(config: Config) -> StackConfig:
         rotary=rotary(
             values,
             limit=field(values, "max_position_embeddings"),
+            head_size=stack.attention.head_size,
             default_theta=1_000_000.0,
             local_theta_key="rope_local_base_freq",
         ),

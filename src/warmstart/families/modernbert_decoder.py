@@ -16,7 +16,7 @@ def _stack(config: Config) -> StackConfig:
     stack = MODERNBERT.stack(config)
     every = field(config, "global_attn_every_n_layers", 3)
     # Half of both sides, the token itself included: the encoder sees one token further back.
-    span = field(config, "local_attention", 128) // 2
+    span = field(config, "sliding_window", field(config, "local_attention", 128) // 2)
     return replace(
         stack,
         windows=windows(config, stack.layers, span, lambda layer: layer % every != 0),

@@ -41,7 +41,11 @@ def _stack(config: Config) -> StackConfig:
         norm=NormConfig(eps=field(config, "norm_epsilon", 1e-5)),
         norm_order="pre",
         final_norm=True,
-        rotary=rotary(config, limit=field(config, "max_position_embeddings", 4096)),
+        rotary=rotary(
+            config,
+            limit=field(config, "max_position_embeddings", 4096),
+            head_size=hidden_size // heads,
+        ),
         windows=windows(config, layers, config.get("sliding_window"), lambda layer: True),
         causal=True,
         dropout=field(config, "residual_dropout", 0.0),
