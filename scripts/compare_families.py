@@ -20,6 +20,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.parity.reference import examples, logits_of, reference_logits
+from tests.parity.test_decoder_families import states_that_see_everything
 from tests.support.tiny import SENTENCES, pretrained_class, save_checkpoint
 from tests.support.tiny_seq2seq import SEQ2SEQ, save_seq2seq
 
@@ -104,6 +105,11 @@ def theirs(
     family: Family, reference: transformers.PreTrainedModel, stack: StackConfig, row: list[int]
 ) -> tuple[Tensor, Tensor]:
     """Their last states and logits of one sequence under our stack's mask."""
+    if family.pretrained_as == "decoder" and not stack.causal:
+        return states_that_see_everything(reference, row), torch.empty(0)
+    if family.pretrained_as == "decoder":
+        tokens = torch.tensor([row])
+        return reference.base_model(tokens).last_hidden_state[0], reference(tokens).logits[0]
     positions = torch.arange(len(row))
     distance = positions[:, None] - positions
     kinds: dict[str, int | None] = {"full_attention": None, "sliding_attention": None}
@@ -121,8 +127,6 @@ def theirs(
     one_mask = masks["full_attention" if None in windows or not windows else "sliding_attention"]
     by_kind = getattr(reference.config, "layer_types", None) is not None
     given = {"input_ids": torch.tensor([row]), "attention_mask": masks if by_kind else one_mask}
-    if family.pretrained_as == "decoder":
-        given["position_ids"] = positions[None]  # else OPT counts them from the mask
     found = reference(**given)
     states = reference.base_model(**given).last_hidden_state
     logits = found.prediction_logits if "prediction_logits" in found else found.logits

@@ -9,6 +9,7 @@ from tests.support import tiny_decoders
 
 from warmstart.errors import CheckpointError
 from warmstart.families.catalogue import family_of
+from warmstart.families.text_part import text_config
 from warmstart.model.config import EncoderDecoderConfig, StackConfig
 from warmstart.model.encoder_decoder import EncoderDecoder
 
@@ -314,9 +315,14 @@ def test_an_opt_that_cannot_be_composed(config: dict[str, Any], message: str) ->
         family_of(config, "test").stack(config)
 
 
-def test_gemma_3_with_images_is_refused_by_the_name_of_the_one_without() -> None:
-    with pytest.raises(CheckpointError, match="reads images too; one saved as 'gemma3_text'"):
-        family_of({"model_type": "gemma3"}, "test")
+def test_the_text_part_of_a_multimodal_config() -> None:
+    plain = {"model_type": "llama", "text_config": {"hidden_size": 3}}
+    assert text_config(plain) is plain
+    text = {"hidden_size": 64, "model_type": "gemma3_text"}
+    gemma = {"model_type": "gemma3", "eos_token_id": [1, 106], "text_config": text}
+    assert text_config(gemma) == {**text, "eos_token_id": [1, 106]}
+    older = {"model_type": "mistral3", "text_config": {"hidden_size": 64}}
+    assert text_config(older) == {"hidden_size": 64, "model_type": "mistral"}
 
 
 def stack_of(name: str) -> StackConfig:

@@ -1,5 +1,6 @@
 """Every decoder-only family computes what transformers computes, as a decoder and as an encoder."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -298,6 +299,56 @@ def test_embedding_gemma_was_trained_to_see_both_ways(
     torch.testing.assert_close(ours, torch.cat(theirs), rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("names", ["as saved", "of the first releases", "of the next"])
+def test_the_text_part_of_an_image_model(names: str, tmp_path: Path) -> None:
+    text = config_of("gemma3_text", layers=LAYERS)
+    vision = transformers.SiglipVisionConfig(
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=28,
+        patch_size=14,
+    )
+    config = transformers.Gemma3Config(
+        text_config=text.to_dict(), vision_config=vision.to_dict(), mm_tokens_per_image=1
+    )
+    torch.manual_seed(0)
+    reference = transformers.Gemma3ForConditionalGeneration(config).eval()
+    perturb(reference)
+    reference.save_pretrained(tmp_path)
+    tokenizer_of("gemma3_text").save_pretrained(tmp_path)
+    if names != "as saved":
+        spelling = {
+            "of the first releases": ("language_model.model.", "vision_tower."),
+            "of the next": ("model.language_model.", "model.vision_tower."),
+        }[names]
+        tensors = {
+            name.replace("model.language_model.", spelling[0])
+            .replace("model.vision_tower.", spelling[1])
+            .replace("model.multi", "multi"): tensor.clone()
+            for name, tensor in reference.state_dict().items()
+            if name != "lm_head.weight"
+        }
+        save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    model = Seq2Seq.warm_start(encoder=None, decoder=tmp_path)
+    assert model.provenance is not None
+    origins = {entry.name: entry.origin for entry in model.provenance}
+    assert {origin for name, origin in origins.items() if "vision" not in name} <= {
+        "leveraged",
+        "shared",
+        "unused",
+    }
+    rows = [[token % 200 + 5 for token in row] for row in rows_of(model.model)]
+    with torch.no_grad():
+        theirs = torch.cat([reference(torch.tensor([row])).logits[0] for row in rows])
+    ours = logits_of(model.model.eval(), rows)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE)
+    model.save_pretrained(tmp_path / "saved")
+    back = Seq2Seq.from_pretrained(tmp_path / "saved")
+    assert_same(back.model.state_dict(), model.model.state_dict())
+
+
 def t5gemma() -> PreTrainedModel:
     half = config_of("gemma2", layers=LAYERS).to_dict()
     names = (
@@ -397,6 +448,7 @@ def states_that_see_everything(reference: PreTrainedModel, row: list[int]) -> Te
     if config.model_type == "bloom":
         return bloom_states_that_see_everything(reference, row)
     if config.model_type == "gpt_neo":  # its own masks are buffers
+        reference = copy.deepcopy(reference)
         for block, kind in zip(reference.transformer.h, config.attention_layers, strict=True):
             reach = config.window_size if kind == "local" else config.max_position_embeddings
             places = torch.arange(config.max_position_embeddings)

@@ -37,6 +37,7 @@ from warmstart.composition.variants import (
 from warmstart.errors import CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
+from warmstart.families.text_part import text_config
 from warmstart.text.tokenizer_files import load_tokenizer
 from warmstart.text.tokenizer_pair import TokenizerPair, same_vocabulary
 from warmstart.text.vocabulary import kept_rows, with_vocabulary
@@ -262,5 +263,7 @@ def _with_layers(
 def _open(name: str | os.PathLike[str], *, headers_only: bool) -> Checkpoint:
     text, random = os.fspath(name), is_random(name)
     if headers_only and not random:
-        return open_headers(text)
-    return open_checkpoint(text.removeprefix(RANDOM), weights=not random)
+        checkpoint = open_headers(text)
+    else:
+        checkpoint = open_checkpoint(text.removeprefix(RANDOM), weights=not random)
+    return replace(checkpoint, config=text_config(checkpoint.config))

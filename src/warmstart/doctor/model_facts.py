@@ -23,6 +23,7 @@ from warmstart.composition.sharing import check_sharing
 from warmstart.composition.variants import variant, variant_provenance
 from warmstart.errors import CheckpointError, CompositionError
 from warmstart.families.catalogue import family_of
+from warmstart.families.text_part import text_config
 from warmstart.generation.saved import read_generation, saved_settings
 from warmstart.model.config import StackConfig
 from warmstart.text.special_tokens import SpecialTokens
@@ -146,7 +147,8 @@ def _sharing(encoder: Checkpoint, decoder: Checkpoint, *, one_vocabulary: bool) 
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
-    family = family_of(checkpoint.config, checkpoint.name)
+    config = text_config(checkpoint.config)
+    family = family_of(config, checkpoint.name)
     # Buffers, and copies of tied tensors, are not parameters.
     shapes = {
         name: shape
@@ -155,7 +157,7 @@ def _of_checkpoint(checkpoint: Checkpoint) -> Facts:
     }
     values: dict[str, Any] = {
         "kind": "checkpoint",
-        **_architecture(family.name, family.stack(checkpoint.config)),
+        **_architecture(family.name, family.stack(config)),
         "pretrained_as": family.pretrained_as,
         "parameters": sum(map(prod, shapes.values())),
         "tensors": len(shapes),

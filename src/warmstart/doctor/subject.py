@@ -14,6 +14,7 @@ from warmstart.composition.saved_model import is_model
 from warmstart.errors import CheckpointError, WarmstartError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
+from warmstart.families.text_part import text_config
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.model.config import StackConfig
 from warmstart.seq2seq import Seq2Seq
@@ -142,15 +143,16 @@ def open_subject(
 
 
 def _of_checkpoint(checkpoint: Checkpoint) -> tuple[Side, ...]:
-    family = family_of(checkpoint.config, checkpoint.name)
+    config = text_config(checkpoint.config)
+    family = family_of(config, checkpoint.name)
     tokenizer, complaint = _read(
         lambda: load_tokenizer(checkpoint.folder, f"the checkpoint tokenizer of {checkpoint.name}")
     )
     return (
         Side(
             name="checkpoint",
-            config=checkpoint.config,
-            stack=family.stack(checkpoint.config),
+            config=config,
+            stack=family.stack(config),
             tokenizer=tokenizer,
             complaint=complaint,
         ),

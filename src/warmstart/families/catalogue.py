@@ -90,14 +90,12 @@ _DISENTANGLED = (
     "its attention multiplies queries and keys with relative positions, pair by pair, which no "
     "position kind of the stack does"
 )
+_NESTED = ("gemma3n", "gemma3n_text", "gemma4", "gemma4_text", "gemma4_unified")
 # Known and left out: why, and the model types.
 _LEFT_OUT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("one layer's weights serve all of its layers", ("albert",)),
     (_DISENTANGLED, ("deberta", "deberta-v2", "xlnet")),
-    (
-        "it reads images too; one saved as 'gemma3_text', such as the 1B, can be composed",
-        ("gemma3",),
-    ),
+    ("each layer adds embeddings of its own, and some layers share keys and values", _NESTED),
     ("its global tokens have separate projections", ("longformer",)),
     (
         _MIXTURE,

@@ -8,6 +8,7 @@ from warmstart.checkpoint.rename import Rule
 from warmstart.families.cross_attention import cross_attention_rules
 from warmstart.families.family import Config, Family, activation, field
 from warmstart.families.rotary import rotary, windows
+from warmstart.families.text_part import NAMES, OTHER_PARTS
 from warmstart.model.config import (
     AttentionConfig,
     EmbeddingConfig,
@@ -166,7 +167,7 @@ def decoder_family(
     head: Callable[[Config], HeadConfig] = llama_head,
     rules: Callable[[StackConfig], tuple[Rule, ...]] = llama_rules,
 ) -> Family:
-    """A decoder-only family with Llama's prefixes.
+    """A decoder-only family with Llama's prefixes, alone or as part of a multimodal checkpoint.
 
     Args:
         name: its model_type, and our name of it.
@@ -185,6 +186,8 @@ def decoder_family(
         rules=rules,
         prefix="model.",
         head_prefix="lm_head.",
+        unused=OTHER_PARTS,
+        aliases=NAMES,
         ignored=("lm_head.weight", "layers.*.self_attn.rotary_emb.inv_freq"),
     )
 
