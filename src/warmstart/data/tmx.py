@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, cast
 from xml.etree import ElementTree
 
 from warmstart.data.compressed import open_bytes, read_problems
@@ -39,7 +39,7 @@ def read_tmx(path: Path) -> Iterator[Row]:
 
 def _units(read: Callable[[int], bytes], path: Path) -> Iterator[ElementTree.Element]:
     """Each translation unit, removed from the tree afterwards, so that memory stays bounded."""
-    parser = ElementTree.XMLPullParser(("start", "end"))
+    parser = cast(Any, ElementTree.XMLPullParser(("start", "end")))  # its types are incomplete
     above: list[ElementTree.Element] = []
     before = b""
     while piece := read(_PIECE):
@@ -48,7 +48,6 @@ def _units(read: Callable[[int], bytes], path: Path) -> Iterator[ElementTree.Ele
         before = piece[-len(_ENTITY) :]
         parser.feed(piece)
         for event, element in parser.read_events():
-            assert isinstance(element, ElementTree.Element)
             if event == "start":
                 above.append(element)
                 continue
