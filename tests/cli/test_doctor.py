@@ -15,6 +15,7 @@ CHECKS = [
     "loading",
     "special tokens",
     "vocabulary",
+    "texts",
     "positions",
     "tensors",
     "sharing",
@@ -39,7 +40,7 @@ def test_warnings_alone_are_no_failure(warmstart: Run, composed: Path) -> None:
     lines = finished.out.splitlines()
     heads = [line for line in lines if line.startswith(("ok ", "warning ", "problem ", "skipped "))]
     assert [line.split(maxsplit=1)[1].partition(":")[0] for line in heads] == CHECKS
-    assert lines[-1] == "9 checks: 6 ok, 3 warning"
+    assert lines[-1] == "10 checks: 6 ok, 3 warning, 1 skipped"
     # Only what is not well is explained.
     for words in ("  Why it matters: ", "  What to do: "):
         assert sum(words in line for line in lines) == 3
@@ -51,7 +52,7 @@ def test_a_problem_is_a_failure(warmstart: Run, sick: Path) -> None:
     assert "error" not in finished.err
     assert "problem  special tokens: The target's start token is cat (7)" in finished.out
     assert "What to do: Correct decoder_start_token_id in generation_config.json" in finished.out
-    assert finished.out.endswith("9 checks: 5 ok, 3 warning, 1 problem\n")
+    assert finished.out.endswith("10 checks: 5 ok, 3 warning, 1 problem, 1 skipped\n")
 
 
 def test_json_has_all_of_it(warmstart: Run, sick: Path, composed: Path) -> None:
@@ -81,13 +82,15 @@ def test_data_of_ones_own(warmstart: Run, composed: Path, pairs: Path) -> None:
         figures = told["source dependence"]["figures"]
         assert figures == found["source dependence"].figures
         assert 3 <= figures["pairs"] <= len(expected)
+        assert told["texts"]["figures"] == found["texts"].figures
+        assert told["texts"]["figures"]["targets"] == len(expected)
 
 
 def test_a_checkpoint_gets_the_next_command(warmstart: Run, checkpoints: "Checkpoints") -> None:
     finished = warmstart("doctor", checkpoints("bert"))
     assert finished.code == 0
     assert "warmstart compose ENCODER DECODER -o DIR" in finished.out
-    assert finished.out.endswith("9 checks: 4 ok, 5 skipped\n")
+    assert finished.out.endswith("10 checks: 4 ok, 6 skipped\n")
 
 
 def test_a_subject_that_cannot_be_read(warmstart: Run, composed: Path, tmp_path: Path) -> None:

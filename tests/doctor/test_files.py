@@ -46,6 +46,7 @@ def test_a_fresh_composition_has_no_problem(
     assert found.pop("source dependence") == "warning"
     own = encoder is not None and options not in ({"share": "cross"}, {"cross_attention": "merged"})
     assert found.pop("cross-attention") == ("warning" if own else "skipped")
+    assert found.pop("texts") == "skipped"  # no pairs are given
     assert set(found.values()) == {"ok"}, [f.what for f in findings if f.status != "ok"]
     for finding in findings:
         assert finding.what
@@ -81,6 +82,7 @@ def test_a_checkpoint_gets_the_checks_that_apply(checkpoints: Checkpoints) -> No
         "loading": "skipped",
         "special tokens": "ok",
         "vocabulary": "ok",
+        "texts": "skipped",
         "positions": "ok",
         "tensors": "ok",
         "sharing": "skipped",

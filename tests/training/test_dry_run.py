@@ -57,6 +57,10 @@ def test_it_prints_the_plan_of_the_run(
     size = sum(path.stat().st_size for path in (run / "checkpoint-6").glob("*.safetensors"))
     size += (run / "checkpoint-6" / "optimizer.pt").stat().st_size
     assert plan.checkpoint_bytes == pytest.approx(size, rel=0.2)
+    targets = [example.target for example in task.split("train").examples]
+    rows = outlined.tokenizers.encode_targets(targets, None).rows
+    same = sum(map(str.__eq__, targets, outlined.tokenizers.decode(rows)))
+    assert (plan.round_trip.targets, plan.round_trip.survived) == (24, same)
 
 
 def test_parameters_are_counted_once(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -235,9 +235,10 @@ def report(
         definition, files, {name: file for name, file in evaluation.items() if file is not None}
     )
     splits = {name: examples for name, (examples, _) in read.items()}
-    tokens = {}
+    tokens, round_trips = {}, {}
     if model is not None:
         from warmstart.seq2seq import Seq2Seq
+        from warmstart.text.round_trip import measure_round_trip
         from warmstart.training.batches import tokenize_for
 
         loaded = Seq2Seq.from_pretrained(model, device="cpu")
@@ -245,8 +246,9 @@ def report(
         for name, examples in splits.items():
             rows = tokenize_for(loaded, examples, *limits)
             tokens[name] = (rows.source_lengths, rows.target_lengths)
+            round_trips[name] = measure_round_trip(loaded.tokenizers, examples)
     empty = {name: rows for name, (_, rows) in read.items()}
-    found = report_data(splits, empty=empty, tokens=tokens)
+    found = report_data(splits, empty=empty, tokens=tokens, round_trips=round_trips)
     if as_json:
         print_json(found.to_json())
     else:

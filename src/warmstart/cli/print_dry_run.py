@@ -20,6 +20,7 @@ def dry_run_json(plan: "DryRun") -> dict[str, Any]:
     """A plan as JSON values, sizes in bytes."""
     values = asdict(plan)
     values["memory"]["total"] = plan.memory.total
+    values["round_trip"] = plan.round_trip.to_json()
     return values
 
 
@@ -34,6 +35,9 @@ def print_dry_run(plan: "DryRun") -> None:
     print_table([f"memory, estimated ({plan.precision})", ""], _memory(plan.memory))
     typer.echo()
     print_table(["", ""], _plan(plan))
+    typer.echo()
+    for line in plan.round_trip.lines():
+        typer.echo(line)
     typer.echo(f"\nfirst batch: {len(plan.batch)} examples")
     for text in plan.batch:
         _print_example(text)

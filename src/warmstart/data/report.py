@@ -6,7 +6,7 @@ Memory does not grow with the data; counts are cached by the content of the data
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +21,7 @@ from warmstart.writing import atomic_file
 
 if TYPE_CHECKING:
     from warmstart.data.hashes import Hashes
+    from warmstart.text.round_trip import RoundTrip
 
 __all__ = ["DataReport", "Overlap", "SharedExample", "SplitReport", "report_data"]
 
@@ -42,6 +43,7 @@ class SplitReport:
         target: lengths of the first targets, in words.
         source_tokens: lengths of the sources in tokens, with truncation; None before tokenizing.
         target_tokens: lengths of the targets in tokens.
+        round_trip: the texts that the tokenizers cannot represent; None without tokenizers.
     """
 
     rows: int
@@ -52,6 +54,7 @@ class SplitReport:
     target: Lengths
     source_tokens: Lengths | None = None
     target_tokens: Lengths | None = None
+    round_trip: "RoundTrip | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -63,6 +66,7 @@ class SplitReport:
             "duplicates": self.duplicates,
             "repeated_sources": self.repeated_sources,
             **{side: None if value is None else value.to_json() for side, value in lengths.items()},
+            "round_trip": None if self.round_trip is None else self.round_trip.to_json(),
         }
 
 
@@ -130,6 +134,7 @@ def report_data(
     *,
     empty: Mapping[str, int] | None = None,
     tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None,
+    round_trips: "Mapping[str, RoundTrip] | None" = None,
 ) -> DataReport:
     """Reads every split once and reports on it.
 
@@ -137,10 +142,14 @@ def report_data(
         splits: by name. "validation" and "test" are compared with "train".
         empty: number of rows of each split that were skipped while reading.
         tokens: lengths in tokens of the sources and targets of each split.
+        round_trips: texts of each split that the tokenizers cannot represent.
     """
-    empty, tokens = empty or {}, tokens or {}
+    empty, tokens, round_trips = empty or {}, tokens or {}, round_trips or {}
     reports = {
-        name: _with(_counts(examples), len(examples), empty.get(name, 0), tokens.get(name))
+        name: replace(
+            _with(_counts(examples), len(examples), empty.get(name, 0), tokens.get(name)),
+            round_trip=round_trips.get(name),
+        )
         for name, examples in splits.items()
     }
     train = splits.get(TRAIN)
@@ -292,6 +301,9 @@ def _split_lines(name: str, split: SplitReport) -> Iterator[str]:
                 f"  {side}: {_share(lengths.truncated, lengths.count, 'truncated')} to "
                 f"{lengths.limit:,} tokens; {100 * lengths.lost_share:.2f} % of its tokens lost"
             )
+    if split.round_trip is not None:
+        for line in split.round_trip.lines():
+            yield f"  {line}"
 
 
 def _share(count: int, of: int, what: str) -> str:

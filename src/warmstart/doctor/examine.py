@@ -13,6 +13,7 @@ from warmstart.doctor.check_sharing import SHARING
 from warmstart.doctor.check_source_dependence import SOURCE_DEPENDENCE
 from warmstart.doctor.check_special_tokens import SPECIAL_TOKENS
 from warmstart.doctor.check_tensors import TENSORS
+from warmstart.doctor.check_texts import TEXTS
 from warmstart.doctor.check_vocabulary import VOCABULARY
 from warmstart.doctor.finding import Check, Finding, Verdict
 from warmstart.doctor.subject import Pair, Subject, open_subject
@@ -23,6 +24,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     LOADING,
     SPECIAL_TOKENS,
     VOCABULARY,
+    TEXTS,
     POSITIONS,
     TENSORS,
     SHARING,

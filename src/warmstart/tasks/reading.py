@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from warmstart.cache import file_digest, fingerprint
 from warmstart.data.columns import ColumnMapping
@@ -20,6 +20,9 @@ from warmstart.data.splits import TRAIN
 from warmstart.data.stored import find_stored, keep_examples
 from warmstart.errors import DataError
 from warmstart.tasks.task import Task, TaskDefinition
+
+if TYPE_CHECKING:
+    from warmstart.text.round_trip import RoundTrip
 
 __all__ = ["local_files", "read_split", "read_splits", "report_task"]
 
@@ -117,18 +120,22 @@ def read_splits(
 
 
 def report_task(
-    task: Task, tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None
+    task: Task,
+    tokens: Mapping[str, tuple[Lengths, Lengths]] | None = None,
+    round_trips: "Mapping[str, RoundTrip] | None" = None,
 ) -> DataReport:
     """A report on a task's data; see `report_data`.
 
     Args:
         task: the task, with data.
         tokens: lengths in tokens of the sources and targets of each split, if known.
+        round_trips: texts of each split that the tokenizers cannot represent, if known.
     """
     return report_data(
         {name: split.examples for name, split in task.splits.items()},
         empty={name: split.empty for name, split in task.splits.items()},
         tokens=tokens,
+        round_trips=round_trips,
     )
 
 

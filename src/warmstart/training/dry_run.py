@@ -10,6 +10,7 @@ from torch import nn
 from warmstart.composition.trace import part_of
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split, Task
+from warmstart.text.round_trip import RoundTrip, measure_round_trip
 from warmstart.text.tokenizer_pair import TokenizerPair
 from warmstart.training.batches import TokenizedExamples
 from warmstart.training.config import TrainConfig
@@ -78,6 +79,7 @@ class DryRun:
         checkpoints: the steps after which one is written.
         checkpoint_bytes: approximate size of each.
         batch: the first one.
+        round_trip: the training texts that the tokenizers cannot represent.
     """
 
     parts: dict[str, Part]
@@ -95,6 +97,7 @@ class DryRun:
     checkpoints: tuple[int, ...]
     checkpoint_bytes: int
     batch: tuple[BatchText, ...]
+    round_trip: RoundTrip
 
 
 def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume = False) -> DryRun:
@@ -136,6 +139,7 @@ def dry_run(model: Seq2Seq, task: Task, config: TrainConfig, *, resume: Resume =
         checkpoints=stops,
         checkpoint_bytes=memory.weights + memory.optimizer,
         batch=_first_batch(model.tokenizers, run.split, examples, passes[0]),
+        round_trip=measure_round_trip(model.tokenizers, run.split.examples),
     )
 
 

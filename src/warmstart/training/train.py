@@ -19,6 +19,7 @@ from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Task
+from warmstart.text.round_trip import measure_round_trip
 from warmstart.training.compiled import compiled_layers
 from warmstart.training.config import TrainConfig
 from warmstart.training.facts import data_changes, training_facts
@@ -167,7 +168,8 @@ def _open_folder(run: PreparedRun, recipe: str | None) -> list[Events]:
     """Describes the data, prepares the run's folder, and opens its logs."""
     config = run.config
     lengths = (run.examples.rows.source_lengths, run.examples.rows.target_lengths)
-    logger.info("%s", report_task(run.task, {"train": lengths}))
+    round_trip = measure_round_trip(run.model.tokenizers, run.split.examples)
+    logger.info("%s", report_task(run.task, {"train": lengths}, {"train": round_trip}))
     log = MetricsLog(config.output_dir / METRICS)
     if run.checkpoint is None:
         prepare_folder(config, recipe)
