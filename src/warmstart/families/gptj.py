@@ -1,4 +1,4 @@
-"""GPT-J: attention and feed-forward side by side, behind one norm."""
+"""GPT-J: attention and feed-forward in parallel, after one norm."""
 
 from warmstart.checkpoint.rename import Rule
 from warmstart.errors import CheckpointError
