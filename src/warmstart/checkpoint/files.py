@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import torch
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -37,6 +38,7 @@ ADAPTER_CONFIG = "adapter_config.json"  # of a folder with an adapter for anothe
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # The files of a hub repository and its folders (decoder_tokenizer) that a model needs: no code, no
 # pickles, no other frameworks' weights. Of the card only the licence is read.
@@ -84,7 +86,7 @@ class Checkpoint:
         for path, wanted in by_file.items():
             with _opened(path) as file:
                 for name in wanted:
-                    tensors[name] = file.get_tensor(name)
+                    tensors[name] = _floats(file.get_tensor(name), name, path)
         return tensors
 
 
@@ -325,6 +327,18 @@ def _check_shards(index: Path, files: Mapping[str, Path]) -> None:
             f"{index} names tensors that its files lack: {', '.join(lost[:5])}"
             f"{' ...' if len(lost) > 5 else ''}."
         )
+
+
+def _floats(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """A weight, if it is one that can be computed with."""
+    if tensor.dtype not in _WEIGHT_TYPES:
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise CheckpointError(
+            f"{name} in {path} is of type {kind}, but weights are of type float32, bfloat16, "
+            "float16 or float64. Quantized weights need their scales; take the checkpoint that was "
+            "quantized."
+        )
+    return tensor
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from warmstart.composition.half import Source
 from warmstart.composition.layers import choose_layers
 from warmstart.composition.provenance import Provenance
 from warmstart.composition.sharing import check_sharing
+from warmstart.composition.untied_head import with_head_of_file
 from warmstart.composition.variants import (
     CHECKPOINTS,
     VariantOptions,
@@ -86,9 +87,19 @@ def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -
         else _open(encoder, headers_only=headers_only)
     )
     decoder_checkpoint = _open(decoder, headers_only=headers_only)
+    decoder_config = decoder_checkpoint.config
+    if not is_random(decoder) and options.lm_head != "tied":
+        family = family_of(decoder_config, "The decoder")
+        decoder_config = with_head_of_file(
+            decoder_checkpoint,
+            decoder_config,
+            family,
+            family.rules(family.stack(decoder_config)),
+            {family.strip(name): name for name in decoder_checkpoint.files},
+        )
     composition = Composition(
         encoder=None if encoder_checkpoint is None else encoder_checkpoint.config,
-        decoder=decoder_checkpoint.config,
+        decoder=decoder_config,
         share=options.share,
         cross_attention=options.cross_attention,
         lm_head=options.lm_head,

@@ -27,6 +27,7 @@ from warmstart.composition.names import (
     unused_names,
 )
 from warmstart.composition.pretrained_seq2seq import pretrained_config_json, read_pretrained
+from warmstart.composition.untied_head import with_head_of_file
 from warmstart.errors import CheckpointError
 from warmstart.families.catalogue import (
     family_of,
@@ -112,7 +113,7 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
             )
         own = {key: value for key, value in config.items() if key != KEY}
         own["model_type"] = own["model_type"].removeprefix(REFUSED)
-        return Composition.from_options(None, own, ours["composition"])
+        return _with_head(Composition.from_options(None, own, ours["composition"]), checkpoint)
     encoder, decoder = config.get("encoder"), config.get("decoder")
     if not isinstance(encoder, Mapping) or not isinstance(decoder, Mapping):
         raise CheckpointError(
@@ -128,8 +129,23 @@ def read_composition(checkpoint: Checkpoint) -> Composition:
         tied = bool(config.get("tie_encoder_decoder"))
         composition = Composition(encoder=encoder, decoder=decoder, share="all" if tied else "none")
     if composition.share != "none" and not _is_tied(checkpoint, composition):
-        return replace(composition, share="none")
-    return composition
+        composition = replace(composition, share="none")
+    return _with_head(composition, checkpoint)
+
+
+def _with_head(composition: Composition, checkpoint: Checkpoint) -> Composition:
+    """The composition with the head of the file, where that is not the word embedding."""
+    if composition.lm_head == "tied":
+        return composition
+    config = with_head_of_file(
+        checkpoint,
+        composition.decoder,
+        composition.decoder_family,
+        composition.rules(),
+        spelled_as_rules(checkpoint, composition),
+        decoder="decoder.",
+    )
+    return replace(composition, decoder=config)
 
 
 @dataclass(frozen=True, slots=True)

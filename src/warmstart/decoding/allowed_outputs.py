@@ -1,6 +1,7 @@
 """The outputs that a request allows, choices or a regular expression, in token ids."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from transformers import PreTrainedTokenizerBase
@@ -14,7 +15,7 @@ from warmstart.generation.config import Constraints, GenerationConfig
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.tokenizer_pair import TokenizerPair
 
-__all__ = ["chosen_outputs", "matching_outputs"]
+__all__ = ["chosen_outputs", "matching_outputs", "without_missing_tokens"]
 
 _LARGEST = 50_000  # states of an automaton: some gigabytes and minutes
 
@@ -148,6 +149,32 @@ def _automaton(regex: str, tokenizers: TokenizerPair, vocabulary: int) -> TokenA
             f"allowed are {_LARGEST}. Lower the counts of repetitions, or use * or +."
         )
     return TokenAutomaton(automaton, tree, tokenizers.special.end, tokenizers.target_start)
+
+
+def without_missing_tokens(
+    constraints: Constraints, tokenizer: PreTrainedTokenizerBase, vocabulary: int
+) -> Constraints:
+    """Constraints that also ban the ids that stand for no token.
+
+    Vocabularies are often padded to a round number of rows, which nothing has trained.
+
+    Args:
+        constraints: of the model.
+        tokenizer: of the targets.
+        vocabulary: rows of the target embedding.
+    """
+    missing = _missing_tokens(tokenizer, len(tokenizer), vocabulary)
+    if not missing:
+        return constraints
+    return replace(constraints, bad_words_ids=(*constraints.bad_words_ids, *missing))
+
+
+@lru_cache(maxsize=8)
+def _missing_tokens(
+    tokenizer: PreTrainedTokenizerBase, _tokens: int, vocabulary: int
+) -> tuple[tuple[int], ...]:
+    held = {*tokenizer.get_vocab().values()}
+    return tuple((token,) for token in range(vocabulary) if token not in held)
 
 
 @lru_cache(maxsize=2)

@@ -9,7 +9,11 @@ from itertools import islice
 import torch
 
 from warmstart.constrained.trie import Trie
-from warmstart.decoding.allowed_outputs import chosen_outputs, matching_outputs
+from warmstart.decoding.allowed_outputs import (
+    chosen_outputs,
+    matching_outputs,
+    without_missing_tokens,
+)
 from warmstart.decoding.output import Decoded, align, join_chunks
 from warmstart.decoding.prefixes import prefix_rows
 from warmstart.decoding.request import (
@@ -215,7 +219,9 @@ class Decoder:
             model=self.model,
             special=self.tokenizers.special,
             config=request,
-            constraints=request.constraints,
+            constraints=without_missing_tokens(
+                request.constraints, self.tokenizers.target, self._vocabulary
+            ),
             scored=request.scores,
         )
         order = sorted(range(len(rows)), key=lambda index: -len(rows[index]))

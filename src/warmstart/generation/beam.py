@@ -170,6 +170,7 @@ def beam_search(
     length = 1
     while True:
         logits_R1V = search.model.step(tokens_RL[:, length - 1 : length], cache)
+        processor.check(logits_R1V[:, -1], length)
         step_log_probs_RV = _normalized(logits_R1V[:, -1].float())
         tokens_RN = tokens_RL[:, :length]
         parents, newest, log_probs = [], [], []

@@ -6,6 +6,8 @@ Shape legend: B sources, R rows decoded side by side (the rows of a source are a
 so far (start token included), V vocabulary, n the size of an n-gram.
 """
 
+import logging
+import math
 from collections.abc import Sequence
 
 import torch
@@ -18,6 +20,8 @@ from warmstart.generation.row_inputs import RowInputs
 __all__ = ["LogitsProcessor", "penalize"]
 
 _NEVER = float("-inf")
+
+logger = logging.getLogger(__name__)
 
 
 class LogitsProcessor:
@@ -61,6 +65,7 @@ class LogitsProcessor:
         )
         self._automaton = None if inputs.automaton is None else inputs.automaton.to(device)
         self._states_R = torch.zeros_like(self._source_of_R)
+        self._warned = False
 
     @property
     def idle(self) -> bool:
@@ -84,6 +89,28 @@ class LogitsProcessor:
         if not self._prefix_lengths_B.numel():
             return torch.zeros_like(self._source_of_R)
         return self._prefix_lengths_B[self._source_of_R]
+
+    def check(self, scores_RV: Tensor, length: int) -> None:
+        """Warns once of scores that are not numbers; they stay so in all later steps.
+
+        Looks at the steps whose number is a power of two, as each look waits for the scores.
+
+        Args:
+            scores_RV: logits of a step. Shape: [R, V]
+            length: tokens of each row so far, the start token included.
+        """
+        if self._warned or length & (length - 1):
+            return
+        highest = float(scores_RV.amax())  # NaN if any is
+        if math.isnan(highest) or highest == math.inf:
+            self._warned = True
+            logger.warning(
+                "The model's scores are not numbers (NaN or infinite) at output token %d, so its "
+                "outputs mean nothing. Its weights are damaged, or too large for %s; load another "
+                "checkpoint of the run, or another dtype.",
+                length,
+                str(scores_RV.dtype).removeprefix("torch."),
+            )
 
     def apply(self, scores_RV: Tensor, tokens_RN: Tensor, rows_R: Tensor | None = None) -> Tensor:
         """Changes the scores of the next token, in place where possible.

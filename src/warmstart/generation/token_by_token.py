@@ -49,6 +49,7 @@ def write_tokens(
     length = 1
     while True:
         logits_R1V = search.model.step(tokens_RL[active_R, length - 1 : length], cache)
+        processor.check(logits_R1V[:, -1], length)
         # In float32: bfloat16 scores over a whole vocabulary tie.
         scores_RV = processor.apply(logits_R1V[:, -1].float(), tokens_RL[active_R, :length])
         scores_RV, newest_R = choose(scores_RV, active_R, length)
