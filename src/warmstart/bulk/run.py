@@ -20,6 +20,7 @@ from warmstart.bulk.local_processes import ProcessWorkers
 from warmstart.bulk.sources import choose_column
 from warmstart.data.compressed import open_bytes, read_problems
 from warmstart.errors import DataError, OutputError, UsageError
+from warmstart.writing import special_file
 
 __all__ = ["generate_files"]
 
@@ -106,6 +107,9 @@ def _check(
             raise DataError(f"{file} is a folder; give the files in it.")
         if not file.exists():
             raise DataError(f"There is no file {file}; check the path to the texts.")
+        kind = special_file(file)
+        if kind in ("a device", "a socket"):
+            raise DataError(f"{file} is {kind}, not a file; give a file of texts, or a pipe.")
     if processes < 1:
         raise UsageError(f"processes is {processes}; it must be 1 or more.")
     if resume and overwrite:

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from warmstart.errors import CheckpointError, OutputError
-from warmstart.writing import atomic_folder
+from warmstart.writing import atomic_folder, special_file
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -174,6 +174,9 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: if the file is missing or not a JSON object.
     """
     try:
+        kind = special_file(path)
+        if kind is not None:
+            raise CheckpointError(f"{path} is {kind}, not a file; restore the file.")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; the checkpoint is not complete.") from None

@@ -142,7 +142,7 @@ def _with_head(composition: Composition, checkpoint: Checkpoint) -> Composition:
         composition.decoder,
         composition.decoder_family,
         composition.rules(),
-        spelled_as_rules(checkpoint, composition),
+        rule_names(checkpoint, composition),
         decoder="decoder.",
     )
     return replace(composition, decoder=config)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from warmstart.data.compressed import name_of_magic, open_bytes, read_problems
 from warmstart.errors import DataError
+from warmstart.writing import special_file
 
 __all__ = ["NotUtf8Error", "decode_line", "read_lines"]
 
@@ -31,6 +32,9 @@ def read_lines(path: Path) -> Iterator[str]:
             its name, or has a line that is not UTF-8.
     """
     number = 0
+    kind = special_file(path)
+    if kind is not None:
+        raise DataError(f"{path} is {kind}, not a file; give a file of texts.")
     with read_problems(path), open_bytes(path) as file:
         for number, raw in enumerate(file, start=1):
             line = decode_line(raw, path, number)

@@ -20,7 +20,7 @@ from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import Provenance
 from warmstart.errors import CheckpointError
-from warmstart.writing import atomic_file
+from warmstart.writing import atomic_file, special_file
 
 __all__ = [
     "CardFacts",
@@ -347,6 +347,8 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _front_matter(folder: Path) -> dict[str, Any]:
     """The front matter of a README.md; empty if there is no file, or it is invalid."""
+    if special_file(folder / README) is not None:
+        return {}
     try:
         text = (folder / README).read_text(encoding="utf-8")
         data: dict[str, Any] = ModelCard(text, ignore_metadata_errors=True).data.to_dict()  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from warmstart.errors import UsageError
+from warmstart.writing import special_file
 
 __all__ = ["Tree", "read_settings"]
 
@@ -46,6 +47,9 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> Tree:
 
 
 def _read(path: Path) -> str:
+    kind = special_file(path)
+    if kind is not None:
+        raise UsageError(f"{path} is {kind}, not a file; give a recipe, such as recipe.yaml.")
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 
 from warmstart.errors import CheckpointError
 from warmstart.text.sentencepiece_rules import cuts_alike, open_model, rebuild
+from warmstart.writing import special_file
 
 __all__ = ["load_tokenizer"]
 
@@ -37,6 +38,16 @@ _FILES: Final = (
     "spm.model",
 )
 _SENTENCEPIECE: Final = tuple(name for name in _FILES if name.endswith(".model"))
+_OTHER_FILES: Final = (
+    "config.json",
+    _SETTINGS,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "source.spm",
+    "target.spm",
+)
 _PARTS: Final = ("normalizer", "pre_tokenizer", "model", "post_processor", "decoder")
 # Levels of loggers and filters of warnings are the process's: one thread changes them at a time.
 _quiet: Final = threading.RLock()
@@ -61,6 +72,10 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
             f"{named} is missing: {path} has none of {', '.join(_FILES)}. Copy the tokenizer's "
             "files there."
         )
+    for name in (*_FILES, *_OTHER_FILES):  # transformers would wait for the other end of a pipe
+        kind = special_file(path / name)
+        if kind is not None:
+            raise CheckpointError(f"{path / name} is {kind}, not a file; restore the file.")
     try:
         with _without_warnings():
             tokenizer = _load(path)
