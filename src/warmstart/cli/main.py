@@ -1,5 +1,6 @@
 """The `warmstart` command: its verbs, and how it ends."""
 
+import errno
 import logging
 import os
 import sys
@@ -7,7 +8,8 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from io import TextIOWrapper
+from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -69,6 +71,11 @@ def main() -> int:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        closed = error.errno == errno.EBADF
+        why = "it is closed" if closed else error.strerror or str(error)
+        code = code or _fail(f"Standard output cannot be written: {why}.", 1)
     return code
 
 
@@ -95,6 +102,8 @@ def run(arguments: Sequence[str]) -> int:
         except KeyboardInterrupt:
             return 130
         except OSError as error:
+            if error.errno == errno.EBADF and error.filename is None:
+                return _fail("Standard output cannot be written: it is closed.", 1)
             where = "" if error.filename is None else f"{error.filename}: "
             return _fail(f"{where}{error.strerror or error}.", 1)
         except RuntimeError as error:
@@ -178,6 +187,28 @@ def _set_up_process() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # as all text files here, whatever the locale
+            # As all text files here, whatever the locale. A name of a file may hold other bytes.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _open_closed_streams() -> None:
+    """Puts something in the place of streams that are closed.
+
+    Else the next file that is opened would be the standard output, which libraries write to.
+    """
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDWR)):
+        try:
+            os.fstat(number)
+        except OSError:  # reading from the first and writing to the second fails as if closed
+            opened = os.open(os.devnull, mode)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    standard: tuple[object, object] = sys.stdout, sys.stderr  # None if closed at the start
+    if standard[0] is None:
+        sys.stdout = TextIOWrapper(BufferedWriter(FileIO(1, "wb", closefd=False)))
+    if standard[1] is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # as long as we run
