@@ -12,10 +12,11 @@ import pyarrow.parquet
 import pytest
 
 from warmstart.data.example import Example
+from warmstart.data.read import read_examples
 from warmstart.data.read_pairs import read_pairs
 from warmstart.data.rows import read_csv, read_json_lines, read_tsv
 from warmstart.data.skipped_rows import SkippedRows
-from warmstart.errors import DataError
+from warmstart.errors import DataError, UsageError
 from warmstart.tasks.all_tasks import get_task_definition
 
 ROWS = [("How are you?", "Fine, thanks."), ('He said "no".', "No; never."), ("a | b", "c\td")]
@@ -293,3 +294,15 @@ S Alone .
 def test_other_formats_name_a_conversion(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"format that is not read.*(CSV|Parquet|JSON Lines|line)"):
         list(read_pairs(write(tmp_path / name, "anything")))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_parallel_files_in_the_other_order(tmp_path: Path, ending: str) -> None:
+    files = [tmp_path / f"train.{language}{ending}" for language in ("en", "de")]
+    for file in files:
+        file.write_bytes(gzip.compress(b"a\n") if ending else b"a\n")
+    with pytest.raises(UsageError, match=r"de to en.*translation/en-de"):
+        read_examples(files, origin=get_task_definition("translation/de-en").origin)
+    for task in ("translation/en-de", "translation", "translation/fr-en"):
+        examples = read_examples(files, origin=get_task_definition(task).origin)
+        assert list(examples) == [Example("a", ("a",))]

@@ -1,7 +1,7 @@
 """Data in every form that users give, to examples."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from warmstart.data.columns import ColumnMapping, Columns
+from warmstart.data.compressed import without_compression
 from warmstart.data.example import Example
 from warmstart.data.folder import FolderFiles, folder_splits, is_saved_dataset
 from warmstart.data.hub_datasets import hub_rows, hub_splits, saved_rows, saved_splits
@@ -108,6 +109,7 @@ def _part_examples(
     if isinstance(part.file, tuple):
         if columns is not None:
             raise UsageError("Plain text files have no columns; omit the column mapping.")
+        _check_languages([Path(path) for path in part.file], origin)
         return read_parallel(part.file, skipped)
     name = hub_name(part.file)
     if name is not None:
@@ -125,6 +127,24 @@ def _part_examples(
     if path.is_dir():
         return _folder_examples(path, wanted, columns, origin, skipped)
     return read_pairs(path, columns, origin, skipped)
+
+
+def _check_languages(paths: Sequence[Path], origin: Origin) -> None:
+    """Rejects parallel files whose names end in the task's languages in the other order.
+
+    Raises:
+        UsageError: if they do.
+    """
+    if origin.languages is None:
+        return
+    source, target = origin.languages
+    endings = [without_compression(path).suffix.lower().lstrip(".") for path in paths]
+    if endings[0] == target.lower() and source.lower() in endings[1:]:
+        raise UsageError(
+            f"{paths[0]} is given as the source, and its name ends in the target language; the "
+            f"task is {source} to {target}. Give the files in the other order, or take the task "
+            f"translation/{target}-{source}."
+        )
 
 
 def _row_examples(
