@@ -98,7 +98,7 @@ def test_wmt14(tmp_path: Path, pair: str) -> None:
         assert tuple(split.examples) == (expected,)
         assert split.generation.num_beams == 4
     files = [tmp_path / "text" / f"test.{language}" for language in pair.split("-")]
-    assert tuple(load_task("wmt14", {"test": files}).split("test").examples) == (expected,)
+    assert tuple(load_task(f"wmt14/{pair}", {"test": files}).split("test").examples) == (expected,)
 
 
 def test_newstest_as_parallel_files() -> None:
