@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -35,8 +36,11 @@ class BertScore(Metric):
     def signature(self, reference_count: str) -> str:
         """See `Metric.signature`."""
         layer = "last" if self.layer is None else str(self.layer)
+        # Paths are private, and signatures are published.
+        local = self.model is not None and Path(self.model).expanduser().is_dir()
+        model = Path(self.model).resolve().name if local and self.model else self.model
         return (
-            f"bertscore|f1|nrefs:{reference_count}|model:{self.model}|layer:{layer}|idf:no|"
+            f"bertscore|f1|nrefs:{reference_count}|model:{model}|layer:{layer}|idf:no|"
             f"rescaled:no|bert-score:{version('bert-score')}"
         )
 

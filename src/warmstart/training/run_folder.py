@@ -1,6 +1,9 @@
 """The folder of a run: its contents decide whether a run starts, resumes, or is rejected."""
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +22,7 @@ __all__ = [
     "Resume",
     "check_output_folder",
     "checkpoint_to_resume",
+    "locked_folder",
     "prepare_folder",
 ]
 
@@ -76,6 +80,47 @@ def checkpoint_to_resume(folder: Path, *, resume: Resume) -> Path | None:
         TrainingError: if there are checkpoints, but all are damaged.
     """
     return newest_whole(folder) if resume and checkpoints(folder) else None
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of a folder within the block; the lock ends with the process, too.
+
+    Where a folder cannot be locked (Windows, some network file systems) nothing is kept out.
+
+    Args:
+        folder: of the run; it is made.
+
+    Raises:
+        OutputError: if another run is writing to the folder.
+    """
+    try:
+        import fcntl
+
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with _taken_as_error(folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _taken_as_error(folder: Path) -> Iterator[None]:
+    """A lock that another run holds as an error; a system without locks as none."""
+    try:
+        yield
+    except BlockingIOError:
+        raise OutputError(
+            f"Another run is writing to {folder}; wait for it, or give a new folder."
+        ) from None
+    except OSError:
+        pass
 
 
 def prepare_folder(config: TrainConfig, recipe: str | None) -> None:

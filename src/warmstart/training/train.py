@@ -30,7 +30,15 @@ from warmstart.training.plot import CURVES, plot_curves
 from warmstart.training.prepare import PreparedRun, prepare_run, shard
 from warmstart.training.processes import join_processes, lost_peer_as_error, wait_for_all
 from warmstart.training.recomputing import set_recomputing
-from warmstart.training.run_folder import ADAPTER, BASE, FINAL, RECIPE, Resume, prepare_folder
+from warmstart.training.run_folder import (
+    ADAPTER,
+    BASE,
+    FINAL,
+    RECIPE,
+    Resume,
+    locked_folder,
+    prepare_folder,
+)
 from warmstart.training.samples import SAMPLES
 from warmstart.training.state import Events, RunState, read_state
 from warmstart.training.trackers import TrackerEvents
@@ -108,7 +116,8 @@ def train(
     model.card = model.card.trained(facts)
     model.generation = run.split.generation
     began = time.monotonic()
-    with _in_training(run), stop_requests() as request:
+    lock = locked_folder(run.config.output_dir) if processes.is_first else nullcontext()
+    with lock, _in_training(run), stop_requests() as request:
         events = _open_folder(run, recipe) if processes.is_first else []
         trainer = Trainer(run, processes, events, request, _resume_command(run.config, recipe))
         try:
