@@ -18,7 +18,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "told"),
+    ("command", "code", "message"),
     [
         ("warmstart --version >&-", 1, "Standard output cannot be written: it is closed."),
         ("warmstart --version > /dev/full", 1, "No space left on device."),
@@ -30,13 +30,13 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
         ("warmstart train <(echo 'a: 1')", 2, "a"),
     ],
 )
-def test_streams(command: str, code: int, told: str, tmp_path: Path) -> None:
+def test_streams(command: str, code: int, message: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     done = shell(command, tmp_path)
     assert done.returncode == code
-    assert told.encode() in done.stderr
+    assert message.encode() in done.stderr
     assert b"Traceback" not in done.stderr
-    assert done.stderr.count(b"\n") == bool(told)
+    assert done.stderr.count(b"\n") == bool(message)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json",

@@ -74,7 +74,7 @@ def test_the_head_of_the_file_is_kept(
 
 
 @pytest.mark.parametrize("family", LEFT_OUT)
-def test_a_head_that_cannot_be_kept_is_told(
+def test_a_head_that_cannot_be_kept_is_reported(
     family: str, checkpoints: Checkpoints, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with_head(tmp_path / "checkpoint", checkpoints(family), LEFT_OUT[family])

@@ -195,7 +195,7 @@ def _set_up_process() -> None:
 
 
 def _open_closed_streams() -> None:
-    """Puts something in the place of streams that are closed.
+    """Replaces closed streams.
 
     Else the next file that is opened would be the standard output, which libraries write to.
     """
