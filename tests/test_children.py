@@ -30,6 +30,7 @@ def test_the_trap_works(trap: Path) -> None:
     assert (trap.parent / "ran").exists()
 
 
+@pytest.mark.slow
 def test_processes_of_bulk_generation(trap: Path, composed: Path) -> None:
     (trap / "in.txt").write_text("the cat\nthe dog\n")
     command = Path(sys.executable).with_name("warmstart")
@@ -43,6 +44,7 @@ def test_processes_of_bulk_generation(trap: Path, composed: Path) -> None:
     assert len((trap / "out.txt").read_text().splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_the_process_that_compiles(trap: Path) -> None:
     done = subprocess.run(
         worker_command("key"), cwd=trap, env=worker_environment(), input=b"", capture_output=True

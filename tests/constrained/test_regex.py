@@ -70,7 +70,13 @@ def making(checkpoints: Checkpoints, tmp_path_factory: pytest.TempPathFactory) -
     return make
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind in ("words", "byte level") else pytest.mark.slow)
+        for kind in KINDS
+    ],
+)
 def test_every_output_matches_as_a_whole(making: Making, kind: str) -> None:
     model = making(kind)
     for regex in [regex for regex, kinds in EXPRESSIONS if kind in kinds]:

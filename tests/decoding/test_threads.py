@@ -80,6 +80,7 @@ def in_threads(ask: Callable[[int], object], calls: int) -> list[object]:
         return list(pool.map(ask, range(calls)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_eight_threads_get_what_one_gets(taught: Seq2Seq, training: bool) -> None:
     """All kinds of calls at once, with dropout in the model's own mode."""

@@ -26,6 +26,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> QuickstartResult:
     return run(tmp_path_factory.mktemp("quickstart") / "model", TINY)
 
 
+@pytest.mark.slow
 def test_three_systems_on_the_same_held_out_pairs(result: QuickstartResult) -> None:
     assert [system.name for system in result.systems] == [COPY, RANDOM_START, WARM_START]
     assert len(result.pairs.held_out) == TINY.held_out_pairs
@@ -43,12 +44,14 @@ def test_three_systems_on_the_same_held_out_pairs(result: QuickstartResult) -> N
         assert 0 < system.loss < 20
 
 
+@pytest.mark.slow
 def test_the_warm_start_is_saved_as_it_was_evaluated(result: QuickstartResult) -> None:
     loaded = Seq2Seq.from_pretrained(result.folder, device="cpu")
     sources = [pair.fused for pair in result.pairs.held_out]
     assert tuple(loaded.generate(sources)) == result.systems[-1].outputs
 
 
+@pytest.mark.slow
 def test_random_start_takes_nothing_from_the_checkpoint(result: QuickstartResult) -> None:
     origins = {entry.origin for entry in result.provenance}
     assert "leveraged" in origins
@@ -56,6 +59,7 @@ def test_random_start_takes_nothing_from_the_checkpoint(result: QuickstartResult
     assert new == {"cross-attention", "head"}  # MiniLM has no head to take
 
 
+@pytest.mark.slow
 def test_report(result: QuickstartResult) -> None:
     text = report(result)
     for system in result.systems:

@@ -125,6 +125,7 @@ def test_no_code_of_a_folder_runs(
         assert found("the cat")["input_ids"] == expected.encode("the cat").ids
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tokenizer_config", "AutoModel"])
 def test_yes_on_standard_input_is_no_consent(
     kind: str, checkpoints: Checkpoints, tmp_path: Path
