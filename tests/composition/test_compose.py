@@ -142,7 +142,7 @@ def test_all_mismatches_are_reported_at_once(checkpoints: Checkpoints, tmp_path:
     tensors[f"{layer}.attention.selv.query.weight"] = tensors.pop(
         f"{layer}.attention.self.query.weight"
     )
-    tensors["classifier.weight"] = torch.zeros(2, 32)
+    tensors[f"{layer}.classifier.weight"] = torch.zeros(2, 32)
     tensors[f"{layer}.output.dense.bias"] = torch.zeros(33)
     save_file(tensors, folder / "model.safetensors")
     with pytest.raises(ConversionError) as caught:
@@ -152,7 +152,7 @@ def test_all_mismatches_are_reported_at_once(checkpoints: Checkpoints, tmp_path:
     query = "encoder.layer.0.attention.self.query.weight"
     assert f"1 missing ({query}, nearest {query.replace('self', 'selv')})" in message
     assert "2 unexpected (" in message
-    assert "; classifier.weight)" in message
+    assert "; encoder.layer.0.classifier.weight)" in message
     assert "output.dense.bias is [33] where the config has [32])" in message
 
 

@@ -102,6 +102,8 @@ def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Ch
     """
     folder = find_folder(name, weights=weights)
     config = _config(folder)
+    if weights:
+        _check_full_precision(os.fspath(name), config)
     files = _tensor_files(folder) if weights else {}
     return Checkpoint(name=os.fspath(name), folder=folder, config=config, files=files)
 
@@ -120,6 +122,7 @@ def open_headers(name: str | os.PathLike[str]) -> Checkpoint:
     """
     folder = find_folder(name, weights=False)
     config = _config(folder)
+    _check_full_precision(os.fspath(name), config)
     files, headers = {}, None
     if Path(name).expanduser().is_dir() or _weights_are_here(folder):
         files = _tensor_files(folder)
@@ -226,6 +229,17 @@ def _config(folder: Path) -> dict[str, Any]:
             'Add one, for example "model_type": "bert".'
         )
     return config
+
+
+def _check_full_precision(name: str, config: Mapping[str, Any]) -> None:
+    quantization = config.get("quantization_config")
+    if quantization is not None:
+        method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
+        raise CheckpointError(
+            f"{name} is quantized{f' ({method})' if method else ''}: its weights are rounded and "
+            "stored with scales, from which no model can be composed or trained. Give the "
+            "checkpoint that it was quantized from."
+        )
 
 
 def _weights_are_here(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from warmstart.checkpoint.files import Checkpoint
 from warmstart.checkpoint.rename import Location, Rule, locate, match
 from warmstart.composition.composition import Composition, Layers
 from warmstart.families.family import Family
+from warmstart.families.file_names import file_names
 from warmstart.model.encoder_decoder import EncoderDecoder
 
 __all__ = ["Half", "Source", "match_halves"]
@@ -127,14 +128,17 @@ def _match(
 ) -> Half:
     """Matches one half with its checkpoint.
 
-    Cross-attention, the head and the pooler are random if the checkpoint has no part of them.
+    Cross-attention, the head and the pooler are random if the checkpoint has no part of them. A
+    head for another task, such as a classifier, is unused.
     """
     checkpoint = source.checkpoint
+    spelled: Mapping[str, str] = {}
+    outside: tuple[str, ...] = ()
     # Names as in the checkpoint's own stack: without the half, and with its layer numbers.
     whole = {_in_checkpoint(name, layers): name for name in expected}
     bare = {name: expected[whole[name]] for name in whole}
     if isinstance(checkpoint, str):
-        name, spelled = checkpoint, {}
+        name = checkpoint
         available = {
             theirs: shape
             for ours, ours_shape in bare.items()
@@ -144,11 +148,13 @@ def _match(
         }
     else:
         name = checkpoint.name
-        spelled = {family.strip(theirs): theirs for theirs in checkpoint.files}
+        known = {piece for ours in bare for piece in locate(ours, rules).names}
+        names_in_files = file_names(checkpoint.files, family, known)
+        spelled, outside = names_in_files.spelled, names_in_files.outside
         shapes = checkpoint.shapes()
         available = {stripped: shapes[theirs] for stripped, theirs in spelled.items()}
         stack = family.stack(checkpoint.config)
-        unused = (*unused, *_of_other_layers(rules, layers, stack.layers))
+        unused = (*unused, *_of_other_layers(rules, layers, stack.layers), *outside)
         if source.kept_rows is not None:
             rows = stack.embedding.vocabulary
             bare = {
@@ -158,8 +164,13 @@ def _match(
     optional: list[str] = []
     for part in (".cross_attention.", ".head.", ".pooler."):
         names = [ours for ours in bare if part in f".{ours}"]
-        if not any(piece in available for ours in names for piece in locate(ours, rules).names):
+        pieces = {piece for ours in names for piece in locate(ours, rules).names}
+        if not pieces & available.keys():
             optional += names
+        elif part == ".head." and outside and not pieces <= available.keys():
+            # Of a head for another task: ModernBERT's classifier has part of ours.
+            bare = {ours: bare[ours] for ours in bare if ours not in names}
+            unused = (*unused, *pieces)
     found = match(
         bare,
         available,

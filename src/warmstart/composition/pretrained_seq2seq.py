@@ -8,6 +8,7 @@ import torch
 from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.errors import CheckpointError
+from warmstart.families.config_values import check_values
 from warmstart.families.seq2seq_family import Seq2SeqFamily
 
 __all__ = ["pretrained_config_json", "read_pretrained"]
@@ -25,6 +26,9 @@ def read_pretrained(checkpoint: Checkpoint, family: Seq2SeqFamily) -> Compositio
     Raises:
         CheckpointError: if the files hold several word embeddings in place of one.
     """
+    for half in (checkpoint.config, *map(checkpoint.config.get, ("encoder", "decoder"))):
+        if isinstance(half, Mapping):
+            check_values(half, checkpoint.name)
     spelled: dict[str, list[str]] = {}
     for name in checkpoint.files:
         spelled.setdefault(family.spell(name, tied=False), []).append(name)

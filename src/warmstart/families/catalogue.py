@@ -7,6 +7,7 @@ from warmstart.families.bart import BART
 from warmstart.families.bert import BERT
 from warmstart.families.bert_generation import BERT_GENERATION
 from warmstart.families.bloom import BLOOM
+from warmstart.families.config_values import check_values
 from warmstart.families.data2vec_text import DATA2VEC_TEXT
 from warmstart.families.distilbert import DISTILBERT
 from warmstart.families.electra import ELECTRA
@@ -161,12 +162,13 @@ def family_of(config: Config, name: str) -> Family:
         name: the checkpoint's, for the error.
 
     Raises:
-        CheckpointError: if no family has its model_type; with the reason where it is known, the
-            nearest type for a typo, and all supported types.
+        CheckpointError: if a value is invalid, or no family has its model_type; with the reason
+            where it is known, the nearest type for a typo, and all supported types.
     """
     model_type = str(config.get("model_type"))
     for family in FAMILIES:
         if model_type in family.model_types:
+            check_values(config, name)
             return family
     known = [known for family in FAMILIES for known in family.model_types]
     allowed = f"Allowed: {', '.join(known)}."
