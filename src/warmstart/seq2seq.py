@@ -38,6 +38,8 @@ from warmstart.hub.card import CardFacts, base_of, read_card, write_card
 from warmstart.hub.push import check_push, push_folder
 from warmstart.inference.convert import convert, require_full_precision
 from warmstart.keywords import changes, options
+from warmstart.model.device import choose_device
+from warmstart.model.device import default_device as default_device  # users import it here
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.loading_types import Compile, Dtype
 from warmstart.text.checks import check_ids, check_vocabularies
@@ -156,7 +158,7 @@ class Seq2Seq:
 
         Args:
             name: a folder or hub id.
-            device: default: a GPU, or without one the CPU.
+            device: "cpu", "cuda", "cuda:1" or "mps"; default: a CUDA GPU, or without one the CPU.
             dtype: of the weights, see `Dtype`, or a type of torch. On a CPU "float16" and "int8"
                 are for decoding only, on a GPU "float8".
             compile: whether decoding compiles its steps, on a CPU and not in bfloat16:
@@ -168,8 +170,8 @@ class Seq2Seq:
         Raises:
             CheckpointError: if the folder cannot be read, lacks a tokenizer, or does not fit
                 its config.
-            UsageError: if the dtype is unknown or not available on this machine; or if steps of
-                such a model are not compiled.
+            UsageError: if the device or dtype is unknown or not available on this machine; or if
+                steps of such a model are not compiled.
         """
         folder = open_model_folder(open_checkpoint(name))
         checkpoint, composition = folder.checkpoint, folder.composition
@@ -181,7 +183,7 @@ class Seq2Seq:
         saved = open_model(composition, checkpoint)
         model = saved.outline
         if weights:
-            model = convert(model, device or default_device(), dtype, compile, value=saved.value)
+            model = convert(model, choose_device(device), dtype, compile, value=saved.value)
         return cls(
             model,
             tokenizers,
@@ -423,11 +425,6 @@ def _card_of(blueprint: Blueprint) -> CardFacts:
             if source is not None and isinstance(source.checkpoint, Checkpoint)
         )
     )
-
-
-def default_device() -> str:
-    """A GPU, or without one the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

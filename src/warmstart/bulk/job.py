@@ -8,7 +8,7 @@ from warmstart.decoding.request import RequestOptions, option
 from warmstart.errors import UsageError
 from warmstart.generation.config import GenerationConfig
 from warmstart.keywords import changes, check_names
-from warmstart.model.loading_types import Compile, Dtype
+from warmstart.model.loading_types import Compile, Device, Dtype
 from warmstart.validation import UNCHECKED, checked_values, validate
 
 __all__ = ["Job", "JobOptions", "TextErrors", "TextFormat"]
@@ -25,6 +25,9 @@ class JobOptions:
     """Model folder or hub id."""
     dtype: Dtype = "float32"
     """Type of the weights: fewer bits take less memory, and mostly less time."""
+    device: Device = None
+    """Device to decode on: cpu, cuda, cuda:1 or mps; default: a CUDA GPU, or without one the CPU.
+    Several processes share the GPUs, or are all on the CPU."""
     compile: Compile = "no"
     """Compile the steps of decoding: not, while decoding without, or before. On a GPU, background
     and wait record the steps as a CUDA graph."""
@@ -105,12 +108,13 @@ class Job(JobOptions):
     def settings(self) -> dict[str, object]:
         """The settings that a resumed run must share with the interrupted one, as JSON.
 
-        Not the model's name, since its folder may move, nor `compile`, which changes outputs only
-        by rounding, nor `errors`: the lines written had none. Of the settings that models save,
-        only explicit ones.
+        Not the model's name, since its folder may move, nor `device` and `compile`, which change
+        outputs only by rounding, nor `errors`: the lines written had none. Of the settings that
+        models save, only explicit ones.
         """
         values = {name: getattr(self, name) for name in _OWN}
-        del values["model"], values["errors"], values["compile"]
+        for name in ("model", "errors", "device", "compile"):
+            del values[name]
         values |= {name: self.option(name) for name in _REQUEST}
         values |= self.decoding
         for name in ("config", "constraints"):

@@ -234,7 +234,9 @@ def _decoded(
     else:
         from warmstart.seq2seq import Seq2Seq
 
-        model = Seq2Seq.from_pretrained(job.model, dtype=job.dtype, compile=job.compile)
+        model = Seq2Seq.from_pretrained(
+            job.model, device=job.device, dtype=job.dtype, compile=job.compile
+        )
         check_job(model, job)
         for block in blocks:
             yield block, decode_block(model, job, block, on_text)

@@ -42,11 +42,13 @@ class Worker:
         from warmstart.seq2seq import Seq2Seq
 
         torch.set_num_threads(self.threads)
-        gpus = torch.cuda.device_count()
+        device = self.job.device
+        if device in (None, "cuda") and (gpus := torch.cuda.device_count()):
+            device = f"cuda:{self.number % gpus}"
         try:
             self.model = Seq2Seq.from_pretrained(
                 self.job.model,
-                device=f"cuda:{self.number % gpus}" if gpus else "cpu",
+                device=device,
                 dtype=self.job.dtype,
                 compile=self.job.compile,
             )

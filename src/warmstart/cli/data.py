@@ -10,7 +10,7 @@ import typer
 from annotated_types import Ge
 
 from warmstart.cli.derived import Fields, derived
-from warmstart.cli.flags import Json, parse_columns
+from warmstart.cli.flags import DeviceName, Json, parse_columns
 from warmstart.cli.printing import print_json, print_table
 from warmstart.decoding.request import RequestOptions
 from warmstart.discourse.write_pairs import PairSettings
@@ -159,6 +159,7 @@ def pseudo_labels(
     ],
     request: Mapping[str, Any],
     decoding: Mapping[str, Any],
+    device: DeviceName = None,
     as_json: Json = False,
 ) -> None:
     """Let a model write the targets for a smaller one to learn (sequence-level distillation).
@@ -183,7 +184,7 @@ def pseudo_labels(
     from warmstart.bulk.pseudo_labels import write_pseudo_labels
     from warmstart.seq2seq import Seq2Seq
 
-    loaded = Seq2Seq.from_pretrained(model)
+    loaded = Seq2Seq.from_pretrained(model, device=device)
     options = {"max_source_length": definition.max_source_length, **request, **decoding}
     with _status("decoding") as status:
         made = write_pseudo_labels(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from warmstart.cli.flags import ColumnsText, Json, parse_columns
+from warmstart.cli.flags import ColumnsText, DeviceName, Json, parse_columns
 from warmstart.cli.printing import print_json
 from warmstart.errors import UsageError
 
@@ -49,6 +49,7 @@ def doctor(
             "--skip-empty", help="Skip and count rows with an empty text. Default: an error."
         ),
     ] = False,
+    device: DeviceName = None,
     as_json: Json = False,
 ) -> None:
     """Examine a model: tokens, limits, tensors, use of the source, saving and loading.
@@ -62,7 +63,7 @@ def doctor(
 
     from warmstart.doctor.examine import examine
 
-    findings = examine(model, pairs)
+    findings = examine(model, pairs, device=device)
     if as_json:
         print_json({"model": model, "findings": [finding.to_json() for finding in findings]})
     else:

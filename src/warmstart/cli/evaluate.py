@@ -17,6 +17,7 @@ from warmstart.data.splits import SplitName
 from warmstart.decoding.request import RequestOptions
 from warmstart.errors import DataError, OutputError, UsageError
 from warmstart.generation.config import GenerationConfig
+from warmstart.model.loading_types import Device
 from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class _Outputs:
     """Keep source, output and references of each example. Default: keep none."""
     per_example: Annotated[Path | None, Metavar("FILE.jsonl")] = None
     """Keep the scores of each example. Default: keep none."""
+    device: Device = None
+    """Device to decode on: cpu, cuda, cuda:1 or mps. Default: a CUDA GPU, or without one the
+    CPU."""
     reference_text: Literal["as-given", "round-trip"] = "as-given"
     """Sources and references as they are, or as the model would write them."""
 
@@ -175,7 +179,7 @@ def _with_model(
     from warmstart.evaluation.score import score
     from warmstart.seq2seq import Seq2Seq
 
-    model = Seq2Seq.from_pretrained(name)
+    model = Seq2Seq.from_pretrained(name, device=files.device)
     per_example = files.per_example is not None
     if finished is not None:
         system = split_outputs(split, finished.outputs, rewriter=model, at_limit=finished.at_limit)

@@ -7,13 +7,22 @@ import typer
 from warmstart.data.columns import ColumnMapping
 from warmstart.errors import UsageError
 
-__all__ = ["ColumnsText", "Json", "Overwrite", "parse_columns"]
+__all__ = ["ColumnsText", "DeviceName", "Json", "Overwrite", "parse_columns"]
 
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print JSON, for machines. Default: text.")
 ]
 Overwrite: TypeAlias = Annotated[
     bool, typer.Option("--overwrite", help="Replace a model in the folder. Default: refuse to.")
+]
+DeviceName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="DEVICE",
+        help="Device to compute on: cpu, cuda, cuda:1 or mps. Default: a CUDA GPU, or without one "
+        "the CPU.",
+    ),
 ]
 ColumnsText: TypeAlias = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from warmstart.cli.flags import Json
+from warmstart.cli.flags import DeviceName, Json
 from warmstart.cli.printing import print_json, print_scores, scores_json, write_json
 from warmstart.errors import same_on_all_ranks
 
@@ -62,6 +62,7 @@ def train(
             help="Upload the finished model to the Hugging Face hub. Default: keep it here.",
         ),
     ] = None,
+    device: DeviceName = None,
     as_json: Json = False,
 ) -> None:
     """Fine-tune a model by a recipe.
@@ -73,7 +74,8 @@ def train(
     from warmstart.recipe.schema import load_recipe
     from warmstart.training.trackers import check_trackers
 
-    settings = load_recipe(recipe, changes or [])
+    changes = [*(changes or []), *([] if device is None else [f"training.device={device}"])]
+    settings = load_recipe(recipe, changes)
     check_trackers(settings.training.report_to)
     if push_to_hub is not None:
         from warmstart.hub.push import check_push

@@ -35,7 +35,10 @@ CHECKS: Final[tuple[Check, ...]] = (
 
 
 def examine(
-    name: str | os.PathLike[str], pairs: Sequence[Pair] | None = None
+    name: str | os.PathLike[str],
+    pairs: Sequence[Pair] | None = None,
+    *,
+    device: str | None = None,
 ) -> tuple[Finding, ...]:
     """Runs all checks on a model, or those that apply on a checkpoint.
 
@@ -43,6 +46,7 @@ def examine(
         name: a folder or hub id.
         pairs: sources and targets for the checks, best of its own task; default: some plain
             English sentences.
+        device: to compute on; default: a CUDA GPU, or without one the CPU.
 
     Returns:
         A finding for each check, in the order of `CHECKS`.
@@ -53,7 +57,10 @@ def examine(
         CompositionError: if its config describes an impossible composition.
     """
     subject = open_subject(
-        name, BUILT_IN if pairs is None else pairs, pairs_given=pairs is not None
+        name,
+        BUILT_IN if pairs is None else pairs,
+        pairs_given=pairs is not None,
+        device=device,
     )
     return tuple(_finding(check, subject) for check in CHECKS)
 

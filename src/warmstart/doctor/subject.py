@@ -17,6 +17,7 @@ from warmstart.families.family import Config
 from warmstart.families.text_part import text_config
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.model.config import StackConfig
+from warmstart.model.device import choose_device
 from warmstart.seq2seq import Seq2Seq
 from warmstart.text.tokenizer_files import load_tokenizer
 
@@ -107,7 +108,11 @@ class Subject:
 
 
 def open_subject(
-    name: str | os.PathLike[str], pairs: Sequence[Pair], *, pairs_given: bool
+    name: str | os.PathLike[str],
+    pairs: Sequence[Pair],
+    *,
+    pairs_given: bool,
+    device: str | None = None,
 ) -> Subject:
     """Opens a folder or hub id as far as possible.
 
@@ -125,9 +130,10 @@ def open_subject(
         "encoder-decoder."
     )
     if is_model(checkpoint.config):
+        choose_device(device)
         folder, refusal = open_model_folder(checkpoint), ""
         try:
-            model = Seq2Seq.from_pretrained(name)
+            model = Seq2Seq.from_pretrained(name, device=device)
         except WarmstartError as error:
             refusal = str(error)
     return Subject(

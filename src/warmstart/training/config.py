@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AllowInfNan
 
 from warmstart.errors import UsageError
+from warmstart.model.loading_types import Device
 from warmstart.validation import Check, Hint, validate
 
 __all__ = [
@@ -171,6 +172,10 @@ class TrainConfig:
 
     attention_dropout: _Probability = 0.0
     """On attention weights. Above 0, CPUs and GPUs lose their fast attention kernels."""
+
+    device: Device = None
+    """Device to train on: cpu, cuda or mps; None: a CUDA GPU, or without one the CPU. Several
+    processes have a GPU each, or are all on the CPU."""
 
     precision: Precision = "auto"
     """auto: bfloat16 products where the hardware has them."""

@@ -17,6 +17,7 @@ from accelerate import PartialState
 from torch import Tensor, distributed, nn
 
 from warmstart.errors import TrainingError, WarmstartError
+from warmstart.model.device import choose_device
 
 __all__ = [
     "Processes",
@@ -55,9 +56,16 @@ class Processes:
         return self.index == 0
 
 
-def join_processes() -> Processes:
-    """Connects the processes that torchrun or `accelerate launch` has started, if it has."""
-    on_gpu = torch.cuda.is_available()
+def join_processes(device: str | None = None) -> Processes:
+    """Connects the processes that torchrun or `accelerate launch` has started, if it has.
+
+    Args:
+        device: to compute on; None: a CUDA GPU, or without one the CPU.
+
+    Raises:
+        UsageError: if there is no such device here.
+    """
+    on_gpu = choose_device(device).type != "cpu"
     state = PartialState(timeout=_PATIENCE) if on_gpu else PartialState(cpu=True)
     return Processes(device=state.device, count=state.num_processes, index=state.process_index)
 

@@ -105,7 +105,7 @@ def train(
     """
     require_full_precision(model.model, "trained")
     run = prepare_run(model, task, _as_launched(config), resume=resume)
-    processes = join_processes()
+    processes = join_processes(config.device)
     run = shard(run, processes)
     # No process may look at the folder after the first one has filled it.
     wait_for_all()
