@@ -83,7 +83,7 @@ def test_a_head_that_cannot_be_kept_is_reported(
     assert "is left out" in caplog.text
 
 
-@pytest.mark.parametrize("family", {**APART, **LEFT_OUT})
+@pytest.mark.parametrize("family", [*APART, *LEFT_OUT])
 @pytest.mark.parametrize(("other", "head"), [(False, "checkpoint"), (True, "tied")])
 def test_a_copy_and_a_head_that_is_not_wanted_are_no_news(
     family: str, other: bool, head: LmHead, checkpoints: Checkpoints, tmp_path: Path,

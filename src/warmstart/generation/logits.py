@@ -101,7 +101,7 @@ class LogitsProcessor:
         """
         if self._warned or length & (length - 1):
             return
-        highest = float(scores_RV.amax())  # NaN if any is
+        highest = float(scores_RV.detach().amax())  # NaN if any is
         if math.isnan(highest) or highest == math.inf:
             self._warned = True
             logger.warning(
