@@ -25,6 +25,7 @@ from warmstart.decoding.decoder import Decoder
 from warmstart.decoding.request import RequestOptions, resolve_request
 from warmstart.errors import UsageError
 from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.literals import Detokenize
 from warmstart.generation.result import Generated
 from warmstart.generation.saved import FILE as GENERATION
 from warmstart.generation.saved import (
@@ -43,6 +44,7 @@ from warmstart.model.device import default_device as default_device  # users imp
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.loading_types import Compile, Dtype
 from warmstart.text.checks import check_ids, check_vocabularies
+from warmstart.text.detokenize import can_detokenize
 from warmstart.text.long_sources import tighter_limit
 from warmstart.text.tokenizer_pair import TokenizerPair
 
@@ -140,6 +142,7 @@ class Seq2Seq:
             model,
             blueprint.tokenizers,
             composition,
+            generation=GenerationConfig(detokenize=_detokenized(blueprint.tokenizers)),
             provenance=provenance,
             card=_card_of(blueprint),
         )
@@ -317,7 +320,8 @@ class Seq2Seq:
     def stream(self, text: str, options: Mapping[str, Any]) -> Generator[str, None, None]:
         """Yields the output for one text in pieces while it is written: greedy or a sample.
 
-        Together the pieces are exactly what `generate` gives. A piece comes as soon as no later
+        Together the pieces are exactly what `generate` gives with ``detokenize="none"``: whole
+        outputs alone are detokenized. A piece comes as soon as no later
         token can change it, one token late. Closing the iterator stops the search.
 
         Args:
@@ -410,6 +414,11 @@ class Seq2Seq:
                     f"{name} is given, but the outputs are texts alone; use generate_detailed."
                 )
         return resolve_request(options, self.generation, self.constraints, self.target_limit)
+
+
+def _detokenized(tokenizers: TokenizerPair) -> Detokenize | None:
+    """The setting of a new model; None where the target tokenizer needs none."""
+    return "auto" if can_detokenize(tokenizers.target) else None
 
 
 def _card_of(blueprint: Blueprint) -> CardFacts:

@@ -131,7 +131,8 @@ def test_sampling_and_groups_are_kept_under_transformers_names(
     (tmp_path / "generation_config.json").write_text(json.dumps(written))
     theirs = transformers.GenerationConfig.from_pretrained(tmp_path)
     defaults = theirs._get_default_generation_params() | {"min_p": 0.0}
-    ours = {"draft", "draft_length"}  # how outputs are found, not which
+    # How outputs are searched for and written, not which they are.
+    ours = {"draft", "draft_length", "detokenize"}
     assert not ours & written.keys()
     for field in fields(GenerationConfig):
         if field.name in ours:
@@ -147,7 +148,9 @@ def test_the_defaults_are_transformers_own() -> None:
     assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} == {
         "max_length"
     }
-    assert ours.keys() - theirs.keys() == {"min_p", "seed", "draft", "draft_length"}
+    assert ours.keys() - theirs.keys() == {
+        *("min_p", "seed", "draft", "draft_length", "detokenize")
+    }
     assert not write_generation(GenerationConfig(), SPECIAL).keys() & {
         "top_k",
         "seed",

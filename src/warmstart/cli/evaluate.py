@@ -22,6 +22,7 @@ from warmstart.validation import Metavar
 
 if TYPE_CHECKING:
     from warmstart.data.source import DataSource
+    from warmstart.evaluation.evaluation_options import ReferenceText
     from warmstart.metrics.metric import Metric, Score
     from warmstart.metrics.system_outputs import SystemOutputs
     from warmstart.tasks.task import Split, TaskDefinition
@@ -137,16 +138,21 @@ def evaluate(
     known = definition if examples.task or split is not None else None
     chosen = metrics.apply(_choose(metrics.metric, system, known))
     chosen += [GivenScores(name=name) for name in system.scores] if system is not None else []
+    compared: str | None = None
     if system is not None and not files.round_trip:
         scores = score(system, chosen, per_example=files.per_example is not None)
     else:
         assert split is not None and model is not None
         changed = {**options, **decoding}
-        scores = _with_model(model, split, chosen, files, finished=system, changed=changed)
+        scores, compared = _with_model(
+            model, split, chosen, files, finished=system, changed=changed
+        )
     if files.per_example is not None:
         write_per_example(files.per_example, scores)
     count = len(system if system is not None else split or ())
     if not as_json:
+        if compared is not None:
+            typer.echo(f"texts: {compared}")
         print_scores(scores)
         typer.echo(f"{count} examples")
         return
@@ -159,6 +165,7 @@ def evaluate(
             "generation": (
                 {**asdict(definition.generation), **decoding} if files.predictions is None else None
             ),
+            "texts": compared,
             "scores": scores_json(scores),
         }
     )
@@ -172,10 +179,14 @@ def _with_model(
     *,
     finished: "SystemOutputs | None",
     changed: Mapping[str, Any],
-) -> "dict[str, Score]":
-    """Scores the outputs of a model, or finished outputs against references as it writes them."""
+) -> "tuple[dict[str, Score], str | None]":
+    """Scores the outputs of a model, or finished outputs against references as it writes them.
+
+    Returns:
+        The scores, and the texts that are compared, in words.
+    """
+    from warmstart.evaluation.evaluate import describe_texts, split_outputs
     from warmstart.evaluation.evaluate import evaluate as decode_and_score
-    from warmstart.evaluation.evaluate import split_outputs
     from warmstart.evaluation.score import score
     from warmstart.seq2seq import Seq2Seq
 
@@ -183,16 +194,19 @@ def _with_model(
     per_example = files.per_example is not None
     if finished is not None:
         system = split_outputs(split, finished.outputs, rewriter=model, at_limit=finished.at_limit)
-        return score(system, metrics, per_example=per_example)
-    return decode_and_score(
+        scores = score(system, metrics, per_example=per_example)
+        return scores, "sources and references as the target tokenizer decodes them"
+    reference_text: ReferenceText = "round_trip" if files.round_trip else "as_given"
+    scores = decode_and_score(
         model,
         split,
         metrics=metrics,
-        reference_text="round_trip" if files.round_trip else "as_given",
+        reference_text=reference_text,
         outputs_file=files.outputs,
         per_example=per_example,
         **changed,
     )
+    return scores, describe_texts(model, split, changed, reference_text)
 
 
 def _check_model(model: str | None, texts: TextFiles, scores: Sequence[str]) -> None:

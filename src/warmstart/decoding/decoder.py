@@ -32,6 +32,7 @@ from warmstart.generation.streaming import OnStep, iterate_steps
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.text.checks import check_ids, check_texts
+from warmstart.text.detokenize import can_detokenize, detokenize
 from warmstart.text.long_sources import (
     Chunks,
     check_limit,
@@ -310,7 +311,7 @@ class Decoder:
             choices.get(tuple(output.tokens), written)
             for output, written in zip(
                 outputs,
-                self.tokenizers.decode([output.tokens for output in outputs]),
+                self._texts(text, [output.tokens for output in outputs], request),
                 strict=True,
             )
         ]
@@ -332,6 +333,18 @@ class Decoder:
             )
             for output, written, alignment in zip(outputs, texts, aligned, strict=True)
         ]
+
+    def _texts(
+        self, text: str, rows: Sequence[Sequence[int]], request: RequestOptions
+    ) -> list[str]:
+        """The outputs of a text, detokenized if requested, as far as the request leaves them free.
+
+        An expression or a prefix says how outputs are written.
+        """
+        as_decoded = request.detokenize != "auto" or request.regex is not None or request.prefix
+        if as_decoded or not can_detokenize(self.tokenizers.target):
+            return self.tokenizers.decode(rows)
+        return detokenize(self.tokenizers, text, rows)
 
     def _at_limit(self, tokens: Sequence[int], request: RequestOptions) -> bool:
         """Whether the limit ended an output. An end token before it does not, unless forced."""

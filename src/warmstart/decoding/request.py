@@ -123,6 +123,8 @@ def resolve_request(
     if not isinstance(own["constraints"], Constraints):
         raise UsageError(f"constraints is {own['constraints']!r:.80}; give Constraints(...).")
     overrides = {name: changes[name] for name in changes if name in _CONFIG}
+    if overrides.get("detokenize", base.detokenize) is None:
+        overrides["detokenize"] = config.detokenize  # the tokenizer's need, whatever the settings
     resolved = resolve_config(base, overrides, target_limit)
     return RequestOptions(**{name: getattr(resolved, name) for name in _CONFIG}, **own)
 

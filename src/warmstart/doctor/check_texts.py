@@ -24,8 +24,9 @@ def _run(subject: Subject) -> Verdict:
         status="warning",
         what=what,
         remedy="Choose checkpoints whose tokenizers know the characters, capitals and accents of "
-        "the task, or write the texts as the tokenizers can; with data so written, or with "
-        "`evaluate --reference-text round-trip`, scores compare like with like.",
+        "the task. Case, accents and spaces come back with detokenize 'auto', as far as outputs "
+        "are copied from their sources; else `evaluate --reference-text round-trip` compares like "
+        "with like.",
         figures=measured.figures,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from warmstart.errors import OutputError, UsageError
-from warmstart.evaluation.evaluation_options import EvaluationOptions
+from warmstart.evaluation.evaluation_options import EvaluationOptions, ReferenceText
 from warmstart.evaluation.score import score
 from warmstart.evaluation.system_files import write_json_lines
 from warmstart.generation.config import GenerationConfig
@@ -22,9 +22,13 @@ from warmstart.model.sequences import Sequences
 from warmstart.progress import Advance, counted
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
+from warmstart.text.detokenize import can_detokenize, detokenize
+from warmstart.text.round_trip import measure_round_trip
 
 __all__ = [
     "decode_split",
+    "describe_texts",
+    "detokenizes",
     "evaluate",
     "rewrite",
     "split_metrics",
@@ -63,13 +67,23 @@ def evaluate(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> dict[s
         raise OutputError(  # now, and not after an hour of decoding
             f"{outputs_file} cannot be written: there is no folder {Path(outputs_file).parent}."
         )
+    rewrites = options.reference_text == "round_trip"
+    if rewrites:
+        if settings.get("detokenize") == "auto":
+            raise UsageError(
+                "detokenize is 'auto' and reference_text 'round_trip', which compares outputs as "
+                "they are decoded; leave one of the two out."
+            )
+        settings["detokenize"] = "none"
     settings["batch_size"] = options.batch_size
     chosen = split_metrics(split, options.metrics)
+    if not rewrites:
+        _warn_of_losses(model, split, settings)
     with counted("decoding", len(split)) as advance:
         outputs, at_limit = decode_split(model, split, settings, advance=advance)
     if outputs_file is not None:
         write_outputs(Path(outputs_file), split, outputs, at_limit=at_limit)
-    rewriter = model if options.reference_text == "round_trip" else None
+    rewriter = model if rewrites else None
     system = split_outputs(split, outputs, rewriter=rewriter, at_limit=at_limit)
     return score(system, chosen, per_example=options.per_example)
 
@@ -101,12 +115,60 @@ def decode_split(
         "max_source_length": split.max_source_length,
         **(changed or {}),
     }
+    detokenized = detokenizes(model, split, options)
     for index, tokens, limited in model.generate_tokens(split.sources, **options):
-        outputs[index] = model.tokenizers.decode([tokens])[0]
+        outputs[index] = (
+            detokenize(model.tokenizers, split.examples[index].source, [tokens])[0]
+            if detokenized
+            else model.tokenizers.decode([tokens])[0]
+        )
         at_limit[index] = limited
         if advance is not None:
             advance(1)
     return outputs, at_limit
+
+
+def detokenizes(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> bool:
+    """Whether `decode_split` detokenizes the outputs.
+
+    Args:
+        model: decodes them.
+        split: examples, with their task's decoding settings.
+        changed: options of `RequestOptions` that differ from the task's.
+    """
+    setting = changed.get("detokenize") or split.generation.detokenize
+    return (setting or model.generation.detokenize) == "auto" and can_detokenize(
+        model.tokenizers.target
+    )
+
+
+def describe_texts(
+    model: Seq2Seq, split: Split, changed: Mapping[str, Any], reference_text: ReferenceText
+) -> str | None:
+    """The texts that are compared; None for a tokenizer that loses neither case nor spaces."""
+    if reference_text == "round_trip":
+        return "outputs as decoded; sources and references as the target tokenizer decodes them"
+    if not can_detokenize(model.tokenizers.target):
+        return None
+    if detokenizes(model, split, changed):
+        return "outputs detokenized (detokenize auto); references as given"
+    return "outputs as decoded (detokenize none); references as given"
+
+
+def _warn_of_losses(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> None:
+    """Warns of references that no output can equal because of case or spaces."""
+    if detokenizes(model, split, changed) or not can_detokenize(model.tokenizers.target):
+        return
+    measured = measure_round_trip(model.tokenizers, split.examples)
+    if measured.survived < measured.targets:
+        logger.warning(
+            "Only %d of %d sampled references survive the target tokenizer, and outputs are not "
+            "detokenized, so no output can equal the others and scores are too low. Set detokenize "
+            "to 'auto', or compare with references as the tokenizer decodes them "
+            "(--reference-text round-trip).",
+            measured.survived,
+            measured.targets,
+        )
 
 
 def split_metrics(split: Split, metrics: Sequence[str | Metric] | None = None) -> list[Metric]:

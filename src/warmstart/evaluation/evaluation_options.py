@@ -24,7 +24,8 @@ class EvaluationOptions(GenerationConfig):
     """Names of metrics, or metrics with options; default: the task's."""
     reference_text: ReferenceText = "as_given"
     """Sources and references as they are given; or as the target tokenizer decodes them, so that
-    an uncased model is compared with uncased text, which the signatures name."""
+    outputs of an uncased model, not detokenized, are compared with uncased text, which the
+    signatures name."""
     batch_size: Annotated[int, Ge(1)] = 32
     """Examples decoded side by side."""
     outputs_file: Annotated[str | os.PathLike[str] | None, UNCHECKED] = None

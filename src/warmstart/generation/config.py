@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 
 from warmstart.errors import UsageError
-from warmstart.generation.literals import Draft
+from warmstart.generation.literals import Detokenize, Draft
 from warmstart.validation import Hint, validate
 
 __all__ = ["NO_CONSTRAINTS", "SAMPLING", "Constraints", "GenerationConfig"]
@@ -77,6 +77,10 @@ class GenerationConfig:
     source, do not, or do so where it can pay."""
     draft_length: Annotated[int, Ge(1), Hint("Draft 'none' guesses nothing")] = 8
     """Most tokens guessed at once."""
+    detokenize: Detokenize | None = None
+    """With auto, outputs of uncased tokenizers and of those of word pieces get back case, accents,
+    spaces and unknown words: copied words from the source, others by rule; none leaves outputs as
+    they are decoded. Default: the model's; none for folders that do not say."""
 
     def __post_init__(self) -> None:
         validate(self)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -152,7 +152,8 @@ def _train_and_evaluate(
             raise KeyboardInterrupt from None  # its checkpoint is not saved
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
-        outputs = tuple(model.generate(split.sources, config=split.generation))
+        settings = replace(split.generation, detokenize="none")  # compared as decoded
+        outputs = tuple(model.generate(split.sources, config=settings))
         scores = score(split_outputs(split, outputs, rewriter=model), split_metrics(split))
         loss = target_loss(model, split)
         say(f"SARI {scores['sari'].value:.1f}")

@@ -13,12 +13,13 @@ from pathlib import Path
 from torch import nn
 from transformers import set_seed
 
+from warmstart.generation.config import GenerationConfig
 from warmstart.hub.card import Training, read_card
 from warmstart.inference.convert import require_full_precision
 from warmstart.model.attention import CrossAttention, SelfAttention
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.reading import report_task
-from warmstart.tasks.task import Task
+from warmstart.tasks.task import Split, Task
 from warmstart.text.round_trip import measure_round_trip
 from warmstart.training.compiled import compiled_layers
 from warmstart.training.config import TrainConfig
@@ -114,7 +115,7 @@ def train(
     if run.checkpoint is not None:
         _warn_of_changed_data(run.checkpoint, facts)
     model.card = model.card.trained(facts)
-    model.generation = run.split.generation
+    model.generation = _generation(model, run.split)
     began = time.monotonic()
     lock = locked_folder(run.config.output_dir) if processes.is_first else nullcontext()
     with lock, _in_training(run), stop_requests() as request:
@@ -143,6 +144,14 @@ def train(
         best_step=state.best_step if validates else None,
         folder=folder,
     )
+
+
+def _generation(model: Seq2Seq, split: Split) -> GenerationConfig:
+    """The task's decoding settings; the model's where it knows its tokenizer's need alone."""
+    settings = split.generation
+    if settings.detokenize is not None:
+        return settings
+    return replace(settings, detokenize=model.generation.detokenize)
 
 
 def _as_launched(config: TrainConfig) -> TrainConfig:
