@@ -91,3 +91,19 @@ def test_token_zero_is_a_token() -> None:
     assert resolve_special_tokens(tokenizer, {"bos_token_id": 9}).start == 0
     assert tokenizer_of("gpt2").eos_token_id == 0
     assert resolve_special_tokens(tokenizer_of("gpt2"), {"eos_token_id": 9}).end == 0
+
+
+@pytest.mark.parametrize("by", ["the tokenizer", "the config"])
+def test_a_padding_token_that_the_model_has_no_row_for_is_not_used(by: str) -> None:
+    """Added to the tokenizer without a resized model: no text has it, and no row is read for it."""
+    tokenizer = tokenizer_of("llama")
+    rows = len(tokenizer)
+    config = {"vocab_size": rows}
+    if by == "the tokenizer":
+        tokenizer.add_special_tokens({"pad_token": "<added>"})
+        assert tokenizer.pad_token_id == rows
+    else:
+        config["pad_token_id"] = rows
+    assert resolve_special_tokens(tokenizer, config).pad == tokenizer.eos_token_id
+    resized = {**config, "vocab_size": rows + 1}
+    assert resolve_special_tokens(tokenizer, resized).pad == rows

@@ -159,7 +159,8 @@ def test_a_tokenizer_that_is_nothing_but_code_is_refused(
 def test_no_code_is_fetched_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = ["config.json", "own.py", "decoder_tokenizer/own.py", "decoder_tokenizer/tokenizer.json",
             "model.safetensors", "a/b.pyc", "setup.cfg", "decoder_tokenizer/pytorch_model.bin",
-            "native.so", "vocab.txt", "decoder_tokenizer/spiece.model", "run.sh"]  # fmt: skip
+            "native.so", "vocab.txt", "vocab.bpe", "bpe.codes", "own.tiktoken",
+            "decoder_tokenizer/spiece.model", "run.sh"]  # fmt: skip
     fetched: list[str] = []
 
     def download(name: str, allow_patterns: list[str]) -> str:
@@ -170,8 +171,9 @@ def test_no_code_is_fetched_from_the_hub(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     find_folder("somebody/tiny")
     assert sorted(fetched) == [
-        "config.json", "decoder_tokenizer/spiece.model", "decoder_tokenizer/tokenizer.json",
-        "model.safetensors", "vocab.txt",
+        "bpe.codes", "config.json", "decoder_tokenizer/spiece.model",
+        "decoder_tokenizer/tokenizer.json", "model.safetensors", "own.tiktoken", "vocab.bpe",
+        "vocab.txt",
     ]  # fmt: skip
 
 

@@ -42,7 +42,8 @@ _WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # The files of a hub repository and its folders (decoder_tokenizer) that a model needs: no code, no
 # pickles, no other frameworks' weights. Of the card only the licence is read.
-_HUB_TEXTS = ["*.json", "*.txt", "*.model", "*.spm", "README.md"]
+_HUB_TOKENIZERS = ["*.txt", "*.model", "*.spm", "*.tiktoken", "*.codes", "*.bpe"]
+_HUB_TEXTS = ["*.json", *_HUB_TOKENIZERS, "README.md"]
 _HUB_FILES = [*_HUB_TEXTS, "model*.safetensors"]
 
 

@@ -1,5 +1,6 @@
 """The target's start, end and pad, resolved once and the same in training and generation."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,10 @@ def resolve_special_tokens(
             )
         start = _first(tokenizer.bos_token_id, config.get("bos_token_id"), end)
         assert start is not None
-    pad = _first(tokenizer.pad_token_id, config.get("pad_token_id"), end)
+    # A token that was added for padding has no row in a model that was not resized.
+    rows = config.get("vocab_size", math.inf)
+    pads = (tokenizer.pad_token_id, config.get("pad_token_id"))
+    pad = _first(*(token for token in pads if not isinstance(token, int) or token < rows), end)
     assert pad is not None
     return SpecialTokens(start=start, end=end, pad=pad)
 
