@@ -78,13 +78,21 @@ def test_losses_are_named_by_frequency_and_shown() -> None:
         "b 🙂 ₿": "b",
     }
     text = "\n".join(measured.lines())
-    assert "only 1 of 3 sampled targets (33.3 %) survive the target tokenizer" in text
+    assert "only 1 of 3 sampled targets (33.3 %) survive the target tokenizer, 1 (33.3 %)" in text
     assert "unknown characters: 2 (66.7 %) (🙂 ₿); " in text
 
 
 def test_long_unknown_words_are_shortened() -> None:
     (losses,) = measure(uncased(), "x" * 200).target_losses
     assert losses.lost == ("x" * 24 + "...",)
+
+
+def test_targets_that_come_back_from_their_sources_are_counted() -> None:
+    pair = TokenizerPair.of(uncased(), uncased(), {})
+    pairs = [("The Cat 🙂 won't.", "The Cat 🙂."), ("a cat", "A Dog"), ("a", "b")]
+    measured = measure_round_trip(pair, [Example(a, (b,)) for a, b in pairs])
+    assert (measured.survived, measured.detokenized) == (1, 2)
+    assert measure(KINDS["byte level"](), "a").detokenized is None
 
 
 def test_deleted_special_tokens_are_named() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, get_args
 
+from warmstart.text.detokenize import can_detokenize, detokenize
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -69,7 +71,9 @@ class RoundTrip:
 
     Attributes:
         targets: sampled targets.
-        survived: targets that are decoded to themselves; outputs can equal no others.
+        survived: targets that are decoded to themselves.
+        detokenized: targets that are detokenized to themselves with the help of their sources,
+            those that survive included; None where the tokenizer needs no detokenization.
         target_losses: the others by cause, most frequent first.
         sources: sampled sources.
         read: sources without unknown characters, and with all of their accents.
@@ -78,6 +82,7 @@ class RoundTrip:
 
     targets: int
     survived: int
+    detokenized: int | None
     target_losses: tuple[Losses, ...]
     sources: int
     read: int
@@ -94,6 +99,7 @@ class RoundTrip:
         return {
             "targets": self.targets,
             "targets_survived": self.survived,
+            **({} if self.detokenized is None else {"targets_detokenized": self.detokenized}),
             **{f"targets_{_key(loss.cause)}": loss.texts for loss in self.target_losses},
             "sources": self.sources,
             "sources_read": self.read,
@@ -105,6 +111,7 @@ class RoundTrip:
         return {
             "targets": self.targets,
             "survived": self.survived,
+            "detokenized": self.detokenized,
             "target_losses": [_losses_json(losses) for losses in self.target_losses],
             "sources": self.sources,
             "read": self.read,
@@ -117,9 +124,15 @@ class RoundTrip:
         if self.survived == self.targets:
             yield f"{survived} survive the target tokenizer"
         else:
+            helped = ""
+            if self.detokenized is not None:
+                helped = (
+                    f", {self.detokenized:,} ({_percent(self.detokenized, self.targets)}) with "
+                    "detokenize auto"
+                )
             yield (
                 f"warning: only {survived} ({_percent(self.survived, self.targets)}) survive the "
-                "target tokenizer; no output can equal the others:"
+                f"target tokenizer{helped}; no output can equal the others:"
             )
         for losses in self.target_losses:
             yield f"  {_line(losses, self.targets)}"
@@ -159,16 +172,24 @@ def measure_round_trip(
     chosen = random.Random(seed).sample(range(len(pairs)), min(len(pairs), _SAMPLED))
     targets = _Side(tokenizers, _TARGET_CAUSES, as_targets=True)
     sources = _Side(tokenizers, _SOURCE_CAUSES, as_targets=False)
+    restores, detokenized = can_detokenize(tokenizers.target), 0
     end = time.monotonic() + _SECONDS
     for start in range(0, len(chosen), _BLOCK):
         block = [pairs[index] for index in chosen[start : start + _BLOCK]]
-        targets.add([_shortened(pair.target) for pair in block])
-        sources.add([_shortened(pair.source) for pair in block])
+        read = [_shortened(pair.source) for pair in block]
+        changed = targets.add([_shortened(pair.target) for pair in block])
+        sources.add(read)
+        if restores:
+            detokenized += len(block) - len(changed)
+            detokenized += sum(
+                detokenize(tokenizers, read[index], [row]) == [text] for index, text, row in changed
+            )
         if time.monotonic() > end:
             break
     return RoundTrip(
         targets=targets.seen,
         survived=targets.seen - targets.changed,
+        detokenized=detokenized if restores else None,
         target_losses=targets.losses(),
         sources=sources.seen,
         read=sources.seen - sources.changed,
@@ -218,17 +239,25 @@ class _Side:
         self.lost: dict[Cause, Counter[str]] = {cause: Counter() for cause in causes}
         self.examples: dict[Cause, list[Written]] = {cause: [] for cause in causes}
 
-    def add(self, texts: list[str]) -> None:
-        """Encodes, decodes and compares some texts."""
+    def add(self, texts: list[str]) -> list[tuple[int, str, list[int]]]:
+        """Encodes, decodes and compares some texts.
+
+        Returns:
+            The index, the text and the tokens of those that change.
+        """
         self.seen += len(texts)
-        for text, written, gaps in self._decoded(texts):
+        changed = []
+        for index, (text, row, written, gaps) in enumerate(self._decoded(texts)):
             found = [cause for cause in _causes(text, written, gaps) if cause in self.lost]
-            self.changed += bool(found)
+            if found:
+                self.changed += 1
+                changed.append((index, text, row))
             self.counts.update(found)
             for cause in found:
                 self.lost[cause].update([*dict.fromkeys(gaps.of(cause))])
                 if len(self.examples[cause]) < _EXAMPLES:
                     self.examples[cause].append(_excerpt(text, written))
+        return changed
 
     def losses(self) -> tuple[Losses, ...]:
         """The changes by cause, most frequent first."""
@@ -242,8 +271,8 @@ class _Side:
             for cause, count in self.counts.most_common()
         )
 
-    def _decoded(self, texts: list[str]) -> Iterator[tuple[str, str, _Gaps]]:
-        """Each text, the decoded text, and the gaps."""
+    def _decoded(self, texts: list[str]) -> Iterator[tuple[str, list[int], str, _Gaps]]:
+        """Each text, its tokens, the decoded text, and the gaps."""
         if self.as_targets:
             rows = self.pair.encode_targets(texts, None).rows
             written = self.pair.decode(rows)
@@ -253,7 +282,7 @@ class _Side:
             rows = _plain_rows(self.tokenizer, texts)
             written = self.tokenizer.batch_decode(rows, skip_special_tokens=True)
         for text, row, decoded in zip(texts, rows, written, strict=True):
-            yield text, decoded, self._gaps(text, row)
+            yield text, row, decoded, self._gaps(text, row)
 
     def _gaps(self, text: str, row: list[int]) -> _Gaps:
         if self.deleted.isdisjoint(row):
