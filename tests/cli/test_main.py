@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -46,15 +45,21 @@ def test_help_names_every_verb(warmstart: Run) -> None:
         assert f"\n  {verb} " in finished.out
 
 
-def test_help_answers_in_less_than_three_tenths_of_a_second() -> None:
-    seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([*COMMAND, "--help"], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    # Of the processor, not of the clock: other programs may be running.
-    assert min(seconds) < 0.3
+HEAVY = ("torch", "transformers", "datasets", "numpy", "pyarrow", "pydantic", "rich", "yaml")
+
+
+def test_help_loads_no_library_that_takes_time() -> None:
+    """It answers in a fraction of a second, which a test does not time."""
+    code = (
+        "import atexit, sys\n"
+        "from warmstart.cli.main import main\n"
+        f"atexit.register(lambda: print('loaded:', [n for n in {HEAVY} if n in sys.modules]))\n"
+        "sys.argv = ['warmstart', '--help']\n"
+        "sys.exit(main())"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.endswith("loaded: []\n")
 
 
 @pytest.mark.parametrize("verb", VERBS)
