@@ -152,8 +152,8 @@ def _train_and_evaluate(
             raise KeyboardInterrupt from None  # its checkpoint is not saved
         say(f"training loss {result.loss:.2f}")
     with _stage(f"{number} {name}: writing {len(split)} held-out sentences") as say:
-        settings = replace(split.generation, detokenize="none")  # compared as decoded
-        outputs = tuple(model.generate(split.sources, config=settings))
+        decoding = replace(split.generation, detokenize="none")  # compared as decoded
+        outputs = tuple(model.generate(split.sources, config=decoding))
         scores = score(split_outputs(split, outputs, rewriter=model), split_metrics(split))
         loss = target_loss(model, split)
         say(f"SARI {scores['sari'].value:.1f}")
