@@ -118,3 +118,9 @@ def _print(model: "Seq2Seq", output: Path, *, as_json: bool) -> None:
     else:
         typer.echo(str(model.provenance))
         typer.echo(f"written to {output}")
+    new = [part for part, row in model.provenance.counts().items() if row["random"]][:-1]
+    if new:
+        typer.echo(
+            f"Random until the model is trained: {', '.join(new)}. Outputs mean nothing before.",
+            err=True,
+        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from torch import Tensor
 
@@ -150,7 +151,8 @@ def _match(
         name = checkpoint.name
         known = {piece for ours in bare for piece in locate(ours, rules).names}
         names_in_files = file_names(checkpoint.files, family, known)
-        spelled, outside = names_in_files.spelled, names_in_files.outside
+        spelled = _with_tied(names_in_files.spelled, family, rules)
+        outside = names_in_files.outside
         shapes = checkpoint.shapes()
         available = {stripped: shapes[theirs] for stripped, theirs in spelled.items()}
         stack = family.stack(checkpoint.config)
@@ -188,6 +190,21 @@ def _match(
         available=available,
         kept_rows=source.kept_rows,
     )
+
+
+def _with_tied(
+    spelled: Mapping[str, str], family: Family, rules: Sequence[Rule]
+) -> Mapping[str, str]:
+    """The names, with the word embedding's if it is stored under that of a tied head alone."""
+    words = locate("embedding.word.weight", rules).names[0]
+    tied = [
+        name
+        for name in spelled
+        if name.startswith(family.head_prefix)
+        and name.endswith(".weight")
+        and any(fnmatchcase(name, pattern) for pattern in family.ignored)
+    ]
+    return {**spelled, words: spelled[tied[0]]} if words not in spelled and tied else spelled
 
 
 def _in_checkpoint(name: str, layers: Layers | None) -> str:
