@@ -154,7 +154,7 @@ def test_json_lines_with_scores_and_several_outputs(warmstart: Run, composed: Pa
         ("{", [], ["line 2 is not valid JSON"]),
         ("[1]", [], ["line 2 holds a JSON array"]),
         ('{"source": "a", "output": "b"}', [], ["has a field 'output' already", "--output-column"]),
-        ('{"source": 3}', [], ["line 2: the column 'source' is not text"]),
+        ('{"source": true}', [], ["line 2: the column 'source' is not text"]),
         ('{"sorce": "a"}', [], ["no column 'source'", "did you mean"]),
         ('{"source": "a \\ud800"}', [], ["half of a surrogate pair"]),
         ('{"x": "a"}', ["--source-column", "y"], ["no column 'y'"]),
