@@ -367,3 +367,14 @@ def test_a_hub_that_has_no_headers_or_does_not_give_them(
     monkeypatch.setattr("huggingface_hub.get_safetensors_metadata", away)
     with pytest.raises(CheckpointError, match=r"\(no route\).*hf download somebody/tiny"):
         open_headers("somebody/tiny")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["h.weight.absmax", "h.qweight", "h.qzeros", "h.weight_packed", "h.weight_scale_inv", "h.SCB"],
+)
+def test_quantized_files_are_named_as_such_whatever_the_config(name: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    save_file({name: torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"is quantized: .* that it was quantized from"):
+        open_checkpoint(tmp_path)

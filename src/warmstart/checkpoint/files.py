@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,16 @@ ADAPTER_CONFIG = "adapter_config.json"  # of a folder with an adapter for anothe
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+# Ends of names of tensors in quantized files: bitsandbytes, GPTQ, AWQ, compressed-tensors, fp8.
+_QUANTIZED = (
+    ".absmax",
+    ".SCB",
+    ".qweight",
+    ".qzeros",
+    ".weight_packed",
+    ".weight_scale",
+    ".weight_scale_inv",
+)
 _WEIGHT_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 # The files of a hub repository and its folders (decoder_tokenizer) that a model needs: no code, no
@@ -106,6 +116,7 @@ def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Ch
     if weights:
         _check_full_precision(os.fspath(name), config)
     files = _tensor_files(folder) if weights else {}
+    _check_full_precision(os.fspath(name), config, files)
     return Checkpoint(name=os.fspath(name), folder=folder, config=config, files=files)
 
 
@@ -130,6 +141,7 @@ def open_headers(name: str | os.PathLike[str]) -> Checkpoint:
     else:
         headers = _fetch_headers(os.fspath(name), folder)
         files = dict.fromkeys(headers, folder / WEIGHTS)
+    _check_full_precision(os.fspath(name), config, files)
     return Checkpoint(
         name=os.fspath(name), folder=folder, config=config, files=files, headers=headers
     )
@@ -232,9 +244,11 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _check_full_precision(name: str, config: Mapping[str, Any]) -> None:
+def _check_full_precision(
+    name: str, config: Mapping[str, Any], tensors: Iterable[str] = ()
+) -> None:
     quantization = config.get("quantization_config")
-    if quantization is not None:
+    if quantization is not None or any(tensor.endswith(_QUANTIZED) for tensor in tensors):
         method = quantization.get("quant_method") if isinstance(quantization, Mapping) else None
         raise CheckpointError(
             f"{name} is quantized{f' ({method})' if method else ''}: its weights are rounded and "
