@@ -117,3 +117,17 @@ def test_saved_encoder_decoders(
     model = Seq2Seq.from_pretrained(folder)
     assert torch.equal(model.model.head.weight, head) == kept
     assert f"decoder.{name}" in caplog.text
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "base_model.model."])
+@pytest.mark.parametrize("family", APART)
+def test_the_head_of_a_wrapped_model_is_kept(
+    family: str, prefix: str, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    folder = tmp_path / "checkpoint"
+    head = with_head(folder, checkpoints(family), APART[family])
+    file = folder / "model.safetensors"
+    wrapped = {prefix + name: tensor for name, tensor in load_file(file).items()}
+    save_file(wrapped, file, metadata={"format": "pt"})
+    model = Seq2Seq.warm_start(encoder=None, decoder=folder)
+    assert torch.equal(model.model.head.weight, head)

@@ -14,6 +14,7 @@ from warmstart.checkpoint.files import (
     open_checkpoint,
     open_headers,
 )
+from warmstart.checkpoint.rename import locate
 from warmstart.composition.compose import plan
 from warmstart.composition.composition import Composition, configure
 from warmstart.composition.composition_options import (
@@ -38,6 +39,7 @@ from warmstart.composition.variants import (
 from warmstart.errors import CompositionError
 from warmstart.families.catalogue import family_of
 from warmstart.families.family import Config
+from warmstart.families.file_names import file_names
 from warmstart.families.text_part import text_config
 from warmstart.text.tokenizer_files import load_tokenizer
 from warmstart.text.tokenizer_pair import TokenizerPair, same_vocabulary
@@ -90,12 +92,14 @@ def of_checkpoints(options: CompositionOptions, *, headers_only: bool = False) -
     decoder_config = decoder_checkpoint.config
     if not is_random(decoder) and options.lm_head != "tied":
         family = family_of(decoder_config, "The decoder")
+        rules = family.rules(family.stack(decoder_config))
+        words = locate("embedding.word.weight", rules).names
         decoder_config = with_head_of_file(
             decoder_checkpoint,
             decoder_config,
             family,
-            family.rules(family.stack(decoder_config)),
-            {family.strip(name): name for name in decoder_checkpoint.files},
+            rules,
+            file_names(decoder_checkpoint.files, family, words).spelled,
         )
     composition = Composition(
         encoder=None if encoder_checkpoint is None else encoder_checkpoint.config,
