@@ -153,3 +153,21 @@ def test_a_transposed_tensor_of_the_wrong_way_round_is_misshapen() -> None:
 def test_a_long_list_is_cut() -> None:
     with pytest.raises(ConversionError, match=r"11 missing \(.*; and 3 more\)"):
         meet({})
+
+
+@given(heads=st.integers(1, 4), queries=st.integers(1, 3), size=st.integers(1, 3))
+def test_rows_grouped_by_head(heads: int, queries: int, size: int) -> None:
+    """Number each row by what it is: group, and queries, key or value within it."""
+    kinds = [*(("q", at) for at in range(queries)), ("k", 0), ("v", 0)]
+    grouped = [
+        (group, *kind, row) for group in range(heads) for kind in kinds for row in range(size)
+    ]
+    ours = sorted(grouped, key=lambda row: "qkv".index(row[1]))  # stable: by group otherwise
+    location = Location(("fused.weight",), False, None, heads=heads, queries=queries)
+    theirs = torch.arange(len(grouped))
+    numbers = to_ours(location, [theirs])
+    assert [grouped[number] for number in numbers.tolist()] == ours
+    weight = torch.stack([theirs, -theirs], dim=1)
+    assert torch.equal(to_ours(location, [weight])[:, 0], numbers)
+    back = to_theirs(location, to_ours(location, [weight]))["fused.weight"]
+    assert torch.equal(back, weight)

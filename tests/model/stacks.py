@@ -9,6 +9,7 @@ from warmstart.model.config import (
     EmbeddingConfig,
     FeedForwardConfig,
     LearnedPositions,
+    LinearBias,
     NormConfig,
     RelativeBias,
     Rotary,
@@ -102,6 +103,36 @@ CONFIGS: dict[str, StackConfig] = {
         _PLAIN, feed_forward=FeedForwardConfig(size=20, activation="silu", gated=True)
     ),
     "tanh": replace(_PLAIN, feed_forward=FeedForwardConfig(size=20, activation="gelu_tanh")),
+    "output norm, joint norm of queries and keys": replace(
+        _ROTARY,
+        norm=_RMS,
+        norm_order="output",
+        attention=AttentionConfig(
+            heads=6, key_value_heads=2, head_size=4, query_key_norm=_RMS, joint_query_key_norm=True
+        ),
+    ),
+    "parallel with one norm": replace(
+        _PLAIN, norm_order="pre", parallel_feed_forward=True, shared_norm=True
+    ),
+    "scaled residuals and task types": replace(
+        _PLAIN, residual_scale=0.4, embedding=replace(_PLAIN.embedding, task_types=3)
+    ),
+    "linear bias": replace(
+        _PLAIN,
+        embedding=_NO_POSITIONS,
+        attention=AttentionConfig(heads=6, key_value_heads=3, head_size=4),
+        relative_bias=LinearBias(),
+    ),
+    "interleaved rotary in some layers, scaled": replace(
+        _ROTARY,
+        rotary=Rotary(
+            limit=LIMIT,
+            size=2,
+            interleaved=True,
+            layers=(True, False, True),
+            scaling=RotaryScaling(kind="factors", factors=(1.5,), amplitude=1.2),
+        ),
+    ),
     "relu": replace(_PLAIN, feed_forward=FeedForwardConfig(size=20, activation="relu")),
 }
 

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from transformers.models.bloom import modeling_bloom
 from transformers.models.mpnet.modeling_mpnet import MPNetEncoder
 from transformers.models.t5.modeling_t5 import T5Attention
 
 from warmstart.model.attend import attend_padded, attend_runs
 from warmstart.model.config import AttentionConfig, RelativeBias
 from warmstart.model.layout import Layout
-from warmstart.model.relative_bias import RelativeBiasTable, buckets
+from warmstart.model.relative_bias import LinearBiases, RelativeBiasTable, buckets
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -97,3 +98,29 @@ def random_table(bidirectional: bool) -> RelativeBiasTable:
     with torch.no_grad():
         table.weight.normal_()
     return table
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 6, 8, 12, 16, 20])
+def test_slopes_are_those_of_bloom(heads: int) -> None:
+    ones = torch.ones(1, 5, dtype=torch.long)
+    rising_H1L = modeling_bloom.build_alibi_tensor(ones, heads, torch.float32)
+    bias_HLL = LinearBiases(heads)(5, causal=True)
+    # Softmax is the same whatever is added to all keys of a query.
+    difference = bias_HLL - rising_H1L
+    for query in range(5):
+        seen = difference[:, query, : query + 1]
+        torch.testing.assert_close(seen, seen[:, :1].expand_as(seen), rtol=0, atol=1e-6)
+        assert (bias_HLL[:, query, query + 1 :] == float("-inf")).all()
+
+
+def test_a_linear_bias_both_ways_and_its_steps() -> None:
+    biases = LinearBiases(4)
+    both = biases(6, causal=False)
+    assert torch.equal(both, both.mT)
+    assert torch.equal(both[:, 0], biases(6, causal=True)[:, :, 0])
+    steps = biases.step(torch.tensor([[3, 4], [1, 2]]), 6)
+    past = biases(6, causal=True)
+    for row, first in enumerate((3, 1)):
+        for new in range(2):
+            place = first + new
+            assert torch.equal(steps[row, :, new, : place + 1], past[:, place, : place + 1])
