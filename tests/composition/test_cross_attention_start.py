@@ -249,7 +249,7 @@ def test_merged_attention_with_groups_rotation_and_norms_is_t5gemma2s() -> None:
         ours.output.weight.copy_(theirs.o_proj.weight)
         ours.query_norm.weight.copy_(theirs.q_norm.weight)
         ours.key_norm.weight.copy_(theirs.k_norm.weight)
-        cosines, sines = (part[:, 0][None] for part in angles)
+        cosines, sines = (part[:, 0][None] for part in (angles.cosines, angles.sines))
         expected, *_ = theirs(
             hidden[None],
             position_embeddings=(cosines, sines),

@@ -94,6 +94,30 @@ def test_the_body_of_a_model_for_another_task_is_taken(
     )
 
 
+@pytest.mark.parametrize(
+    ("family", "word", "head"),
+    [
+        ("gpt2", "transformer.wte.weight", "lm_head.weight"),
+        ("qwen3", "model.embed_tokens.weight", "lm_head.weight"),
+        (
+            "bert",
+            "bert.embeddings.word_embeddings.weight",
+            "cls.predictions.decoder.weight",
+        ),
+    ],
+)
+def test_a_tied_weight_under_its_other_name(
+    family: str, word: str, head: str, checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    source = checkpoints(family)
+    folder = renamed(tmp_path / "other", source, {word: head})
+    expected, made = (
+        Seq2Seq.warm_start(encoder=half, decoder=half).model.state_dict()
+        for half in (source, folder)
+    )
+    assert all(torch.equal(tensor, made[name]) for name, tensor in expected.items())
+
+
 def test_a_misspelled_tensor_of_the_body_is_still_an_error(
     checkpoints: Checkpoints, tmp_path: Path
 ) -> None:
