@@ -19,7 +19,7 @@ from warmstart.bulk.blocks import Block
 from warmstart.bulk.decode import Counts
 from warmstart.bulk.job import Job
 from warmstart.bulk.run import generate_files
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.result import Generated
 from warmstart.seq2seq import Seq2Seq
 

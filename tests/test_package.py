@@ -22,7 +22,7 @@ TORCH_FREE = (
     "evaluation/system_files.py",
     "tasks",
     "cli",
-    "generation/config.py",
+    "generation/generation_config.py",
     "generation/literals.py",
     "model/loading_types.py",
     "decoding/request.py",

@@ -20,7 +20,7 @@ from warmstart.errors import (
     UsageError,
     WarmstartError,
 )
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.inference.convert import quantize
 from warmstart.seq2seq import Seq2Seq, default_device
 from warmstart.text.long_sources import tighter_limit

@@ -43,24 +43,24 @@ if TYPE_CHECKING:
     from warmstart.errors import WarmstartError
     from warmstart.evaluation.compare import compare
     from warmstart.evaluation.evaluate import evaluate
-    from warmstart.generation.config import Constraints, GenerationConfig
-    from warmstart.generation.config import GenerationConfig as GenerationOptions
+    from warmstart.generation.generation_config import Constraints, GenerationConfig
+    from warmstart.generation.generation_config import GenerationConfig as GenerationOptions
     from warmstart.generation.result import Generated
     from warmstart.metrics.metric import Score
     from warmstart.seq2seq import Seq2Seq
     from warmstart.tasks.load import load_task
-    from warmstart.training.config import TrainConfig
     from warmstart.training.train import train
+    from warmstart.training.train_config import TrainConfig
 else:
     _HOMES = {
-        "Constraints": "warmstart.generation.config",
+        "Constraints": "warmstart.generation.generation_config",
         "Generated": "warmstart.generation.result",
-        "GenerationConfig": "warmstart.generation.config",
-        "GenerationOptions": "warmstart.generation.config",
+        "GenerationConfig": "warmstart.generation.generation_config",
+        "GenerationOptions": "warmstart.generation.generation_config",
         "Provenance": "warmstart.composition.provenance",
         "Score": "warmstart.metrics.metric",
         "Seq2Seq": "warmstart.seq2seq",
-        "TrainConfig": "warmstart.training.config",
+        "TrainConfig": "warmstart.training.train_config",
         "WarmstartError": "warmstart.errors",
         "compare": "warmstart.evaluation.compare",
         "Job": "warmstart.bulk.job",

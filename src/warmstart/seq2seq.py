@@ -24,7 +24,7 @@ from warmstart.composition.variants import VariantOptions
 from warmstart.decoding.decoder import Decoder
 from warmstart.decoding.request import RequestOptions, resolve_request
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.generation.literals import Detokenize
 from warmstart.generation.result import Generated
 from warmstart.generation.saved import FILE as GENERATION

@@ -9,7 +9,7 @@ import pytest
 
 from warmstart.bulk.job import Job
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 
 
 def test_options_of_decoding_are_kept_as_given() -> None:

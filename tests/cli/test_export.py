@@ -7,8 +7,8 @@ import transformers
 from tests.support.command_line import Finished
 
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import Lora
 from warmstart.training.lora import add_adapters
+from warmstart.training.train_config import Lora
 
 if TYPE_CHECKING:
     from tests.support.tiny import Checkpoints

@@ -16,7 +16,7 @@ from tests.support.tiny_seq2seq import save_seq2seq
 from tests.text.tokenizers import KINDS
 
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints
+from warmstart.generation.generation_config import Constraints
 from warmstart.seq2seq import Seq2Seq
 
 Run = Callable[..., Finished]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warmstart.decoding.request import RequestOptions
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.model import attention as attention_module
 from warmstart.model.attend import attend_cached, attend_cached_merged, attend_scores
 from warmstart.seq2seq import Seq2Seq

@@ -21,7 +21,7 @@ from warmstart.evaluation.evaluate import (
     write_outputs,
 )
 from warmstart.evaluation.score import score
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.pairs import PAIRS

@@ -8,7 +8,7 @@ from tests.generation.test_search import SPECIAL, WORDS, model_of
 from tests.support.searches import all_outputs
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import GenerationMixin
 
 from warmstart.generation.beam import Finished
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 
 MAX_LENGTH, BEAMS = 4, 3
 log_probabilities = st.integers(1, 40).map(lambda tenths: -tenths / 10)

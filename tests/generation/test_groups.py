@@ -20,7 +20,7 @@ from tests.generation.test_search import (
 from tests.support.searches import all_outputs, first_outputs
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences

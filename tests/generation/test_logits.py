@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.generation_config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.logits import LogitsProcessor
 from warmstart.generation.row_inputs import NO_INPUTS, RowInputs
 

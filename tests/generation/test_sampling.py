@@ -18,7 +18,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.sampling import draw, narrow, uniform_numbers
 from warmstart.model.sequences import Sequences
 

@@ -13,7 +13,7 @@ from tests.support.searches import first_outputs
 from torch import nn
 
 from warmstart.generation.beam import beam_search
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.greedy import greedy_search
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.search import Search

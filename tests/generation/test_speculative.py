@@ -11,7 +11,7 @@ from tests.parity.reference import random_pairs, teach
 from tests.support.tiny import SENTENCES, Checkpoints
 
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.generation.greedy import greedy_search
 from warmstart.generation.prompt_lookup import DraftLengthController, PromptLookup
 from warmstart.generation.row_inputs import RowInputs

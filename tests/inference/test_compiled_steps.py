@@ -17,7 +17,7 @@ from torch import Tensor
 
 from warmstart.cache import CACHE_VARIABLE
 from warmstart.errors import UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.inference import compiled_steps
 from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.small_batch_kernels import for_few_rows

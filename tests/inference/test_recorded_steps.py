@@ -12,7 +12,7 @@ from tests.support.searches import first_outputs
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.inference.convert import convert, prepare_for_decoding
 from warmstart.inference.recorded_steps import Record, RecordedSteps, cuda_graph

@@ -11,7 +11,7 @@ from tests.support.tiny import Checkpoints
 from transformers import EncoderDecoderModel, RepetitionPenaltyLogitsProcessor
 
 from warmstart.constrained.trie import Trie
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences

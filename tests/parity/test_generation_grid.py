@@ -10,7 +10,7 @@ from tests.parity.test_generation import settings, up_to_end
 from tests.support.searches import all_outputs
 from tests.support.tiny import Checkpoints
 
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq

@@ -11,7 +11,7 @@ from tests.support.tiny import SENTENCES, Checkpoints
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 

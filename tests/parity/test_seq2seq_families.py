@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from warmstart.checkpoint.rename import locate, to_theirs
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
 

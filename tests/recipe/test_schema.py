@@ -12,7 +12,7 @@ import yaml
 from warmstart.composition.composition_options import CompositionOptions
 from warmstart.composition.variants import VariantOptions
 from warmstart.errors import UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.recipe.build import build_model, build_task
 from warmstart.recipe.schema import (
     EvaluationSettings,
@@ -20,7 +20,7 @@ from warmstart.recipe.schema import (
     Recipe,
     load_recipe,
 )
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from tests.support.tiny import Checkpoints

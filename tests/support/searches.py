@@ -1,6 +1,6 @@
 """Searches for tests, bound and run in one call."""
 
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.generation_config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.row_inputs import NO_INPUTS, RowInputs
 from warmstart.generation.run_search import run_search

@@ -12,7 +12,7 @@ from warmstart.data.columns import Columns
 from warmstart.data.source import parse_source
 from warmstart.data.stored import keep_examples
 from warmstart.errors import DataError, UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.tasks import reading
 from warmstart.tasks.all_tasks import TASKS, get_task_definition

@@ -16,12 +16,12 @@ from tests.support.tiny import WORDS
 
 from warmstart.composition.composition_options import Share
 from warmstart.data.example import Example
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.model.stack import Stack
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.pairs import PAIRS
 from warmstart.tasks.task import Split, Task
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 __all__ = [
     "assert_same_update",

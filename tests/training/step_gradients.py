@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Task
 from warmstart.training import loop
-from warmstart.training.config import Lora
 from warmstart.training.optimizer import clip_gradients
 from warmstart.training.train import train
+from warmstart.training.train_config import Lora
 
 __all__ = ["step_gradients"]
 

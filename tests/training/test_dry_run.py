@@ -15,10 +15,10 @@ from warmstart.composition.composition_options import CompositionOptions
 from warmstart.errors import OutputError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.batches import Batch, TokenizedExample, collate
-from warmstart.training.config import Lora, Optimizer
 from warmstart.training.dry_run import dry_run
 from warmstart.training.memory_estimate import optimizer_values
 from warmstart.training.train import train
+from warmstart.training.train_config import Lora, Optimizer
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from transformers import TrainerState
 
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import TrainConfig
 from warmstart.training.passes import pass_sampler
 from warmstart.training.prepare import prepare_run
 from warmstart.training.processes import Processes
 from warmstart.training.random_state import load_random_state, save_random_state
 from warmstart.training.state import RunState, read_state, write_state
 from warmstart.training.train import train
+from warmstart.training.train_config import TrainConfig
 
 STEPS, WARMUP, RATE = 6, 2, 1e-3
 

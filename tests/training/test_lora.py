@@ -20,10 +20,10 @@ from warmstart.evaluation.evaluate import target_loss
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import Lora, TrainConfig
 from warmstart.training.lora import Adapters, add_adapters, load_adapters
 from warmstart.training.parameters import new_parameters
 from warmstart.training.train import train
+from warmstart.training.train_config import Lora, TrainConfig
 
 RANK = 4
 # Layers, width and inner width of the tiny checkpoints.

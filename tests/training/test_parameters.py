@@ -15,7 +15,6 @@ from warmstart.composition.provenance import Entry, Provenance
 from warmstart.errors import UsageError
 from warmstart.model.sequences import Sequences
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import Part, TrainConfig
 from warmstart.training.parameters import (
     TrainedParameters,
     new_parameters,
@@ -23,6 +22,7 @@ from warmstart.training.parameters import (
     peak_rate,
 )
 from warmstart.training.train import train
+from warmstart.training.train_config import Part, TrainConfig
 
 CONFIG = TrainConfig(output_dir=Path("out"), learning_rate=1.0, weight_decay=0.1)
 

@@ -16,12 +16,12 @@ from warmstart.composition.composition_options import Share
 from warmstart.errors import TrainingError, UsageError
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.checkpoints import damage
-from warmstart.training.config import Lora, TrainConfig
 from warmstart.training.effective_batch import keep_batch, write_batch
 from warmstart.training.prepare import prepare_run, shard, uses_bfloat16
 from warmstart.training.processes import Processes
 from warmstart.training.sharding import units
 from warmstart.training.train import train
+from warmstart.training.train_config import Lora, TrainConfig
 from warmstart.training.trainer import Trainer
 
 

@@ -11,8 +11,8 @@ from tests.training.runs import copy_task, log_of, quick, seq2seq
 from transformers.integrations import integration_utils
 
 from warmstart.errors import UsageError
-from warmstart.training.config import TrainConfig
 from warmstart.training.train import train
+from warmstart.training.train_config import TrainConfig
 
 
 def scalars(folder: Path, tag: str) -> dict[int, float]:

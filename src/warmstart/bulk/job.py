@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from warmstart.decoding.request import RequestOptions, option
 from warmstart.errors import UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.keywords import changes, check_names
 from warmstart.model.loading_types import Compile, Device, Dtype
 from warmstart.validation import UNCHECKED, checked_values, validate

@@ -14,7 +14,7 @@ from warmstart.cli.flags import DeviceName, Json, parse_columns
 from warmstart.cli.printing import print_json, print_table
 from warmstart.decoding.request import RequestOptions
 from warmstart.discourse.write_pairs import PairSettings
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.validation import Metavar
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from warmstart.cli.scoring import ChosenMetrics, TextFiles
 from warmstart.data.splits import SplitName
 from warmstart.decoding.request import RequestOptions
 from warmstart.errors import DataError, OutputError, UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.model.loading_types import Device
 from warmstart.validation import Metavar
 

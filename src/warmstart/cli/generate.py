@@ -21,7 +21,7 @@ from warmstart.data.compressed import without_compression
 from warmstart.data.rows import FORMATS
 from warmstart.decoding.request import RequestOptions
 from warmstart.errors import DataError, Interrupted, OutputError, UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.validation import Metavar
 
 if TYPE_CHECKING:

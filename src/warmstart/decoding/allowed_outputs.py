@@ -11,7 +11,7 @@ from warmstart.constrained.regex_automaton import automaton_of, stripped
 from warmstart.constrained.token_automaton import TokenAutomaton, TokenTree
 from warmstart.constrained.token_bytes import TokenBytes, token_bytes
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.tokenizer_pair import TokenizerPair
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from warmstart.errors import UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.text.checks import check_ids, check_texts
 from warmstart.text.tokenizer_pair import TokenizerPair
 

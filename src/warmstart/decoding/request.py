@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge
 
 from warmstart.errors import UsageError
-from warmstart.generation.config import NO_CONSTRAINTS, SAMPLING, Constraints, GenerationConfig
+from warmstart.generation.generation_config import (
+    NO_CONSTRAINTS,
+    SAMPLING,
+    Constraints,
+    GenerationConfig,
+)
 from warmstart.generation.literals import AlignmentLayers
 from warmstart.text.long_sources import Long
 from warmstart.validation import UNCHECKED

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from warmstart.doctor.finding import Check, Complaint, Verdict, judge
 from warmstart.doctor.subject import Side, Subject
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.saved import FILE as GENERATION
 
 __all__ = ["POSITIONS"]

@@ -12,7 +12,7 @@ from warmstart.errors import OutputError, UsageError
 from warmstart.evaluation.evaluation_options import EvaluationOptions, ReferenceText
 from warmstart.evaluation.score import score
 from warmstart.evaluation.system_files import write_json_lines
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.keywords import changes
 from warmstart.metrics.all_metrics import get_metric
 from warmstart.metrics.metric import Metric, Score

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from warmstart.generation.compaction import unfinished
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis, up_to_end
 from warmstart.generation.row_inputs import NO_INPUTS, RowInputs
 from warmstart.generation.search import Search

@@ -9,7 +9,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.generation.hypothesis import Hypothesis
 from warmstart.generation.row_inputs import NO_INPUTS, RowInputs
 from warmstart.generation.search import Search

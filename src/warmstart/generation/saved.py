@@ -9,7 +9,7 @@ from typing import Any
 from warmstart.checkpoint.files import Checkpoint, read_json
 from warmstart.composition.composition import Composition
 from warmstart.errors import UsageError
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.generation_config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.text.special_tokens import SpecialTokens
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from warmstart.generation.config import NO_CONSTRAINTS, Constraints, GenerationConfig
+from warmstart.generation.generation_config import NO_CONSTRAINTS, Constraints, GenerationConfig
 from warmstart.generation.logits import LogitsProcessor
 from warmstart.generation.row_inputs import RowInputs
 from warmstart.model.encoder_decoder import EncoderDecoder

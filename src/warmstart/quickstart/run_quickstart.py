@@ -25,8 +25,8 @@ from warmstart.quickstart.corpus import QUICKSTART_PACKAGES, build_corpus
 from warmstart.quickstart.encoder_files import ENCODER_DIR
 from warmstart.quickstart.splitting import SplittingPairs, splitting_pairs
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import TrainConfig
 from warmstart.training.train import train
+from warmstart.training.train_config import TrainConfig
 
 __all__ = [
     "COPY",

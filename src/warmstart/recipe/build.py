@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from warmstart.composition.composition_options import CompositionOptions
 from warmstart.composition.variants import VariantOptions
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.recipe.schema import ModelSource, Pretrained, Recipe
 from warmstart.tasks.load import task_of_options
 from warmstart.tasks.task import Task

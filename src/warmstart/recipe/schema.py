@@ -18,11 +18,11 @@ from warmstart.composition.composition_options import CompositionOptions
 from warmstart.composition.variants import VariantOptions
 from warmstart.errors import UsageError, did_you_mean
 from warmstart.evaluation.evaluation_options import ReferenceText
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.recipe.sections import check_names, read_changes, read_section
 from warmstart.recipe.yaml_settings import Tree, read_settings
 from warmstart.tasks.data_options import DataOptions, MetricNames
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 from warmstart.validation import validate
 
 __all__ = ["EvaluationSettings", "ModelSource", "Pretrained", "Recipe", "load_recipe"]

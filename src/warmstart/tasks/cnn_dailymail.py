@@ -10,7 +10,7 @@ are lines; ROUGE-Lsum counts line by line, ROUGE-L does not.
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 

@@ -10,7 +10,7 @@ train.tgt.txt or train.article.txt and train.title.txt.
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 

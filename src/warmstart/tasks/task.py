@@ -12,7 +12,7 @@ from warmstart.data.skipped_rows import SkippedRows
 from warmstart.data.source import DataSource
 from warmstart.data.splits import TRAIN, VALIDATION
 from warmstart.errors import UsageError, did_you_mean
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 
 __all__ = ["Split", "Task", "TaskDefinition"]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from warmstart.data.origin import Origin
 from warmstart.errors import UsageError
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.metrics.tokenization import tokenization_of_language
 from warmstart.tasks.task import TaskDefinition
 

@@ -9,7 +9,7 @@ Language Model Checkpoints for Encoder-Decoder Models".
 from typing import Final
 
 from warmstart.data.origin import HubData, Origin
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.tasks.summarization import ROUGE, rouge_figures
 from warmstart.tasks.task import TaskDefinition
 

@@ -8,7 +8,7 @@ from warmstart.model.sequences import Sequences
 from warmstart.model.soft_loss import TeacherStates
 from warmstart.seq2seq import Seq2Seq
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["Teacher", "load_teacher"]
 

@@ -13,7 +13,6 @@ from warmstart.tasks.task import Split, Task
 from warmstart.text.round_trip import RoundTrip, measure_round_trip
 from warmstart.text.tokenizer_pair import TokenizerPair
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.config import TrainConfig
 from warmstart.training.memory_estimate import Memory, estimate_memory
 from warmstart.training.optimizer import warmup_steps
 from warmstart.training.parameters import peak_rate
@@ -21,6 +20,7 @@ from warmstart.training.passes import pass_sampler
 from warmstart.training.prepare import PreparedRun, prepare_run, uses_bfloat16
 from warmstart.training.recomputing import set_recomputing
 from warmstart.training.run_folder import Resume
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["BatchText", "DryRun", "dry_run"]
 

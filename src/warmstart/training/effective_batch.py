@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from warmstart.errors import TrainingError
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["keep_batch", "write_batch"]
 

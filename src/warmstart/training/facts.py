@@ -12,7 +12,7 @@ from warmstart.hub.card import DataFile, DataSplit, ScoreFact, Training
 from warmstart.metrics.metric import Score
 from warmstart.tasks.reading import local_files
 from warmstart.tasks.task import Split, Task
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["data_changes", "score_facts", "training_facts"]
 

@@ -21,7 +21,7 @@ from warmstart.errors import CheckpointError, UsageError
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.stack import Block
 from warmstart.seq2seq import Seq2Seq
-from warmstart.training.config import Lora, LoraTarget
+from warmstart.training.train_config import Lora, LoraTarget
 
 __all__ = ["Adapters", "add_adapters", "load_adapters"]
 

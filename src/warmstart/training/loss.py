@@ -5,8 +5,8 @@ from torch import Tensor
 from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.model.soft_loss import soft_loss
 from warmstart.training.batches import Batch, sequences
-from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["batch_loss"]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from warmstart.errors import TrainingError
 from warmstart.training.checkpoints import checkpoints
-from warmstart.training.config import TrainConfig
 from warmstart.training.processes import all_gather
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["LossMonitor"]
 

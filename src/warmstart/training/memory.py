@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from warmstart.errors import TrainingError
 from warmstart.training.batches import Batch
-from warmstart.training.config import TrainConfig
 from warmstart.training.processes import Processes, all_reduce_max, average_gradients
+from warmstart.training.train_config import TrainConfig
 from warmstart.writing import atomic_file
 
 __all__ = ["OutOfMemory", "Passes", "is_out_of_memory", "out_of_memory_as_error"]

@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 from transformers.optimization import Adafactor
 
-from warmstart.training.config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 from warmstart.training.parameters import Group
+from warmstart.training.train_config import PAPER_WARMUP_STEPS, Schedule, TrainConfig
 
 __all__ = [
     "clip_gradients",

@@ -9,7 +9,7 @@ from torch import nn
 from warmstart.composition.provenance import Provenance
 from warmstart.errors import UsageError
 from warmstart.model.encoder_decoder import EncoderDecoder
-from warmstart.training.config import PAPER_WARMUP_STEPS, Part, TrainConfig
+from warmstart.training.train_config import PAPER_WARMUP_STEPS, Part, TrainConfig
 
 __all__ = ["Group", "TrainedParameters", "new_parameters", "parameter_groups", "peak_rate"]
 

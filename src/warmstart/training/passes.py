@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.config import TrainConfig
 from warmstart.training.order import shuffled
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["PassSampler", "pass_sampler"]
 

@@ -15,7 +15,6 @@ from warmstart.model.encoder_decoder import EncoderDecoder
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split, Task
 from warmstart.training.batches import TokenizedExamples
-from warmstart.training.config import TrainConfig
 from warmstart.training.distillation import Teacher, load_teacher
 from warmstart.training.effective_batch import keep_batch
 from warmstart.training.lora import Adapters, add_adapters
@@ -29,6 +28,7 @@ from warmstart.training.run_folder import (
 )
 from warmstart.training.sharding import ShardedCopy
 from warmstart.training.trackers import check_trackers
+from warmstart.training.train_config import TrainConfig
 
 __all__ = ["PreparedRun", "prepare_run", "shard", "uses_bfloat16"]
 

@@ -10,9 +10,9 @@ from typing import Final, Literal
 
 from warmstart.errors import OutputError, TrainingError
 from warmstart.training.checkpoints import checkpoints, newest_whole
-from warmstart.training.config import TrainConfig
 from warmstart.training.metrics_log import METRICS, rewind
 from warmstart.training.samples import SAMPLES
+from warmstart.training.train_config import TrainConfig
 
 __all__ = [
     "ADAPTER",

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from warmstart.errors import UsageError
-from warmstart.training.config import Tracker, TrainConfig
 from warmstart.training.state import Events, RunState
+from warmstart.training.train_config import Tracker, TrainConfig
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import nn
 from transformers import set_seed
 
-from warmstart.generation.config import GenerationConfig
+from warmstart.generation.generation_config import GenerationConfig
 from warmstart.hub.card import Training, read_card
 from warmstart.inference.convert import require_full_precision
 from warmstart.model.attention import CrossAttention, SelfAttention
@@ -22,7 +22,6 @@ from warmstart.tasks.reading import report_task
 from warmstart.tasks.task import Split, Task
 from warmstart.text.round_trip import measure_round_trip
 from warmstart.training.compiled import compiled_layers
-from warmstart.training.config import TrainConfig
 from warmstart.training.facts import data_changes, training_facts
 from warmstart.training.interruption import stop_requests
 from warmstart.training.memory import out_of_memory_as_error
@@ -43,6 +42,7 @@ from warmstart.training.run_folder import (
 from warmstart.training.samples import SAMPLES
 from warmstart.training.state import Events, RunState, read_state
 from warmstart.training.trackers import TrackerEvents
+from warmstart.training.train_config import TrainConfig
 from warmstart.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]

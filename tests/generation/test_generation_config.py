@@ -9,7 +9,7 @@ import pytest
 import transformers
 
 from warmstart.errors import UsageError
-from warmstart.generation.config import Constraints, GenerationConfig
+from warmstart.generation.generation_config import Constraints, GenerationConfig
 from warmstart.generation.saved import (
     read_constraints,
     read_generation,

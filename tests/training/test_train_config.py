@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from warmstart.errors import UsageError
-from warmstart.training.config import TrainConfig
+from warmstart.training.train_config import TrainConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 
