@@ -311,7 +311,7 @@ def test_a_taught_model_is_well(taught: Path) -> None:
     found = {finding.check: finding.status for finding in examine(taught, COPIES)}
     assert found.pop("positions") == "warning"  # outputs of 128 tokens, but 64 positions
     assert set(found.values()) == {"ok"}
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 def test_a_check_that_breaks_does_not_stop_the_others(
