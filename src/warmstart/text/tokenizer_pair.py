@@ -1,6 +1,5 @@
 """Texts to token ids and back: one tokenizer for sources, one for targets."""
 
-import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -237,5 +236,3 @@ def _filler(tokenizer: PreTrainedTokenizerBase, special: SpecialTokens) -> int:
 
 
 _changing = threading.RLock()
-
-logging.getLogger("transformers.tokenization_utils_base").setLevel(logging.ERROR)
