@@ -204,8 +204,10 @@ class Seq2Seq:
 
         Args:
             folder: new, empty, or a model folder, which is replaced.
-            duplicate_shared: whether to write shared tensors under both of their names, for readers
-                without weight sharing such as transformers 5. Default: once.
+            duplicate_shared: whether to write all shared tensors under both of their names, and no
+                sharing into the config, for readers without weight sharing such as transformers 5.
+                Default: once, except where halves share everything and transformers could load
+                the folder, with a random encoder.
 
         Raises:
             OutputError: if the folder holds something else or cannot be written.

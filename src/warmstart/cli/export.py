@@ -48,8 +48,9 @@ def export(
     if not loaded.composition.in_transformers():
         raise CompositionError(
             f"{model} cannot be exported: {form} has no class that computes this composition (its "
-            f"language-modelling head is '{loaded.composition.lm_head}'). Compose it with "
-            "--lm-head checkpoint from families that transformers joins."
+            f"language-modelling head is '{loaded.composition.lm_head}'). Compose checkpoints of "
+            "families that transformers joins, without --variant and --lm-head: "
+            "warmstart compose ENCODER DECODER --share all -o DIR"
         )
     loaded.save_pretrained(output, duplicate_shared=True)
     typer.echo(f"written to {output}")

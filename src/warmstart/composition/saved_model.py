@@ -72,8 +72,11 @@ def save_model(
         folder: an existing folder.
         special: ids of the target's "start", "end" and "pad".
         two_tokenizers: whether the target has a tokenizer of its own.
-        duplicate_shared: whether shared tensors are written under both names, or once.
+        duplicate_shared: whether shared tensors are written under both names, for readers without
+            sharing. If transformers can represent halves that share everything, they are in any
+            case: it would make the encoder random where only the decoder's names are stored.
     """
+    both_names = duplicate_shared or (composition.share == "all" and composition.in_transformers())
     stored = replace(composition, share="none") if duplicate_shared else composition
     config = _config_json(stored, special, two_tokenizers)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -81,7 +84,7 @@ def save_model(
     tensors: dict[str, Tensor] = {}
     for names, parameter in _groups(model):
         # Readers that share build the encoder from the decoder's names, so those are kept.
-        for name in _stored(names) if duplicate_shared else _kept(names):
+        for name in _stored(names) if both_names else _kept(names):
             pieces = to_theirs(locate(name, rules), parameter.detach().cpu())
             tensors.update({key: piece.clone() for key, piece in pieces.items()})
     huggingface_hub.save_torch_state_dict(tensors, folder)

@@ -35,7 +35,7 @@ def _run(subject: Subject) -> Verdict:
             )
             what = (
                 f"It shares {kind}: {len(shared)} tensors, {values:,} values, have two or more "
-                "uses and are stored once."
+                "uses."
             )
         return Verdict(
             status="ok",

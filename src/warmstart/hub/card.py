@@ -373,6 +373,11 @@ def _elsewhere(composition: Composition) -> str:
         return "transformers has no class that computes this composition."
     if composition.encoder is None:
         return "transformers loads it with `AutoModelForCausalLM`; give it the source as prefix."
+    if composition.share == "all":
+        return (
+            "transformers loads it with `EncoderDecoderModel.from_pretrained`, without sharing: "
+            "shared tensors are stored under both of their names."
+        )
     if composition.share != "none":
         return (
             "Shared tensors are stored once. transformers 5 does not share weights; for it, run "
