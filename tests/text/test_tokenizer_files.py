@@ -335,3 +335,30 @@ def test_a_model_without_a_known_tokenizer_is_reported(
     assert (
         "does not cut texts as its SentencePiece model sentencepiece.bpe.model does" in caplog.text
     )
+
+
+def test_a_vocabulary_alone_under_the_other_spelling_of_a_composed_model(
+    checkpoints: Checkpoints, tmp_path: Path
+) -> None:
+    """`encoder_decoder`, which transformers does not know as a model_type."""
+    expected = transformers.AutoTokenizer.from_pretrained(checkpoints("bert"))
+    vocabulary = expected.get_vocab()
+    (tmp_path / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
+    config = {"model_type": "encoder_decoder", "encoder": {"model_type": "bert"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tokenizer = load_tokenizer(tmp_path, "the tokenizer")
+    text = "the cat sat"
+    assert tokenizer(text)["input_ids"] == expected(text)["input_ids"]
+
+
+def test_a_tokenizer_of_bytes_has_no_files(tmp_path: Path) -> None:
+    settings = {"tokenizer_class": "ByT5Tokenizer", "extra_ids": 125}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer = load_tokenizer(tmp_path, "the tokenizer")
+    assert tokenizer("für")["input_ids"] == [byte + 3 for byte in "für".encode()] + [1]
+    tokenizer.save_pretrained(tmp_path / "again")
+    again = load_tokenizer(tmp_path / "again", "the tokenizer")
+    assert again("für")["input_ids"] == tokenizer("für")["input_ids"]
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    with pytest.raises(CheckpointError, match="is missing"):
+        load_tokenizer(tmp_path, "the tokenizer")

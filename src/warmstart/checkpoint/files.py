@@ -113,10 +113,11 @@ def open_checkpoint(name: str | os.PathLike[str], *, weights: bool = True) -> Ch
     """
     folder = find_folder(name, weights=weights)
     config = _config(folder)
+    files: dict[str, Path] = {}
     if weights:
         _check_full_precision(os.fspath(name), config)
-    files = _tensor_files(folder) if weights else {}
-    _check_full_precision(os.fspath(name), config, files)
+        files = _tensor_files(folder)
+        _check_full_precision(os.fspath(name), config, files)
     return Checkpoint(name=os.fspath(name), folder=folder, config=config, files=files)
 
 

@@ -67,7 +67,7 @@ def load_tokenizer(folder: str | os.PathLike[str], whose: str) -> PreTrainedToke
     """
     path = Path(folder)
     named = f"{whose[0].upper()}{whose[1:]}"
-    if not any((path / name).is_file() for name in _FILES):
+    if not any((path / name).is_file() for name in _FILES) and not _needs_no_file(path):
         raise CheckpointError(
             f"{named} is missing: {path} has none of {', '.join(_FILES)}. Copy the tokenizer's "
             "files there."
@@ -169,10 +169,22 @@ def _by_class(folder: Path, settings: dict[str, Any]) -> PreTrainedTokenizerBase
         value = named.get("tokenizer_class")
         if value is not None and not _is_tokenizer_class(value):
             raise ValueError(f"tokenizer_class is {value!r}, which is no tokenizer of transformers")
+    composed = _json_object(folder / "config.json")
+    encoder = composed.get("encoder")
+    given: dict[str, Any] = {}
+    if composed.get("model_type") == "encoder_decoder" and isinstance(encoder, dict):
+        # A spelling of encoder-decoder that transformers does not know.
+        given["config"] = transformers.AutoConfig.for_model(encoder.get("model_type"))
     tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
+        folder, local_files_only=True, trust_remote_code=False, **given
     )
     return tokenizer
+
+
+def _needs_no_file(folder: Path) -> bool:
+    """Whether the folder's tokenizer is of bytes, without a vocabulary (ByT5)."""
+    found = _transformers_class(_json_object(folder / _SETTINGS))
+    return found is not None and getattr(found, "vocab_files_names", None) == {}
 
 
 def _own_code(settings: dict[str, Any]) -> str | None:
