@@ -174,7 +174,7 @@ def _by_class(folder: Path, settings: dict[str, Any]) -> PreTrainedTokenizerBase
     given: dict[str, Any] = {}
     if composed.get("model_type") == "encoder_decoder" and isinstance(encoder, dict):
         # A spelling of encoder-decoder that transformers does not know.
-        given["config"] = transformers.AutoConfig.for_model(encoder.get("model_type"))
+        given["config"] = transformers.AutoConfig.for_model(str(encoder.get("model_type")))
     tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, **given
     )
