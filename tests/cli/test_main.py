@@ -154,6 +154,25 @@ def test_an_interrupted_command_ends_with_130(composed: Path) -> None:
     assert "Traceback" not in err
 
 
+def test_an_interrupt_within_a_callback_is_not_lost() -> None:
+    """Python prints what a finalizer raises, and continues."""
+    code = (
+        "import time\n"
+        "from warmstart.cli.main import _set_up_process\n"
+        "class Closed:\n"
+        "    def __del__(self): raise KeyboardInterrupt\n"
+        "_set_up_process()\n"
+        "try:\n"
+        "    closed = Closed()\n"
+        "    del closed\n"
+        "    time.sleep(20)\n"
+        "    print('lost')\n"
+        "except KeyboardInterrupt: print('interrupted')\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (finished.stdout, finished.stderr) == ("interrupted\n", "")
+
+
 def test_other_libraries_say_nothing(composed: Path, tmp_path: Path) -> None:
     script = (
         f"{sys.executable} -c 'import sys; from warmstart.cli.main import main; sys.exit(main())'"

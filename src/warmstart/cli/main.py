@@ -187,11 +187,25 @@ def _set_up_process() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    sys.unraisablehook = _interrupt_again
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # As all text files here, whatever the locale. A name of a file may hold other bytes.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Raises Ctrl-C once more that came during a callback, where Python would only print it."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        import signal
+        import threading
+
+        # Not from here, where Python would print it once more.
+        main_thread = threading.main_thread().ident
+        threading.Timer(0.05, signal.pthread_kill, (main_thread, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _open_closed_streams() -> None:
