@@ -322,9 +322,9 @@ class Seq2Seq:
     def stream(self, text: str, options: Mapping[str, Any]) -> Generator[str, None, None]:
         """Yields the output for one text in pieces while it is written: greedy or a sample.
 
-        Together the pieces are exactly what `generate` gives with ``detokenize="none"``: whole
-        outputs alone are detokenized. A piece comes as soon as no later
-        token can change it, one token late. Closing the iterator stops the search.
+        Together the pieces are exactly what `generate` gives with ``detokenize="none"``: only whole
+        outputs are detokenized. A piece comes as soon as no later token can change it, one token
+        late. Closing the iterator stops the search.
 
         Args:
             text: the source.

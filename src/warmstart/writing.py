@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +25,6 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "remove_leftovers",
-    "special_file",
     "sync",
     "write_error",
 ]
@@ -105,24 +103,6 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def special_file(path: Path) -> str | None:
-    """What a path is that has no end or no beginning, as "a device"; None: read it like a file.
-
-    Streams that a shell hands over (``/dev/stdin``, ``<(command)``) are read like files, too.
-    """
-    if path.parts[:2] in (("/", "proc"), ("/", "dev")) and (
-        "fd" in path.parts or path.name in ("stdin", "stdout", "stderr", "null", "tty")
-    ):
-        return None
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return None
-    kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device",
-             stat.S_IFBLK: "a device"}  # fmt: skip
-    return kinds.get(stat.S_IFMT(mode))
 
 
 def sync(path: Path) -> None:

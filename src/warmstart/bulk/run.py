@@ -20,7 +20,7 @@ from warmstart.bulk.local_processes import ProcessWorkers
 from warmstart.bulk.sources import choose_column
 from warmstart.data.compressed import open_bytes, read_problems
 from warmstart.errors import DataError, OutputError, UsageError
-from warmstart.writing import special_file
+from warmstart.special_files import special_file
 
 __all__ = ["generate_files"]
 

@@ -20,7 +20,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from warmstart.errors import CheckpointError, OutputError
-from warmstart.writing import atomic_folder, special_file
+from warmstart.special_files import special_file
+from warmstart.writing import atomic_folder
 
 __all__ = [
     "ADAPTER_CONFIG",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from warmstart.data.compressed import name_of_magic, open_bytes, read_problems
 from warmstart.errors import DataError
-from warmstart.writing import special_file
+from warmstart.special_files import special_file
 
 __all__ = ["NotUtf8Error", "decode_line", "read_lines"]
 

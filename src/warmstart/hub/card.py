@@ -20,7 +20,8 @@ from warmstart.checkpoint.files import Checkpoint
 from warmstart.composition.composition import Composition
 from warmstart.composition.provenance import Provenance
 from warmstart.errors import CheckpointError
-from warmstart.writing import atomic_file, special_file
+from warmstart.special_files import special_file
+from warmstart.writing import atomic_file
 
 __all__ = [
     "CardFacts",

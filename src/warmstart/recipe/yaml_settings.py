@@ -10,7 +10,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from warmstart.errors import UsageError
-from warmstart.writing import special_file
+from warmstart.special_files import special_file
 
 __all__ = ["Tree", "read_settings"]
 

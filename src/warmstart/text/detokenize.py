@@ -79,6 +79,8 @@ def detokenize(
     """
     tokenizer = tokenizers.target
     read = _words(tokenizer, source[:_LONGEST])
+    spelling = _Spelling(read, lowers=lowers_case(tokenizer))
+    spacing = _Spacing(read)
     unknown = tokenizer.unk_token_id
     deleted = {*tokenizer.all_special_ids} - {unknown}
     texts = []
@@ -86,7 +88,7 @@ def detokenize(
         kept = [token for token in row if token not in deleted]
         # Unknown tokens stay, to be aligned with the unknown words of the source.
         text = str(tokenizer.decode(kept, skip_special_tokens=False))
-        texts.append(_written(tokenizer, _words(tokenizer, text), read))
+        texts.append(_written(_words(tokenizer, text), read, spelling, spacing, unknown))
     return texts
 
 
@@ -111,14 +113,23 @@ def _words(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[_Word]:
     return words
 
 
-def _written(tokenizer: "PreTrainedTokenizerBase", output: list[_Word], source: list[_Word]) -> str:
-    """The output as text."""
+def _written(
+    output: list[_Word],
+    source: list[_Word],
+    spelling: "_Spelling",
+    spacing: "_Spacing",
+    unknown: int | None,
+) -> str:
+    """The output as text.
+
+    Args:
+        output: its words.
+        source: words of the source.
+        spelling: of the source.
+        spacing: of the source.
+        unknown: the unknown token.
+    """
     aligned = _aligned(output, source)
-    lowers = lowers_case(tokenizer)
-    capitals = lowers and any(word.text != word.text.lower() for word in source)
-    spelling = _Spelling(source, lowers=lowers)
-    spacing = _Spacing(source)
-    unknown = tokenizer.unk_token_id
     parts: list[str] = []
     begins = True
     previous: int | None = None  # index of the last word that is written
@@ -133,7 +144,7 @@ def _written(tokenizer: "PreTrainedTokenizerBase", output: list[_Word], source: 
             and previous == index - 1
         )
         text = spelling.of(word, at, begins=begins, follows=follows)
-        if begins and not follows and capitals and text[:1].islower():
+        if begins and not follows and spelling.capitals and text[:1].islower():
             text = text[0].upper() + text[1:]
         if previous is not None:
             assert previous < index
@@ -175,6 +186,8 @@ class _Spelling:
     def __init__(self, source: list[_Word], *, lowers: bool) -> None:
         self.source = source
         self.lowers = lowers
+        # Whether sentences begin with a capital that the tokenizer removes.
+        self.capitals = lowers and any(word.text != word.text.lower() for word in source)
         # Within sentences, where capitals are the word's own, if it is there at all.
         self.within: dict[tuple[int, ...], str] = {}
         self.anywhere: dict[tuple[int, ...], str] = {}

@@ -21,8 +21,8 @@ import transformers
 from transformers import PreTrainedTokenizerBase
 
 from warmstart.errors import CheckpointError
+from warmstart.special_files import special_file
 from warmstart.text.sentencepiece_rules import cuts_alike, open_model, rebuild
-from warmstart.writing import special_file
 
 __all__ = ["load_tokenizer"]
 
