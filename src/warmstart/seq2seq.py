@@ -336,20 +336,18 @@ class Seq2Seq:
         return self._decoder.stream(text, self._request(options, text_only=True))
 
     @changes(RequestOptions)
-    def generate_tokens(
+    def generate_first(
         self, texts: Sequence[str], options: Mapping[str, Any]
-    ) -> Iterator[tuple[int, list[int], bool]]:
-        """Yields (index, token ids, whether they hit the length limit) as batches finish.
-
-        Of the first output, if there are several, and of truncated sources. The token ids start
-        after the start token and include the end token.
+    ) -> Iterator[tuple[int, Generated]]:
+        """Yields (index, the first output) as batches finish; truncated sources are logged.
 
         Args:
             texts: the sources.
             options: see `generate`.
         """
-        request = self._request(options)
-        return self._decoder.tokens(texts, replace(request, num_return_sequences=1))
+        request = replace(self._request(options), num_return_sequences=1)
+        for index, (output,) in self._decoder.generate(texts, request):
+            yield index, output
 
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None = None

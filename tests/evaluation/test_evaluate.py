@@ -142,11 +142,11 @@ def test_outputs_that_decoding_truncated_are_counted(
 ) -> None:
     file = tmp_path / "outputs.jsonl"
     scores = evaluate(model, split, metrics=["length_limit"], outputs_file=file, max_length=5)
-    found = list(model.generate_tokens(split.sources, config=split.generation, max_length=5))
+    found = list(model.generate_first(split.sources, config=split.generation, max_length=5))
     end = model.tokenizers.special.end
-    cut = {index for index, tokens, _ in found if end not in tokens}
+    cut = {index for index, output in found if end not in output.tokens}
     assert cut
-    assert {index for index, _, limited in found if limited} == cut
+    assert {index for index, output in found if output.at_limit} == cut
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     assert {index for index, row in enumerate(rows) if row["at_limit"]} == cut
     assert scores["length_limit"].value == pytest.approx(100 * len(cut) / len(split))

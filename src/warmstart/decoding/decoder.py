@@ -140,16 +140,6 @@ class Decoder:
             for chunk, prefix in zip(chunks.texts, prefixes, strict=True)
         )
 
-    def tokens(
-        self, texts: Sequence[str], request: RequestOptions
-    ) -> Iterator[tuple[int, list[int], bool]]:
-        """(index, token ids, whether the limit ended them) of each text's first output."""
-        check_texts(texts, "Text")
-        check_model(self.model, request)
-        for decoded in self._decode(texts, request, self._choices(request)):
-            tokens = decoded.outputs[0].tokens
-            yield decoded.index, tokens, self._at_limit(tokens, request)
-
     def encode_sources(
         self, texts: Sequence[str], max_length: int | None, *, warn: bool = True
     ) -> Encoded:

@@ -22,13 +22,12 @@ from warmstart.model.sequences import Sequences
 from warmstart.progress import Advance, counted
 from warmstart.seq2seq import Seq2Seq
 from warmstart.tasks.task import Split
-from warmstart.text.detokenize import can_detokenize, detokenize
+from warmstart.text.detokenize import can_detokenize
 from warmstart.text.round_trip import measure_round_trip
 
 __all__ = [
     "decode_split",
     "describe_texts",
-    "detokenizes",
     "evaluate",
     "rewrite",
     "split_metrics",
@@ -115,31 +114,11 @@ def decode_split(
         "max_source_length": split.max_source_length,
         **(changed or {}),
     }
-    detokenized = detokenizes(model, split, options)
-    for index, tokens, limited in model.generate_tokens(split.sources, **options):
-        outputs[index] = (
-            detokenize(model.tokenizers, split.examples[index].source, [tokens])[0]
-            if detokenized
-            else model.tokenizers.decode([tokens])[0]
-        )
-        at_limit[index] = limited
+    for index, output in model.generate_first(split.sources, **options):
+        outputs[index], at_limit[index] = output.text, output.at_limit
         if advance is not None:
             advance(1)
     return outputs, at_limit
-
-
-def detokenizes(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> bool:
-    """Whether `decode_split` detokenizes the outputs.
-
-    Args:
-        model: decodes them.
-        split: examples, with their task's decoding settings.
-        changed: options of `RequestOptions` that differ from the task's.
-    """
-    setting = changed.get("detokenize") or split.generation.detokenize
-    return (setting or model.generation.detokenize) == "auto" and can_detokenize(
-        model.tokenizers.target
-    )
 
 
 def describe_texts(
@@ -150,14 +129,20 @@ def describe_texts(
         return "outputs as decoded; sources and references as the target tokenizer decodes them"
     if not can_detokenize(model.tokenizers.target):
         return None
-    if detokenizes(model, split, changed):
+    if _detokenizes(model, split, changed):
         return "outputs detokenized (detokenize auto); references as given"
     return "outputs as decoded (detokenize none); references as given"
 
 
+def _detokenizes(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> bool:
+    """Whether outputs are detokenized where the tokenizer needs it."""
+    setting = changed.get("detokenize") or split.generation.detokenize
+    return (setting or model.generation.detokenize) == "auto"
+
+
 def _warn_of_losses(model: Seq2Seq, split: Split, changed: Mapping[str, Any]) -> None:
     """Warns of references that no output can equal because of case or spaces."""
-    if detokenizes(model, split, changed) or not can_detokenize(model.tokenizers.target):
+    if _detokenizes(model, split, changed) or not can_detokenize(model.tokenizers.target):
         return
     measured = measure_round_trip(model.tokenizers, split.examples)
     if measured.survived < measured.targets:
